@@ -1,0 +1,87 @@
+# stactools-ingest: make run goes through the whole example on this machine, make test tests it.
+#
+#   make              build the daemons                      make deps     install what is missing (says what)
+#   make run          set up, build, run the whole example   make test     set up, build, run the tests
+#   make up, down     a local stack to work against; it writes build/local/env
+#   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
+#   V=1: show the commands    SAN=1: with AddressSanitizer and UndefinedBehaviorSanitizer    CC=clang: with clang
+
+Q := $(if $(V),,@)
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= /lib/systemd/system
+DESTDIR ?=
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+VERSION := 0.1.0
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Werror
+LIBRARIES := libcurl openssl libcjson libpq libsystemd yaml-0.1 expat
+CPPFLAGS += -D_GNU_SOURCE -Ilib -Idaemons -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -DPREFIX='"$(PREFIX)"'
+
+ifdef SAN
+OUT := build/san
+CFLAGS ?= -O1 -g
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else
+OUT := build
+CFLAGS ?= -O2 -g
+HARDENING := -D_FORTIFY_SOURCE=2
+endif
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) -fPIE -fstack-protector-strong $(HARDENING) $(SANITIZE) \
+             $(LIBRARY_CFLAGS) -pthread
+ALL_LDFLAGS = $(LDFLAGS) -pie -Wl,-z,relro,-z,now $(SANITIZE) -pthread
+LIBRARY_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
+LDLIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
+
+PROGRAMS := itemgend itemloadd
+LIB_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard lib/*/*.c))
+COMMON_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard daemons/common/*.c))
+LIBRARY := $(OUT)/libstacingest.a
+BINARIES := $(PROGRAMS:%=$(OUT)/bin/%)
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(wildcard tests/unit/test_*.c))
+# Programs that tests run, each one file: tests/unit/tool_sigv4_suite.c is $(OUT)/tests/sigv4-suite.
+TEST_TOOLS := $(foreach t,$(wildcard tests/unit/tool_*.c),$(OUT)/tests/$(subst _,-,$(patsubst tests/unit/tool_%.c,%,$(t))))
+TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
+
+.PHONY: all deps test test-long run up down install uninstall format check-format lint clean
+all: $(BINARIES)
+
+$(OUT)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIBRARY): $(LIB_OBJECTS) $(COMMON_OBJECTS)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+define PROGRAM_RULE
+$(OUT)/bin/$(1): $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard daemons/$(1)/*.c)) $(LIBRARY)
+	@mkdir -p $$(@D)
+	@echo "  LD      $$@"
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
+
+$(OUT)/tests/test_%: $(OUT)/obj/tests/unit/test_%.o $(TEST_OBJECTS) $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup -o $@ $^ $(LDLIBS)
+
+define TOOL_RULE
+$(OUT)/tests/$(subst _,-,$(1)): $(OUT)/obj/tests/unit/tool_$(1).o $(LIBRARY)
+	@mkdir -p $$(@D)
+	@echo "  LD      $$@"
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+endef
+$(foreach t,$(patsubst tests/unit/tool_%.c,%,$(wildcard tests/unit/tool_*.c)),$(eval $(call TOOL_RULE,$(t))))
+
+.SECONDARY:
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
+
+clean:
+	rm -rf build

@@ -1,0 +1,55 @@
+/*
+ * log: one line per event, with fields; to the journal where stderr is one, else JSON lines on stdout.
+ *
+ * Libraries never log. Each kind of event has a MESSAGE_ID (journalctl MESSAGE_ID=...), listed in docs/events.md.
+ */
+#ifndef COMMON_LOG_H
+#define COMMON_LOG_H
+
+#include <syslog.h>
+
+#include "base/base.h"
+
+/* X(NAME, message id): the kinds of events. */
+#define LOG_EVENTS(X)                                        \
+    X(DAEMON_STARTED, "6ac375090cd14d59820b744854e73bc7")    \
+    X(DAEMON_STOPPING, "716abce144aa4ffa8b677280b746e86e")   \
+    X(DAEMON_STOPPED, "759434058a6441778b1bd8433f04edb2")    \
+    X(CONFIG_RELOADED, "0212c0917fa4444aa66f28dd5fa3f874")   \
+    X(CONFIG_REFUSED, "27ef1eff90f44c3e8959fd261885e218")    \
+    X(MESSAGE_DONE, "869a47d03b3f4c32a13b2ff068f234e0")      \
+    X(MESSAGE_LATER, "ae5150bac5a8454fbdb27b953b9858fc")     \
+    X(MESSAGE_DEAD, "75f7fcfe74774991bbc88184777ff70f")      \
+    X(MESSAGE_RETURNED, "f2512df153144a15bb9e2e2cbdabf1d8")  \
+    X(ITEM_GENERATED, "c1628e5d86fa4f4abed983538b9de717")    \
+    X(ITEM_LOADED, "b7f1d55cc65442948b7068d03d45b354")       \
+    X(COLLECTION_LOADED, "72f6356f4e3240f88a75a48726d459d3") \
+    X(BATCH_LOADED, "e2254f80aa98421890d3199f9567f849")      \
+    X(DEPENDENCY_DOWN, "9e700453b30a4961b4dd4f861f34682a")   \
+    X(DEPENDENCY_UP, "4e6845c463b249c2983603c741efc073")     \
+    X(HEARTBEAT_FAILED, "a6ba463931984515983f8a0c18217873")  \
+    X(WARNING, "9f833dcfd9844a9eacb9b53cffc910ff")
+
+enum log_event {
+#define X(name, id) LOG_EVENT_##name,
+    LOG_EVENTS(X)
+#undef X
+};
+
+struct log_field {
+    const char *name;  /* a journal field: "SQS_MESSAGE_ID", "COLLECTION", "ITEM_ID" */
+    const char *value; /* NULL: left out */
+};
+
+/* Decides where lines go. `identifier` is the daemon's name. `max_priority`: LOG_ERR .. LOG_DEBUG, lines beyond it are
+ * dropped. */
+void log_open(const char *identifier, int max_priority);
+void log_set_priority(int max_priority);
+
+/* One line. `fields` ends with a NULL name; NULL: none. Safe from every thread; a line is never split. */
+void log_write(int priority, enum log_event event, const struct log_field *fields, const char *format, ...)
+    printf_like(4, 5);
+
+#define LOG_FIELDS(...) ((const struct log_field[]){ __VA_ARGS__, { NULL, NULL } })
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * service: one daemon's life: signals, systemd, worker threads.
+ *
+ * daemon_main does what both daemons have in common: arguments, config, log, then run() until a
+ * signal. SIGTERM and SIGINT drain: `drain_fd` becomes readable, workers begin nothing new and come
+ * home; after stop_timeout (or at a second signal) `abort_fd` becomes readable too and every wait ends. SIGHUP reads
+ * the config again: a bad one is refused with its errors in the log, a good one drains the workers and runs anew.
+ */
+#ifndef COMMON_SERVICE_H
+#define COMMON_SERVICE_H
+
+#include <pthread.h>
+
+#include "common/config.h"
+
+struct service; /* one run, from start to drained */
+
+struct service_counters { /* of the process, added to with service_count */
+    _Atomic int64_t received, done, later, never, returned, heartbeats, items, batches;
+};
+
+struct daemon {
+    const char *name;
+    const char *summary; /* for --help: what it does, in a line */
+    const struct config_schema *schema;
+    const char *default_config; /* path */
+    /* Fills in: where common settings lie in the config struct. */
+    const char *(*log_level)(const void *config);
+    int64_t (*stop_timeout_ms)(const void *config);
+    /*
+     * Starts workers (service_start), calls service_wait, joins them, frees what it made.
+     * Returns 0, or < 0 / NEVER with err where it could not start or a worker could not go on.
+     */
+    int (*run)(const void *config, struct service *service, struct err *err);
+    /* --check-config: further lines on what will be in force. NULL: none. */
+    void (*describe)(const void *config, struct buf *ret);
+};
+
+/* Exit codes: 0; 1 failed; 64 usage; 78 bad configuration (sysexits). */
+int daemon_main(const struct daemon *daemon, int argc, char **argv);
+
+int service_drain_fd(const struct service *service); /* readable: begin nothing new */
+int service_abort_fd(const struct service *service); /* readable: end every wait */
+bool service_is_draining(const struct service *service);
+struct service_counters *service_counters(struct service *service);
+
+/*
+ * A worker thread: `work` runs until it returns; a result < 0 or NEVER ends the service with its err. Before each
+ * step that may take longer than a minute it tells so with service_pulse; the watchdog is fed only while no worker is
+ * overdue.
+ */
+struct worker {
+    struct service *service;
+    const char *name; /* for the log: "loader 2" */
+    int (*work)(struct worker *worker, struct err *err);
+    void *context;
+    _Atomic int64_t due_at_ms; /* time_mono_ms(); INT64_MAX: never */
+    pthread_t thread;
+    bool started;
+    int result;
+    struct err err;
+};
+int service_start(struct service *service, struct worker *worker, struct err *err) must_check;
+void service_join(struct worker *worker);
+/* The worker moves, and its next sign of life comes within `within_ms`. */
+void service_pulse(struct worker *worker, int64_t within_ms);
+
+/*
+ * Tells systemd READY=1, then waits in the calling (main) thread until draining has been asked for
+ * or a worker has ended; feeds the watchdog meanwhile and while draining, until `n` workers have returned. After it all
+ * workers are joined.
+ */
+int service_wait(struct service *service, struct worker *workers, size_t n, struct err *err);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * creds: AWS credentials from where AWS's own tools look for them, cached and refreshed ahead of expiry.
+ *
+ * The chain is botocore's ("Standardized credential providers", AWS SDKs and Tools Reference
+ * Guide): environment; the profile's role_arn (source_profile, credential_source) or web identity;
+ * shared credentials and config files; credential_process; ECS/EKS container endpoint; IMDSv2. An explicit AWS_PROFILE
+ * skips the environment's keys.
+ */
+#ifndef AWS_CREDS_H
+#define AWS_CREDS_H
+
+#include "aws/profile.h"
+#include "http/http.h"
+
+/* One set of credentials; owned strings, wiped by creds_clear. */
+struct creds {
+    char *access_key_id;
+    char *secret_access_key;
+    char *session_token;   /* NULL: long-lived keys */
+    int64_t expires_at_ms; /* INT64_MAX: never */
+    const char *source;    /* a literal: "environment", "profile", "web identity", ... for the log */
+};
+#define CREDS_INIT            \
+    {                         \
+        .access_key_id = NULL \
+    }
+void creds_clear(struct creds *creds);
+#define auto_creds cleanup(creds_clear)
+
+/* The process's cache, safe for many threads. */
+struct creds_cache;
+int creds_cache_new(const struct aws_profile *profile, struct creds_cache **ret, struct err *err) must_check;
+void creds_cache_free(struct creds_cache *cache);
+
+/*
+ * A copy of the current credentials in `ret` (the caller's to clear). Refreshed 15 min before
+ * expiry by one thread while others go on with the old; within 10 min of it they wait for that thread. A failed
+ * refresh keeps the old until they expire, and is tried again after a minute. `http` is the calling thread's.
+ * LATER (outage): "no_credentials", naming each place that was looked at and what it said.
+ */
+int creds_get(struct creds_cache *cache, struct http *http, int64_t now_ms, struct creds *ret, struct err *err)
+    must_check;
+
+/* The service refused `access_key_id` as expired: the next creds_get fetches anew. */
+void creds_expire(struct creds_cache *cache, const char *access_key_id);
+
+#endif

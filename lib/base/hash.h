@@ -1,0 +1,18 @@
+/* hash: the digests that AWS's protocols use, over OpenSSL. */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include "base/buf.h"
+
+enum { SHA256_SIZE = 32, MD5_SIZE = 16 };
+
+/* Both return false only where OpenSSL cannot (no memory, no such digest in this build). */
+bool hash_sha256(const void *data, size_t len, unsigned char ret[SHA256_SIZE]) must_check;
+bool hash_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, unsigned char ret[SHA256_SIZE])
+    must_check;
+bool hash_md5(const void *data, size_t len, unsigned char ret[MD5_SIZE]) must_check;
+
+/* Decodes standard base64 with padding, no blanks. NEVER-like: false where it is none. */
+bool base64_decode(const char *text, struct buf *ret) must_check;
+
+#endif

@@ -1,0 +1,320 @@
+#include "base/json.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json_scan.h"
+#include "base/num.h"
+
+/* cJSON reads at most 63 characters of a number, and needs a NUL or a delimiter it can stop at. */
+enum { CJSON_NUMBER_MAX = 63 };
+
+static void free_numbers(struct json_numbers *numbers)
+{
+    free(numbers->tokens);
+}
+
+/* A copy of the text in which each number too long for cJSON is a 0 and blanks, so that all offsets stay. */
+static char *shorten_numbers(const char *text, size_t len, const struct json_numbers *numbers)
+{
+    char *copy = malloc(len + 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    for (size_t i = 0; i < numbers->n; i++) {
+        struct json_token t = numbers->tokens[i];
+        if (t.len > CJSON_NUMBER_MAX) {
+            memset(copy + t.start, ' ', t.len);
+            copy[t.start] = '0';
+        }
+    }
+    return copy;
+}
+
+/* Gives the number nodes below `node` their text; `next` walks the tokens, which stand in the same order. */
+static bool attach_numbers(cJSON *node, const char *text, const struct json_token **next)
+{
+    for (; node; node = node->next) {
+        if (cJSON_IsNumber(node)) {
+            struct json_token t = *(*next)++;
+            char *number = strndup(text + t.start, t.len);
+            if (!number)
+                return false;
+            node->type = cJSON_Raw;
+            node->valuestring = number;
+            if (t.len > CJSON_NUMBER_MAX)
+                node->valuedouble = strtod(number, NULL);
+        } else if (node->child && !attach_numbers(node->child, text, next)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct member {
+    cJSON *node;
+    size_t position;
+};
+
+static int compare_members(const void *a, const void *b)
+{
+    const struct member *x = a, *y = b;
+    int order = strcmp(x->node->string, y->node->string);
+    if (order != 0)
+        return order;
+    return x->position < y->position ? -1 : 1;
+}
+
+/* Removes all but the last of equal keys from an object of any size. */
+static bool drop_duplicates_sorted(cJSON *object, size_t n)
+{
+    auto_free struct member *members = calloc(n, sizeof(*members));
+    if (!members)
+        return false;
+    size_t i = 0;
+    for (cJSON *node = object->child; node; node = node->next, i++)
+        members[i] = (struct member){ node, i };
+    qsort(members, n, sizeof(*members), compare_members);
+    for (i = 0; i + 1 < n; i++)
+        if (strcmp(members[i].node->string, members[i + 1].node->string) == 0)
+            cJSON_Delete(cJSON_DetachItemViaPointer(object, members[i].node));
+    return true;
+}
+
+static bool has_later_twin(const cJSON *node)
+{
+    for (const cJSON *later = node->next; later; later = later->next)
+        if (strcmp(node->string, later->string) == 0)
+            return true;
+    return false;
+}
+
+static bool drop_duplicates(cJSON *node)
+{
+    enum { SMALL = 40 }; /* below this, comparing each with each is faster than sorting */
+
+    for (; node; node = node->next) {
+        if (cJSON_IsObject(node)) {
+            size_t n = 0;
+            for (const cJSON *member = node->child; member; member = member->next)
+                n++;
+            if (n > SMALL) {
+                if (!drop_duplicates_sorted(node, n))
+                    return false;
+            } else {
+                for (cJSON *member = node->child, *next; member; member = next) {
+                    next = member->next;
+                    if (has_later_twin(member))
+                        cJSON_Delete(cJSON_DetachItemViaPointer(node, member));
+                }
+            }
+        }
+        if (node->child && !drop_duplicates(node->child))
+            return false;
+    }
+    return true;
+}
+
+int json_parse(const char *text, size_t len, cJSON **ret, struct err *err)
+{
+    cleanup(free_numbers) struct json_numbers numbers = { .tokens = NULL };
+    int r = json_scan(text, len, &numbers, err);
+    if (r != 0)
+        return r;
+
+    auto_free char *shortened = NULL;
+    if (numbers.longest > CJSON_NUMBER_MAX) {
+        shortened = shorten_numbers(text, len, &numbers);
+        if (!shortened)
+            return err_no_memory(err);
+    }
+    const char *source = shortened ? shortened : text;
+    const char *end = source;
+    auto_json cJSON *json = cJSON_ParseWithLengthOpts(source, len, &end, 0);
+    /* cJSON stops behind the first value and skips a byte order mark; neither is JSON. */
+    size_t stop = (size_t)(end - source);
+    while (json && stop < len && strchr(" \t\r\n", source[stop]))
+        stop++;
+    if (!json || stop < len) {
+        size_t line = 1;
+        for (size_t i = 0; i < stop && i < len; i++)
+            line += text[i] == '\n';
+        return err_never(err, "invalid_json", "not valid JSON: %s at line %zu, byte %zu",
+                         len == 0 ? "nothing there" : "unexpected text", line, stop);
+    }
+    const struct json_token *next = numbers.tokens;
+    if (!attach_numbers(json, text, &next) || !drop_duplicates(json))
+        return err_no_memory(err);
+    *ret = TAKE(json);
+    return 0;
+}
+
+void json_write_string(const char *text, struct buf *ret)
+{
+    buf_putc(ret, '"');
+    for (const char *at = text; *at;) {
+        size_t plain = 0;
+        while ((unsigned char)at[plain] >= 0x20 && at[plain] != '"' && at[plain] != '\\')
+            plain++;
+        buf_add(ret, at, plain);
+        at += plain;
+        if (!*at)
+            break;
+        switch (*at) {
+        case '"':
+            buf_puts(ret, "\\\"");
+            break;
+        case '\\':
+            buf_puts(ret, "\\\\");
+            break;
+        case '\n':
+            buf_puts(ret, "\\n");
+            break;
+        case '\r':
+            buf_puts(ret, "\\r");
+            break;
+        case '\t':
+            buf_puts(ret, "\\t");
+            break;
+        default:
+            buf_printf(ret, "\\u%04x", (unsigned char)*at);
+        }
+        at++;
+    }
+    buf_putc(ret, '"');
+}
+
+static void write_children(const cJSON *json, struct buf *ret)
+{
+    for (const cJSON *child = json->child; child; child = child->next) {
+        if (child != json->child)
+            buf_putc(ret, ',');
+        if (cJSON_IsObject(json)) {
+            json_write_string(child->string, ret);
+            buf_putc(ret, ':');
+        }
+        json_write(child, ret);
+    }
+}
+
+void json_write(const cJSON *json, struct buf *ret)
+{
+    switch (json->type & 0xff) {
+    case cJSON_Object:
+        buf_putc(ret, '{');
+        write_children(json, ret);
+        buf_putc(ret, '}');
+        break;
+    case cJSON_Array:
+        buf_putc(ret, '[');
+        write_children(json, ret);
+        buf_putc(ret, ']');
+        break;
+    case cJSON_String:
+        json_write_string(json->valuestring, ret);
+        break;
+    case cJSON_Raw:
+        buf_puts(ret, json->valuestring);
+        break;
+    case cJSON_Number: /* made by this process, not parsed: counts and times */
+        buf_printf(ret, "%.17g", json->valuedouble);
+        break;
+    case cJSON_True:
+        buf_puts(ret, "true");
+        break;
+    case cJSON_False:
+        buf_puts(ret, "false");
+        break;
+    default:
+        buf_puts(ret, "null");
+    }
+}
+
+cJSON *json_get(const cJSON *object, const char *key)
+{
+    return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
+}
+
+const char *json_get_string(const cJSON *object, const char *key)
+{
+    return cJSON_GetStringValue(json_get(object, key));
+}
+
+bool json_is_number(const cJSON *json)
+{
+    return cJSON_IsNumber(json) || cJSON_IsRaw(json);
+}
+
+const char *json_number_text(const cJSON *json)
+{
+    return cJSON_IsRaw(json) ? json->valuestring : NULL;
+}
+
+bool json_get_i64(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *ret)
+{
+    const cJSON *member = json_get(object, key);
+    const char *text = cJSON_IsString(member) ? member->valuestring : json_number_text(member);
+    return text && num_parse_i64(text, min, max, ret, NULL) == 0;
+}
+
+static bool objects_equal(const cJSON *a, const cJSON *b)
+{
+    const cJSON *y = b->child;
+    for (const cJSON *x = a->child; x; x = x->next, y = y->next) {
+        if (!y)
+            return false;
+        /* The same producer writes the same order: look beside before searching. */
+        const cJSON *twin = strcmp(x->string, y->string) == 0 ? y : json_get(b, x->string);
+        if (!twin || !json_equal(x, twin))
+            return false;
+    }
+    return !y;
+}
+
+static bool arrays_equal(const cJSON *a, const cJSON *b)
+{
+    const cJSON *x = a->child, *y = b->child;
+    for (; x && y; x = x->next, y = y->next)
+        if (!json_equal(x, y))
+            return false;
+    return !x && !y;
+}
+
+bool json_equal(const cJSON *a, const cJSON *b)
+{
+    if ((a->type & 0xff) != (b->type & 0xff))
+        return false;
+    switch (a->type & 0xff) {
+    case cJSON_Object:
+        return objects_equal(a, b);
+    case cJSON_Array:
+        return arrays_equal(a, b);
+    case cJSON_String:
+        return strcmp(a->valuestring, b->valuestring) == 0;
+    case cJSON_Raw:
+        return num_equal(a->valuestring, b->valuestring);
+    default:
+        return true;
+    }
+}
+
+const char *json_kind(const cJSON *json)
+{
+    if (!json)
+        return "missing";
+    if (json_is_number(json))
+        return "a number";
+    switch (json->type & 0xff) {
+    case cJSON_Object:
+        return "an object";
+    case cJSON_Array:
+        return "an array";
+    case cJSON_String:
+        return "a string";
+    case cJSON_NULL:
+        return "null";
+    default:
+        return "a boolean";
+    }
+}

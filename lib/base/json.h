@@ -1,0 +1,58 @@
+/*
+ * json: strict parsing into cJSON, exact numbers, case-sensitive getters, writing.
+ *
+ * cJSON alone lets raw control characters, `\u0000`, bytes that are no UTF-8 and odd numbers
+ * through, keeps the first of two equal keys, and rounds numbers to doubles. json_parse refuses
+ * the first four, lets the last of equal keys win (as PostgreSQL's jsonb does), and gives every
+ * number node its own text: such a node is a cJSON_Raw whose valuestring is the number as it
+ * was written and whose valuedouble is its nearest double. Trees from json_parse must be printed
+ * with json_write, and their numbers read with the functions here.
+ */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include <cjson/cJSON.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum {
+    JSON_MAX_DEPTH = 500,
+    JSON_MAX_EXPONENT = 400,          /* 1e400 is text to jsonb's numeric, 1e99999999 is a way to exhaust it */
+    JSON_MAX_INTEGER_DIGITS = 131072, /* both: what PostgreSQL's numeric holds */
+    JSON_MAX_FRACTION_DIGITS = 16383,
+};
+
+static inline void json_free_pointer(cJSON **json)
+{
+    cJSON_Delete(*json);
+}
+#define auto_json cleanup(json_free_pointer)
+
+/* Parses the whole text. NEVER ("invalid_json") says what is wrong at which line and column. The tree is the caller's.
+ */
+int json_parse(const char *text, size_t len, cJSON **ret, struct err *err) must_check;
+
+/* Appends the value in compact form, numbers as they were written. A failed allocation is left in `ret`. */
+void json_write(const cJSON *json, struct buf *ret);
+void json_write_string(const char *text, struct buf *ret);
+
+/* The member, or NULL: not there, or `object` is NULL or no object. */
+cJSON *json_get(const cJSON *object, const char *key);
+/* The member's text, or NULL where it is not there or no string. */
+const char *json_get_string(const cJSON *object, const char *key);
+
+bool json_is_number(const cJSON *json);
+/* The number's text as it was written; NULL if it is none, or was not made by json_parse. */
+const char *json_number_text(const cJSON *json);
+/* Parses a whole number member (or a string of digits, as SQS writes its attributes) within limits; false where it is
+ * none. */
+bool json_get_i64(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *ret);
+
+/* Equal by value: objects whatever their order, numbers digit by digit (1.10 is 1.1; true is not 1). */
+bool json_equal(const cJSON *a, const cJSON *b);
+
+/* "an object", "a string", ..., for error texts. */
+const char *json_kind(const cJSON *json);
+
+#endif

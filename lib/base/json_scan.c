@@ -1,0 +1,223 @@
+#include "base/json_scan.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/utf8.h"
+
+struct scan {
+    const char *text;
+    size_t len;
+    size_t at;
+    int depth;
+    struct json_numbers *numbers;
+    struct err *err;
+};
+
+static int refuse(const struct scan *s, size_t at, const char *what)
+{
+    size_t line = 1, column = 1;
+    for (size_t i = 0; i < at; i++) {
+        column = s->text[i] == '\n' ? 1 : column + 1;
+        line += s->text[i] == '\n';
+    }
+    return err_never(s->err, "invalid_json", "not valid JSON: %s at line %zu, column %zu", what, line, column);
+}
+
+static bool has(const struct scan *s, size_t n)
+{
+    return s->len - s->at >= n;
+}
+
+/* The four hex digits at `at`, or -1. */
+static long hex4(const struct scan *s, size_t at)
+{
+    long value = 0;
+    if (s->len < 4 || at > s->len - 4)
+        return -1;
+    for (size_t i = at; i < at + 4; i++) {
+        char c = s->text[i];
+        if (!isxdigit((unsigned char)c))
+            return -1;
+        value = value * 16 + (isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return value;
+}
+
+static int scan_unicode_escape(struct scan *s)
+{
+    size_t start = s->at; /* at the backslash */
+    long unit = hex4(s, start + 2);
+    if (unit < 0)
+        return refuse(s, start, "an escape \\u without four hex digits");
+    if (unit == 0)
+        return refuse(s, start, "the character U+0000, which PostgreSQL cannot store,");
+    s->at += 6;
+    if (unit < 0xd800 || unit > 0xdfff)
+        return 0;
+    bool pair = unit < 0xdc00 && has(s, 6) && s->text[s->at] == '\\' && s->text[s->at + 1] == 'u';
+    long low = pair ? hex4(s, s->at + 2) : -1;
+    if (low < 0xdc00 || low > 0xdfff)
+        return refuse(s, start, "half of a surrogate pair");
+    s->at += 6;
+    return 0;
+}
+
+static int scan_string(struct scan *s)
+{
+    size_t start = s->at++;
+    while (s->at < s->len) {
+        unsigned char c = (unsigned char)s->text[s->at];
+        if (c == '"') {
+            s->at++;
+            return 0;
+        }
+        if (c < 0x20)
+            return refuse(s, s->at, "a raw control character in a string");
+        if (c != '\\') {
+            s->at++;
+            continue;
+        }
+        if (!has(s, 2))
+            break;
+        char escaped = s->text[s->at + 1];
+        if (escaped == 'u') {
+            int r = scan_unicode_escape(s);
+            if (r != 0)
+                return r;
+        } else if (escaped && strchr("\"\\/bfnrt", escaped)) {
+            s->at += 2;
+        } else {
+            return refuse(s, s->at, "an unknown escape");
+        }
+    }
+    return refuse(s, start, "a string without its end");
+}
+
+static size_t count_digits(const struct scan *s, size_t at)
+{
+    size_t n = 0;
+    while (at + n < s->len && isdigit((unsigned char)s->text[at + n]))
+        n++;
+    return n;
+}
+
+static bool number_add(struct json_numbers *numbers, size_t start, size_t len)
+{
+    if (numbers->n == numbers->cap) {
+        size_t cap = numbers->cap ? numbers->cap * 2 : 64;
+        struct json_token *tokens = reallocarray(numbers->tokens, cap, sizeof(*tokens));
+        if (!tokens)
+            return false;
+        numbers->tokens = tokens;
+        numbers->cap = cap;
+    }
+    numbers->tokens[numbers->n++] = (struct json_token){ (uint32_t)start, (uint32_t)len };
+    if (len > numbers->longest)
+        numbers->longest = (uint32_t)len;
+    return true;
+}
+
+static int scan_exponent(struct scan *s, size_t start, size_t *at)
+{
+    size_t i = *at + 1;
+    if (i < s->len && (s->text[i] == '+' || s->text[i] == '-'))
+        i++;
+    size_t n = count_digits(s, i);
+    if (n == 0)
+        return refuse(s, start, "a malformed number");
+    long exponent = 0;
+    for (size_t k = i; k < i + n && exponent <= JSON_MAX_EXPONENT; k++)
+        exponent = exponent * 10 + (s->text[k] - '0');
+    if (exponent > JSON_MAX_EXPONENT)
+        return refuse(s, start, "a number whose exponent is beyond 400");
+    *at = i + n;
+    return 0;
+}
+
+static int scan_number(struct scan *s)
+{
+    size_t start = s->at, at = start + (s->text[start] == '-');
+    size_t integer = count_digits(s, at);
+    if (integer == 0 || (integer > 1 && s->text[at] == '0'))
+        return refuse(s, start, "a malformed number");
+    at += integer;
+    size_t fraction = 0;
+    if (at < s->len && s->text[at] == '.') {
+        fraction = count_digits(s, at + 1);
+        if (fraction == 0)
+            return refuse(s, start, "a malformed number");
+        at += 1 + fraction;
+    }
+    if (integer > JSON_MAX_INTEGER_DIGITS - JSON_MAX_EXPONENT ||
+        fraction > JSON_MAX_FRACTION_DIGITS - JSON_MAX_EXPONENT)
+        return refuse(s, start, "a number with more digits than PostgreSQL can store");
+    if (at < s->len && (s->text[at] == 'e' || s->text[at] == 'E')) {
+        int r = scan_exponent(s, start, &at);
+        if (r != 0)
+            return r;
+    }
+    s->at = at;
+    return number_add(s->numbers, start, at - start) ? 0 : err_no_memory(s->err);
+}
+
+static int scan_literal(struct scan *s)
+{
+    static const char *const literals[] = { "true", "false", "null" };
+    for (size_t i = 0; i < N_ELEMENTS(literals); i++) {
+        size_t n = strlen(literals[i]);
+        if (has(s, n) && memcmp(s->text + s->at, literals[i], n) == 0) {
+            s->at += n;
+            return 0;
+        }
+    }
+    return refuse(s, s->at, "an unexpected character");
+}
+
+static int scan_token(struct scan *s)
+{
+    char c = s->text[s->at];
+    switch (c) {
+    case ' ':
+    case '\t':
+    case '\n':
+    case '\r':
+    case ',':
+    case ':':
+        s->at++;
+        return 0;
+    case '{':
+    case '[':
+        if (++s->depth > JSON_MAX_DEPTH)
+            return refuse(s, s->at, "nesting deeper than 500 levels");
+        s->at++;
+        return 0;
+    case '}':
+    case ']':
+        s->depth--;
+        s->at++;
+        return 0;
+    case '"':
+        return scan_string(s);
+    default:
+        return c == '-' || isdigit((unsigned char)c) ? scan_number(s) : scan_literal(s);
+    }
+}
+
+int json_scan(const char *text, size_t len, struct json_numbers *ret, struct err *err)
+{
+    struct scan s = { .text = text, .len = len, .numbers = ret, .err = err };
+    if (len > INT_MAX)
+        return err_never(err, "invalid_json", "not valid JSON: longer than 2 GiB");
+    size_t valid = utf8_valid_prefix(text, len);
+    if (valid < len)
+        return refuse(&s, valid, "bytes that are no UTF-8");
+    while (s.at < len) {
+        int r = scan_token(&s);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}

@@ -1,0 +1,163 @@
+#include "base/num.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+/* Largest first: printing takes the first that divides. */
+static const struct unit durations[] = {
+    { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }
+};
+static const struct unit sizes[] = { { "GiB", 1 << 30 }, { "MiB", 1 << 20 }, { "KiB", 1 << 10 }, { "B", 1 } };
+
+/* The leading integer of `text`; *ret_rest is what follows it. */
+static bool leading_i64(const char *text, int64_t *ret, const char **ret_rest)
+{
+    const char *digits = *text == '-' ? text + 1 : text;
+    if (!isdigit((unsigned char)*digits))
+        return false;
+    char *end = NULL;
+    errno = 0;
+    *ret = strtoll(text, &end, 10);
+    *ret_rest = end;
+    return errno == 0;
+}
+
+int num_parse_i64(const char *text, int64_t min, int64_t max, int64_t *ret, struct err *err)
+{
+    int64_t value = 0;
+    const char *rest = NULL;
+    if (!leading_i64(text, &value, &rest) || *rest)
+        return err_never(err, "bad_number", "expected a whole number, got \"%.64s\"", text);
+    if (value < min || value > max)
+        return err_never(err, "bad_number", "%" PRId64 " is not from %" PRId64 " to %" PRId64, value, min, max);
+    *ret = value;
+    return 0;
+}
+
+static void print_with_unit(int64_t value, const struct unit *units, size_t n, struct buf *ret)
+{
+    size_t i = 0;
+    while (i + 1 < n && (value == 0 || value % units[i].factor != 0))
+        i++;
+    buf_printf(ret, "%" PRId64 "%s", value / units[i].factor, units[i].name);
+}
+
+void num_print_duration(int64_t ms, struct buf *ret)
+{
+    if (ms == 0)
+        buf_puts(ret, "0s");
+    else
+        print_with_unit(ms, durations, N_ELEMENTS(durations), ret);
+}
+
+void num_print_size(int64_t bytes, struct buf *ret)
+{
+    print_with_unit(bytes, sizes, N_ELEMENTS(sizes), ret);
+}
+
+static int64_t unit_factor(const char *name, const struct unit *units, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(name, units[i].name) == 0)
+            return units[i].factor;
+    return 0;
+}
+
+int num_parse_duration(const char *text, int64_t min_ms, int64_t max_ms, int64_t *ret_ms, struct err *err)
+{
+    int64_t value = 0;
+    const char *rest = NULL;
+    int64_t factor = 0;
+    if (leading_i64(text, &value, &rest))
+        factor = unit_factor(*rest ? rest : "s", durations, N_ELEMENTS(durations));
+    if (factor == 0 || __builtin_mul_overflow(value, factor, &value))
+        return err_never(err, "bad_number", "expected a duration like 250ms, 60s, 5m or 12h, got \"%.64s\"", text);
+    if (value < min_ms || value > max_ms) {
+        auto_buf struct buf range = BUF_INIT;
+        num_print_duration(min_ms, &range);
+        buf_puts(&range, " to ");
+        num_print_duration(max_ms, &range);
+        return err_never(err, "bad_number", "%.64s is not from %s", text, buf_str(&range));
+    }
+    *ret_ms = value;
+    return 0;
+}
+
+int num_parse_size(const char *text, int64_t min, int64_t max, int64_t *ret, struct err *err)
+{
+    int64_t value = 0;
+    const char *rest = NULL;
+    int64_t factor = 0;
+    if (leading_i64(text, &value, &rest))
+        factor = unit_factor(*rest ? rest : "B", sizes, N_ELEMENTS(sizes));
+    if (factor == 0 || __builtin_mul_overflow(value, factor, &value))
+        return err_never(err, "bad_number", "expected a size like 512KiB, 6MiB or 1GiB, got \"%.64s\"", text);
+    if (value < min || value > max) {
+        auto_buf struct buf range = BUF_INIT;
+        num_print_size(min, &range);
+        buf_puts(&range, " to ");
+        num_print_size(max, &range);
+        return err_never(err, "bad_number", "%.64s is not from %s", text, buf_str(&range));
+    }
+    *ret = value;
+    return 0;
+}
+
+/* A decimal as its significant digits, without leading or trailing zeros, times ten to the `exponent`. */
+struct decimal {
+    bool negative;
+    const char *first, *last; /* in the text, a point may lie between; NULL for zero */
+    long exponent;            /* of the last digit */
+};
+
+static struct decimal decimal_of(const char *text)
+{
+    struct decimal d = { .negative = *text == '-' };
+    const char *s = text + d.negative;
+    const char *point = NULL;
+    const char *end = s;
+    for (; isdigit((unsigned char)*end) || *end == '.'; end++) {
+        if (*end == '.') {
+            point = end;
+        } else if (*end != '0') {
+            if (!d.first)
+                d.first = end;
+            d.last = end;
+        }
+    }
+    if (!d.first)
+        return (struct decimal){ .negative = false }; /* -0 is 0 */
+    if (!point)
+        point = end;
+    d.exponent = point > d.last ? (long)(point - d.last - 1) : (long)(point - d.last);
+    if (*end == 'e' || *end == 'E')
+        d.exponent += strtol(end + 1, NULL, 10);
+    return d;
+}
+
+bool num_equal(const char *a, const char *b)
+{
+    struct decimal x = decimal_of(a), y = decimal_of(b);
+    if (!x.first || !y.first)
+        return x.first == y.first;
+    if (x.negative != y.negative || x.exponent != y.exponent)
+        return false;
+    while (x.first <= x.last && y.first <= y.last) {
+        if (*x.first == '.')
+            x.first++;
+        else if (*y.first == '.')
+            y.first++;
+        else if (*x.first++ != *y.first++)
+            return false;
+    }
+    return x.first > x.last && y.first > y.last;
+}

@@ -1,0 +1,25 @@
+/* time: the clocks, and the text forms of a point in time that AWS and STAC use. All are UTC, none uses the locale. */
+#ifndef BASE_TIME_H
+#define BASE_TIME_H
+
+#include "base/base.h"
+
+int64_t time_now_ms(void);  /* wall clock, since 1970 */
+int64_t time_mono_ms(void); /* monotonic: for deadlines and durations */
+
+enum { TIME_TEXT_SIZE = 64 };
+
+void time_format_basic(int64_t unix_s, char ret[TIME_TEXT_SIZE]);    /* 20150830T123600Z, as SigV4 wants it */
+void time_format_rfc3339(int64_t unix_ms, char ret[TIME_TEXT_SIZE]); /* 2015-08-30T12:36:00.000Z */
+
+/*
+ * RFC 3339's date-time: "2021-01-01T00:00:00Z", any fraction (rounded to the microsecond, as
+ * PostgreSQL does), any offset, t/T and z/Z or a blank between date and time; second 60 is the next minute's 0.
+ * Result in microseconds since 1970, within years 0001 to 9999 in UTC. Returns whether it is one.
+ */
+bool time_parse_rfc3339(const char *text, int64_t *ret_us);
+
+/* The UTC year and month (1 to 12) of a time in microseconds since 1970. */
+void time_year_month(int64_t unix_us, int *ret_year, int *ret_month);
+
+#endif
