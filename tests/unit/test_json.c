@@ -1,0 +1,235 @@
+/* Strict parsing, exact numbers, the last of equal keys, comparison by value. */
+#include "base/json.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *text;
+    const char *written; /* NULL: refused */
+    const char *error;   /* a part of the text where refused */
+} documents[] = {
+    { "{}", "{}", NULL },
+    { " [ 1 , -2 ] ", "[1,-2]", NULL },
+    { "{\"a\":1.10,\"b\":1e-7,\"c\":12345678901234567890,\"d\":-0,\"e\":0.1E+2}",
+      "{\"a\":1.10,\"b\":1e-7,\"c\":12345678901234567890,\"d\":-0,\"e\":0.1E+2}", NULL },
+    { "[0.1234567890123456789012345678901234567890123456789012345678901234567890123456789]",
+      "[0.1234567890123456789012345678901234567890123456789012345678901234567890123456789]", NULL },
+    { "[1,11111111111111111111111111111111111111111111111111111111111111111111111,2]",
+      "[1,11111111111111111111111111111111111111111111111111111111111111111111111,2]", NULL },
+    { "[1e400,-1e-400]", "[1e400,-1e-400]", NULL },
+    { "{\"a\":1,\"b\":2,\"a\":3}", "{\"b\":2,\"a\":3}", NULL },
+    { "{\"a\":{\"x\":1,\"x\":{\"y\":1,\"y\":2}}}", "{\"a\":{\"x\":{\"y\":2}}}", NULL },
+    { "{\"A\":1,\"a\":2}", "{\"A\":1,\"a\":2}", NULL },
+    { "\"\\u00e9\\n\\t\\\"\\\\\\/ \\ud83d\\ude00\"", "\"\xc3\xa9\\n\\t\\\"\\\\/ \xf0\x9f\x98\x80\"", NULL },
+    { "\"\\u0001\\u001f\\u007f\"", "\"\\u0001\\u001f\x7f\"", NULL },
+    { "[true,false,null]", "[true,false,null]", NULL },
+    { "", NULL, "nothing there" },
+    { "   ", NULL, "not valid JSON" },
+    { "{", NULL, "not valid JSON" },
+    { "{}x", NULL, "unexpected character at line 1, column 3" },
+    { "{}{}", NULL, "unexpected text" },
+    { "[1,]", NULL, "not valid JSON" },
+    { "{\"a\"}", NULL, "not valid JSON" },
+    { "{\"a\" 1}", NULL, "not valid JSON" },
+    { "[01]", NULL, "malformed number" },
+    { "[1.]", NULL, "malformed number" },
+    { "[.5]", NULL, "unexpected character" },
+    { "[+1]", NULL, "unexpected character" },
+    { "[1e]", NULL, "malformed number" },
+    { "[-]", NULL, "malformed number" },
+    { "[--1]", NULL, "malformed number" },
+    { "[1e401]", NULL, "exponent" },
+    { "[1e-99999999999999999999]", NULL, "exponent" },
+    { "[NaN]", NULL, "unexpected character" },
+    { "[Infinity]", NULL, "unexpected character" },
+    { "[nul]", NULL, "unexpected character" },
+    { "[nullx]", NULL, "unexpected character" },
+    { "\"a\nb\"", NULL, "control character in a string at line 1, column 3" },
+    { "\n\n \"\t\"", NULL, "control character in a string at line 3" },
+    { "\"\\u0000\"", NULL, "U+0000" },
+    { "{\"\\u0000\":1}", NULL, "U+0000" },
+    { "\"\\ud800\"", NULL, "surrogate" },
+    { "\"\\udc00\"", NULL, "surrogate" },
+    { "\"\\ud800\\u0041\"", NULL, "surrogate" },
+    { "\"\\u12\"", NULL, "four hex digits" },
+    { "\"\\x41\"", NULL, "unknown escape" },
+    { "\"abc", NULL, "without its end" },
+    { "\"\\", NULL, "without its end" },
+    { "\"\xff\"", NULL, "no UTF-8" },
+    { "\"\xed\xa0\x80\"", NULL, "no UTF-8" },
+    { "\"\xc0\xaf\"", NULL, "no UTF-8" },
+    { "\xef\xbb\xbf{}", NULL, "unexpected character" },
+    { "[1]\x01", NULL, "unexpected character" },
+    { "[1,\x0b 2]", NULL, "unexpected character" },
+    { "// c\n{}", NULL, "unexpected character" },
+};
+
+static void test_documents(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(documents); i++) {
+        auto_json cJSON *json = NULL;
+        struct err err = ERR_INIT;
+        int r = json_parse(documents[i].text, strlen(documents[i].text), &json, &err);
+        if (!documents[i].written) {
+            CHECK_ROW(r == NEVER && err_is(&err, "invalid_json"), "row %zu: accepted", i);
+            CHECK_ROW(strstr(err.text, documents[i].error), "row %zu: \"%s\"", i, err.text);
+            continue;
+        }
+        CHECK_ROW(r == 0, "row %zu: %s", i, err.text);
+        auto_buf struct buf out = BUF_INIT;
+        if (r == 0)
+            json_write(json, &out);
+        CHECK_STRING(buf_str(&out), documents[i].written);
+    }
+}
+
+static void test_embedded_nul(void)
+{
+    auto_json cJSON *json = NULL;
+    CHECK(json_parse("[1]\0[2]", 7, &json, NULL) == NEVER);
+    CHECK(json_parse("\"a\0b\"", 5, &json, NULL) == NEVER);
+}
+
+static void test_depth(void)
+{
+    for (int depth = JSON_MAX_DEPTH - 1; depth <= JSON_MAX_DEPTH + 1; depth++) {
+        auto_buf struct buf text = BUF_INIT;
+        for (int i = 0; i < depth; i++)
+            buf_putc(&text, '[');
+        for (int i = 0; i < depth; i++)
+            buf_putc(&text, ']');
+        auto_json cJSON *json = NULL;
+        int expected = depth <= JSON_MAX_DEPTH ? 0 : NEVER;
+        CHECK_ROW(json_parse(text.data, text.len, &json, NULL) == expected, "depth %d", depth);
+    }
+}
+
+static void test_many_duplicates(void)
+{
+    auto_buf struct buf text = BUF_INIT;
+    buf_putc(&text, '{');
+    for (int i = 0; i < 300; i++)
+        buf_printf(&text, "%s\"k%d\":%d", i ? "," : "", i % 100, i);
+    buf_putc(&text, '}');
+    auto_json cJSON *json = NULL;
+    CHECK(json_parse(text.data, text.len, &json, NULL) == 0);
+    CHECK(cJSON_GetArraySize(json) == 100);
+    for (int i = 0; i < 100; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%d", i);
+        int64_t value = 0;
+        CHECK(json_get_i64(json, key, 0, 1000, &value) && value == 200 + i);
+    }
+}
+
+static void test_digits(void)
+{
+    auto_buf struct buf text = BUF_INIT;
+    for (int digits = 1; digits < 200; digits++) {
+        buf_reset(&text);
+        buf_putc(&text, '[');
+        for (int i = 0; i < digits; i++)
+            buf_putc(&text, (char)('1' + i % 9));
+        buf_puts(&text, ".5,7]");
+        auto_json cJSON *json = NULL;
+        CHECK(json_parse(text.data, text.len, &json, NULL) == 0);
+        auto_buf struct buf out = BUF_INIT;
+        json_write(json, &out);
+        CHECK_STRING(buf_str(&out), buf_str(&text));
+        CHECK(json->child->valuedouble == strtod(text.data + 1, NULL));
+    }
+}
+
+static const struct {
+    const char *a, *b;
+    bool equal;
+} pairs[] = {
+    { "1", "1.0", true },
+    { "1.10", "1.1", true },
+    { "100", "1e2", true },
+    { "0.0000001", "1e-7", true },
+    { "-0", "0", true },
+    { "0.0", "0e5", true },
+    { "12345678901234567890", "12345678901234567891", false },
+    { "0.1", "0.10000000000000000555", false },
+    { "-1", "1", false },
+    { "10", "1", false },
+    { "1", "true", false },
+    { "null", "false", false },
+    { "\"1\"", "1", false },
+    { "\"a\"", "\"a\"", true },
+    { "[1,2]", "[1,2.0]", true },
+    { "[1,2]", "[2,1]", false },
+    { "[1]", "[1,2]", false },
+    { "{\"a\":1,\"b\":[2]}", "{\"b\":[2.0],\"a\":1}", true },
+    { "{\"a\":1}", "{\"A\":1}", false },
+    { "{\"a\":1}", "{\"a\":1,\"b\":2}", false },
+    { "{\"a\":1,\"b\":2}", "{\"a\":1}", false },
+    { "{\"a\":null}", "{}", false },
+};
+
+static void test_equality(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(pairs); i++) {
+        auto_json cJSON *a = NULL;
+        auto_json cJSON *b = NULL;
+        CHECK(json_parse(pairs[i].a, strlen(pairs[i].a), &a, NULL) == 0);
+        CHECK(json_parse(pairs[i].b, strlen(pairs[i].b), &b, NULL) == 0);
+        CHECK_ROW(json_equal(a, b) == pairs[i].equal, "%s and %s", pairs[i].a, pairs[i].b);
+        CHECK_ROW(json_equal(b, a) == pairs[i].equal, "%s and %s", pairs[i].b, pairs[i].a);
+    }
+}
+
+static void test_getters(void)
+{
+    static const char text[] = "{\"s\":\"x\",\"n\":12,\"q\":\"34\",\"f\":1.5,\"big\":99999999999999999999,\"o\":{}}";
+    auto_json cJSON *json = NULL;
+    CHECK(json_parse(text, strlen(text), &json, NULL) == 0);
+    CHECK_STRING(json_get_string(json, "s"), "x");
+    CHECK_STRING(json_get_string(json, "S"), NULL);
+    CHECK_STRING(json_get_string(json, "n"), NULL);
+    CHECK_STRING(json_get_string(NULL, "n"), NULL);
+    int64_t value = 0;
+    CHECK(json_get_i64(json, "n", 0, 100, &value) && value == 12);
+    CHECK(json_get_i64(json, "q", 0, 100, &value) && value == 34);
+    CHECK(!json_get_i64(json, "n", 0, 11, &value));
+    CHECK(!json_get_i64(json, "f", 0, 100, &value));
+    CHECK(!json_get_i64(json, "big", 0, INT64_MAX, &value));
+    CHECK(!json_get_i64(json, "o", 0, 100, &value));
+    CHECK_STRING(json_kind(json_get(json, "n")), "a number");
+    CHECK_STRING(json_kind(json_get(json, "none")), "missing");
+}
+
+static bool parse_and_write(void *context)
+{
+    const char *text = context;
+    auto_json cJSON *json = NULL;
+    if (json_parse(text, strlen(text), &json, NULL) != 0)
+        return false;
+    auto_buf struct buf out = BUF_INIT;
+    json_write(json, &out);
+    if (buf_failed(&out))
+        return false;
+    CHECK_STRING(buf_str(&out),
+                 "{\"b\":[1,{\"c\":\"d\"},111111111111111111111111111111111111111111111111111111111111111"
+                 "11111],\"a\":2}");
+    return true;
+}
+
+int main(void)
+{
+    test_documents();
+    test_embedded_nul();
+    test_depth();
+    test_many_duplicates();
+    test_digits();
+    test_equality();
+    test_getters();
+    char text[] =
+        "{\"a\":1,\"b\":[1,{\"c\":\"d\"},11111111111111111111111111111111111111111111111111111111111111111111],"
+        "\"a\":2}";
+    test_failing_allocations(parse_and_write, text);
+    return test_end();
+}
