@@ -63,14 +63,28 @@ void time_format_basic(int64_t unix_s, char ret[TIME_TEXT_SIZE])
              s % 60);
 }
 
+/* "YYYY-MM-DDTHH:MM:SS" of a second, into a buffer of TIME_TEXT_SIZE; its length. */
+static size_t format_seconds(int64_t unix_s, char *ret)
+{
+    int64_t day = floor_div(unix_s, 86400);
+    struct date d = date_from_days(day);
+    int s = (int)(unix_s - day * 86400);
+    return (size_t)snprintf(ret, TIME_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", d.year % 10000, d.month, d.day,
+                            s / 3600, s / 60 % 60, s % 60);
+}
+
 void time_format_rfc3339(int64_t unix_ms, char ret[TIME_TEXT_SIZE])
 {
     int64_t unix_s = floor_div(unix_ms, 1000);
-    int ms = (int)(unix_ms - unix_s * 1000);
-    struct date d = date_from_days(floor_div(unix_s, 86400));
-    int s = (int)(unix_s - floor_div(unix_s, 86400) * 86400);
-    snprintf(ret, TIME_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", d.year % 10000, d.month, d.day, s / 3600,
-             s / 60 % 60, s % 60, ms);
+    size_t len = format_seconds(unix_s, ret);
+    snprintf(ret + len, TIME_TEXT_SIZE - len, ".%03dZ", (int)(unix_ms - unix_s * 1000));
+}
+
+void time_format_rfc3339_us(int64_t unix_us, char ret[TIME_TEXT_SIZE])
+{
+    int64_t unix_s = floor_div(unix_us, 1000000);
+    size_t len = format_seconds(unix_s, ret);
+    snprintf(ret + len, TIME_TEXT_SIZE - len, ".%06dZ", (int)(unix_us - unix_s * 1000000));
 }
 
 /* Reads exactly `n` digits at *at and moves it on; -1 where there are fewer. */
@@ -178,4 +192,9 @@ void time_year_month(int64_t unix_us, int *ret_year, int *ret_month)
     struct date d = date_from_days(floor_div(unix_us, (int64_t)86400 * 1000000));
     *ret_year = d.year;
     *ret_month = d.month;
+}
+
+int64_t time_of_date(int year, int month, int day)
+{
+    return days_from_date((struct date){ year, month, day }) * 86400 * 1000000;
 }

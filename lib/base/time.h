@@ -9,8 +9,9 @@ int64_t time_mono_ms(void); /* monotonic: for deadlines and durations */
 
 enum { TIME_TEXT_SIZE = 64 };
 
-void time_format_basic(int64_t unix_s, char ret[TIME_TEXT_SIZE]);    /* 20150830T123600Z, as SigV4 wants it */
-void time_format_rfc3339(int64_t unix_ms, char ret[TIME_TEXT_SIZE]); /* 2015-08-30T12:36:00.000Z */
+void time_format_basic(int64_t unix_s, char ret[TIME_TEXT_SIZE]);       /* 20150830T123600Z, as SigV4 wants it */
+void time_format_rfc3339(int64_t unix_ms, char ret[TIME_TEXT_SIZE]);    /* 2015-08-30T12:36:00.000Z */
+void time_format_rfc3339_us(int64_t unix_us, char ret[TIME_TEXT_SIZE]); /* 2015-08-30T12:36:00.000000Z */
 
 /*
  * RFC 3339's date-time: "2021-01-01T00:00:00Z", any fraction (rounded to the microsecond, as
@@ -21,5 +22,7 @@ bool time_parse_rfc3339(const char *text, int64_t *ret_us);
 
 /* The UTC year and month (1 to 12) of a time in microseconds since 1970. */
 void time_year_month(int64_t unix_us, int *ret_year, int *ret_month);
+/* The first instant of a UTC day, in microseconds since 1970; month 1 to 12. */
+int64_t time_of_date(int year, int month, int day);
 
 #endif

@@ -42,7 +42,7 @@ bool pgstac_is_connected(const struct pgstac *pgstac);
 void pgstac_disconnect(struct pgstac *pgstac);
 const char *pgstac_version(const struct pgstac *pgstac); /* of the schema, "0.9.12"; NULL: not connected */
 
-enum pgstac_outcome { PGSTAC_INSERTED, PGSTAC_UPDATED, PGSTAC_UNCHANGED, PGSTAC_STALE /* a newer version was there */ };
+enum pgstac_outcome { PGSTAC_INSERTED, PGSTAC_UPDATED, PGSTAC_STALE /* a newer version was there */ };
 
 struct pgstac_item {
     struct stac_item item;

@@ -1,0 +1,412 @@
+#include "pgstac/batch.h"
+
+#include <endian.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "pgstac/dehydrate.h"
+
+/* Between 1970 and 2000, PostgreSQL's epoch. */
+static const int64_t POSTGRES_EPOCH_US = INT64_C(946684800) * 1000000;
+
+void batch_row_clear(struct batch_row *row)
+{
+    buf_clear(&row->content);
+}
+
+/* -------------------------------------------------------------- preparing */
+
+static void settle_missing_collection(struct batch_row *row, enum missing_collection missing)
+{
+    struct pgstac_item *item = row->item;
+    const char *id = item->item.collection;
+    if (missing == MISSING_COLLECTION_REJECT)
+        item->result = err_never(&item->err, "missing_collection",
+                                 "collection \"%.200s\" is not in the catalog: load it, then "
+                                 "replay this message",
+                                 id);
+    else
+        item->result =
+            err_later(&item->err, "missing_collection", "collection \"%.200s\" is not in the catalog yet", id);
+    row->settled = true;
+}
+
+static int prepare_row(const struct catalog *catalog, enum missing_collection missing, struct batch_row *row,
+                       struct err *err)
+{
+    const struct stac_item *item = &row->item->item;
+    const struct catalog_collection *collection = catalog_collection(catalog, item->collection);
+    if (!collection) {
+        settle_missing_collection(row, missing);
+        return 0;
+    }
+    if (row->collection && row->generation == collection->generation)
+        return 0;
+    row->collection = collection;
+    row->generation = collection->generation;
+    int year = 0, month = 0;
+    time_year_month(item->datetime_us, &year, &month);
+    row->year = row->collection->trunc == TRUNC_NONE ? 0 : year;
+    row->month = row->collection->trunc == TRUNC_MONTH ? month : 0;
+    buf_reset(&row->content);
+    int r = dehydrate(row->collection->base_item, item->json, &row->content, &row->item->err);
+    if (r < 0) {
+        *err = row->item->err;
+        return r;
+    }
+    row->item->result = r;
+    row->settled = r != 0;
+    return 0;
+}
+
+int batch_prepare(const struct catalog *catalog, enum missing_collection missing, struct batch_row *rows, size_t n,
+                  struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].settled)
+            continue;
+        int r = prepare_row(catalog, missing, &rows[i], err);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct batch_row *x = a, *y = b;
+    int order = strcmp(x->item->item.collection, y->item->item.collection);
+    if (order == 0)
+        order = (x->year > y->year) - (x->year < y->year);
+    if (order == 0)
+        order = (x->month > y->month) - (x->month < y->month);
+    return order != 0 ? order : strcmp(x->item->item.id, y->item->item.id);
+}
+
+void batch_sort(struct batch_row *rows, size_t n)
+{
+    qsort(rows, n, sizeof(*rows), compare_rows);
+}
+
+static bool same_partition(const struct batch_row *a, const struct batch_row *b)
+{
+    return a->collection == b->collection && a->year == b->year && a->month == b->month;
+}
+
+static void widen(struct catalog_range *range, int64_t us)
+{
+    if (us < range->min_us)
+        range->min_us = us;
+    if (us > range->max_us)
+        range->max_us = us;
+}
+
+int batch_groups(const struct batch_row *rows, size_t n, struct batch_group **ret, size_t *ret_n, struct err *err)
+{
+    struct batch_group *groups = calloc(n + 1, sizeof(*groups));
+    if (!groups)
+        return err_no_memory(err);
+    size_t n_groups = 0;
+    const struct batch_row *last = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].settled)
+            continue;
+        const struct stac_item *item = &rows[i].item->item;
+        struct batch_group *group = &groups[n_groups ? n_groups - 1 : 0];
+        if (!last || !same_partition(last, &rows[i])) {
+            group = &groups[n_groups++];
+            group->first = i;
+            group->need.collection = rows[i].collection;
+            group->need.datetime = (struct catalog_range){ item->datetime_us, item->datetime_us };
+            group->need.end_datetime = (struct catalog_range){ item->end_datetime_us, item->end_datetime_us };
+            catalog_partition_name(rows[i].collection, item->datetime_us, group->need.name);
+        }
+        group->n = i + 1 - group->first;
+        widen(&group->need.datetime, item->datetime_us);
+        widen(&group->need.end_datetime, item->end_datetime_us);
+        last = &rows[i];
+    }
+    *ret = groups;
+    *ret_n = n_groups;
+    return 0;
+}
+
+/* ---------------------------------------------- PostgreSQL's binary COPY format */
+
+static void put_i16(struct buf *out, int16_t value)
+{
+    uint16_t be = htobe16((uint16_t)value);
+    buf_add(out, &be, sizeof(be));
+}
+
+static void put_i32(struct buf *out, int32_t value)
+{
+    uint32_t be = htobe32((uint32_t)value);
+    buf_add(out, &be, sizeof(be));
+}
+
+static void put_i64(struct buf *out, int64_t value)
+{
+    uint64_t be = htobe64((uint64_t)value);
+    buf_add(out, &be, sizeof(be));
+}
+
+static void put_bytes(struct buf *out, const void *data, size_t len)
+{
+    put_i32(out, (int32_t)len);
+    buf_add(out, data, len);
+}
+
+static void put_timestamp(struct buf *out, int64_t unix_us)
+{
+    put_i32(out, 8);
+    put_i64(out, unix_us - POSTGRES_EPOCH_US);
+}
+
+#define BATCH_TABLE                                                                                         \
+    "CREATE TEMP TABLE itemloadd_batch (partition int4, id text, geometry geometry, datetime timestamptz, " \
+    "end_datetime timestamptz, content jsonb, published_at int8) ON COMMIT DROP"
+#define BATCH_COPY "COPY itemloadd_batch FROM STDIN (FORMAT binary)"
+
+static void put_row(struct buf *out, int32_t partition, const struct batch_row *row)
+{
+    const struct stac_item *item = &row->item->item;
+    put_i16(out, 7);
+    put_i32(out, 4);
+    put_i32(out, partition);
+    put_bytes(out, item->id, strlen(item->id));
+    put_bytes(out, item->geometry.data, item->geometry.len);
+    put_timestamp(out, item->datetime_us);
+    put_timestamp(out, item->end_datetime_us);
+    put_i32(out, (int32_t)(row->content.len + 1));
+    buf_putc(out, 1); /* jsonb_recv's version */
+    buf_add(out, row->content.data, row->content.len);
+    put_i32(out, 8);
+    put_i64(out, row->item->published_at_ms);
+}
+
+static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
+                     struct err *err)
+{
+    auto_buf struct buf data = BUF_INIT;
+    buf_add(&data, "PGCOPY\n\377\r\n", 12); /* with the literal's NUL: eleven bytes of signature */
+    data.len = data.len ? 11 : 0;
+    put_i32(&data, 0);
+    put_i32(&data, 0);
+    for (size_t g = 0; g < n_groups; g++)
+        for (size_t i = groups[g].first; i < groups[g].first + groups[g].n; i++)
+            if (!rows[i].settled)
+                put_row(&data, (int32_t)g, &rows[i]);
+    put_i16(&data, -1);
+    if (buf_failed(&data))
+        return err_no_memory(err);
+    int r = pg_run(pg, BATCH_TABLE, err);
+    return r != 0 ? r : pg_copy(pg, BATCH_COPY, &data, err);
+}
+
+/* --------------------------------------------------------------- upserting */
+
+/* The published_at of a private column, NULL where it has none: the operator may keep other things there. */
+#define PUBLISHED_AT(private) \
+    "CASE WHEN jsonb_typeof(" private "->'published_at') = 'number' THEN (" private "->>'published_at')::numeric END"
+
+/*
+ * A newer row stays as it is; equal times: the last to arrive wins. What is the same is kept as it
+ * is stored, so that an unchanged item rewrites nothing but `private` (its large values stay where they are).
+ */
+#define UPSERT                                                                                                    \
+    " AS t (id, geometry, collection, datetime, end_datetime, content, private) "                                 \
+    "SELECT id, geometry, $2, datetime, end_datetime, content, jsonb_build_object('published_at', published_at) " \
+    "FROM itemloadd_batch WHERE partition = $1::int4 ORDER BY id COLLATE \"C\" "                                  \
+    "ON CONFLICT (id) DO UPDATE SET "                                                                             \
+    "geometry = CASE WHEN t.geometry = EXCLUDED.geometry THEN t.geometry ELSE EXCLUDED.geometry END, "            \
+    "datetime = EXCLUDED.datetime, end_datetime = EXCLUDED.end_datetime, "                                        \
+    "content = CASE WHEN t.content = EXCLUDED.content THEN t.content ELSE EXCLUDED.content END, "                 \
+    "private = CASE WHEN jsonb_typeof(t.private) = 'object' THEN t.private ELSE '{}' END || EXCLUDED.private "    \
+    "WHERE coalesce(" PUBLISHED_AT("t.private") " <= (EXCLUDED.private->>'published_at')::numeric, true) "        \
+                                                "RETURNING id, xmax = 0"
+
+static struct batch_row *find_row(struct batch_row *rows, const struct batch_group *group, const char *id)
+{
+    size_t low = group->first, high = group->first + group->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(rows[middle].item->item.id, id);
+        if (order == 0)
+            return &rows[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+static int upsert_group(struct pg *pg, struct batch_row *rows, const struct batch_group *group, int number,
+                        bool *ret_updated, struct err *err)
+{
+    auto_buf struct buf sql = BUF_INIT;
+    buf_puts(&sql, "INSERT INTO ");
+    pg_quote_identifier(group->need.name, &sql);
+    buf_puts(&sql, UPSERT);
+    if (buf_failed(&sql))
+        return err_no_memory(err);
+    char partition[16];
+    snprintf(partition, sizeof(partition), "%d", number);
+    const char *params[] = { partition, group->need.collection->id };
+    auto_pg_result PGresult *returned = NULL;
+    int r = pg_exec(pg, buf_str(&sql), params, 2, &returned, err);
+    if (r != 0)
+        return r;
+    for (size_t i = group->first; i < group->first + group->n; i++)
+        if (!rows[i].settled)
+            rows[i].item->outcome = PGSTAC_STALE;
+    for (int i = 0; i < PQntuples(returned); i++) {
+        struct batch_row *row = find_row(rows, group, PQgetvalue(returned, i, 0));
+        bool inserted = *PQgetvalue(returned, i, 1) == 't';
+        if (row)
+            row->item->outcome = inserted ? PGSTAC_INSERTED : PGSTAC_UPDATED;
+        *ret_updated |= !inserted;
+    }
+    return 0;
+}
+
+/* Direct writes to a partition do not fire the trigger that does this. */
+static int clear_format_cache(struct pg *pg, const struct batch_row *rows, const struct batch_group *groups,
+                              size_t n_groups, struct err *err)
+{
+    for (size_t g = 0; g < n_groups; g++) {
+        auto_buf struct buf ids = BUF_INIT;
+        for (size_t i = groups[g].first; i < groups[g].first + groups[g].n; i++)
+            if (!rows[i].settled && rows[i].item->outcome == PGSTAC_UPDATED)
+                pg_array_add(&ids, rows[i].item->item.id);
+        if (ids.len == 0)
+            continue;
+        pg_array_end(&ids);
+        if (buf_failed(&ids))
+            return err_no_memory(err);
+        const char *params[] = { groups[g].need.collection->id, buf_str(&ids) };
+        int r =
+            pg_exec(pg, "DELETE FROM format_item_cache WHERE collection = $1 AND id = ANY($2)", params, 2, NULL, err);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+static int lock_collections(struct catalog *catalog, struct pg *pg, const struct batch_group *groups, size_t n_groups,
+                            bool *ret_same, struct err *err)
+{
+    auto_free const char **ids = calloc(n_groups + 1, sizeof(*ids));
+    if (!ids)
+        return err_no_memory(err);
+    for (size_t g = 0; g < n_groups; g++)
+        ids[g] = groups[g].need.collection->id;
+    return catalog_lock_collections(catalog, pg, ids, n_groups, ret_same, err);
+}
+
+int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
+               size_t n_groups, bool *ret_same, struct err *err)
+{
+    bool updated = false;
+    int r = catalog_begin(catalog, pg, err);
+    if (r == 0)
+        r = lock_collections(catalog, pg, groups, n_groups, ret_same, err);
+    if (r != 0 || !*ret_same)
+        return r;
+    r = copy_rows(pg, rows, groups, n_groups, err);
+    for (size_t g = 0; r == 0 && g < n_groups; g++)
+        r = upsert_group(pg, rows, &groups[g], (int)g, &updated, err);
+    if (r == 0 && updated)
+        r = clear_format_cache(pg, rows, groups, n_groups, err);
+    return r;
+}
+
+/* ---------------------------------------------------------------- sweeping */
+
+#define FIND_TWINS \
+    "SELECT id FROM items WHERE collection = $1 AND id = ANY($2) GROUP BY id HAVING count(*) > 1 ORDER BY id"
+
+/*
+ * The newest stays, of equal times the one that was written last, and every loader sees the same
+ * order. A row that somebody wrote since it was looked at (another xmin) stays too: its writer sweeps after us.
+ */
+#define REMOVE_TWINS                                                                                                \
+    "WITH found AS MATERIALIZED (SELECT tableoid AS part, id, xmin AS version, row_number() OVER (PARTITION BY id " \
+    "ORDER BY " PUBLISHED_AT(                                                                                       \
+        "private") " DESC NULLS LAST, age(xmin), tableoid) AS rank FROM items WHERE collection = $1 AND id = "      \
+                   "ANY($2)) "                                                                                      \
+                   "DELETE FROM items i USING found f WHERE i.collection = $1 AND i.id = f.id AND i.tableoid = "    \
+                   "f.part AND i.xmin = f.version "                                                                 \
+                   "AND f.rank > 1 RETURNING i.id, (SELECT relname FROM pg_class WHERE oid = i.tableoid)"
+
+/* Our own row may be the one that went. */
+static void mark_removed(struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
+                         const PGresult *removed)
+{
+    for (int i = 0; i < PQntuples(removed); i++)
+        for (size_t g = 0; g < n_groups; g++) {
+            if (strcmp(groups[g].need.name, PQgetvalue(removed, i, 1)) != 0)
+                continue;
+            struct batch_row *row = find_row(rows, &groups[g], PQgetvalue(removed, i, 0));
+            if (row && !row->settled)
+                row->item->outcome = PGSTAC_STALE;
+        }
+}
+
+/* The groups of one collection lie beside each other: [first, end). */
+static int sweep_collection(struct pg *pg, struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
+                            struct err *err)
+{
+    auto_buf struct buf ids = BUF_INIT;
+    for (size_t g = 0; g < n_groups; g++)
+        for (size_t i = groups[g].first; i < groups[g].first + groups[g].n; i++)
+            if (!rows[i].settled && rows[i].item->outcome == PGSTAC_INSERTED)
+                pg_array_add(&ids, rows[i].item->item.id);
+    if (ids.len == 0)
+        return 0;
+    pg_array_end(&ids);
+    if (buf_failed(&ids))
+        return err_no_memory(err);
+    const char *params[] = { groups[0].need.collection->id, buf_str(&ids) };
+    auto_pg_result PGresult *twins = NULL;
+    int r = pg_exec(pg, FIND_TWINS, params, 2, &twins, err);
+    if (r != 0 || PQntuples(twins) == 0)
+        return r;
+    buf_reset(&ids);
+    for (int i = 0; i < PQntuples(twins); i++)
+        pg_array_add(&ids, PQgetvalue(twins, i, 0));
+    pg_array_end(&ids);
+    if (buf_failed(&ids))
+        return err_no_memory(err);
+    params[1] = buf_str(&ids);
+    auto_pg_result PGresult *removed = NULL;
+    r = pg_exec(pg, REMOVE_TWINS, params, 2, &removed, err);
+    if (r == 0)
+        mark_removed(rows, groups, n_groups, removed);
+    return r;
+}
+
+int batch_sweep(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
+                size_t n_groups, struct err *err)
+{
+    bool any = false;
+    for (size_t g = 0; g < n_groups; g++)
+        any |= groups[g].need.collection->trunc != TRUNC_NONE;
+    if (!any)
+        return 0; /* one partition a collection: its unique index has seen to it */
+    int r = catalog_begin(catalog, pg, err);
+    for (size_t first = 0, end; r == 0 && first < n_groups; first = end) {
+        const struct catalog_collection *collection = groups[first].need.collection;
+        for (end = first + 1; end < n_groups && groups[end].need.collection == collection; end++)
+            ;
+        if (collection->trunc != TRUNC_NONE)
+            r = sweep_collection(pg, rows, groups + first, end - first, err);
+    }
+    if (r == 0)
+        r = pg_run(pg, "COMMIT", err);
+    if (r != 0)
+        pg_rollback(pg);
+    return r;
+}

@@ -1,0 +1,57 @@
+/*
+ * batch: rows for one transaction: encoded, copied into a temporary table, upserted partition by partition.
+ *
+ * Rows are sorted by partition and id, so that loaders lock rows in one order.
+ */
+#ifndef PGSTAC_BATCH_H
+#define PGSTAC_BATCH_H
+
+#include "pgstac/catalog.h"
+#include "pgstac/pgstac.h"
+
+struct batch_row {
+    struct pgstac_item *item;
+    const struct catalog_collection *collection;
+    uint64_t generation; /* of the collection that the rest was made from */
+    struct buf content;  /* dehydrated against its base_item */
+    int year, month;     /* of the partition: 0 where its partitioning has none */
+    bool settled;        /* the item has its result already: not loaded */
+};
+
+/*
+ * Computes content and partition of the rows from the remembered collections, where that was not done yet or
+ * a collection has changed since. An item whose collection is not there, or
+ * that cannot be dehydrated, gets its result and is settled. < 0 only.
+ */
+int batch_prepare(const struct catalog *catalog, enum missing_collection missing, struct batch_row *rows, size_t n,
+                  struct err *err) must_check;
+void batch_row_clear(struct batch_row *row);
+
+/* By collection, partition, id: the order of everything below. */
+void batch_sort(struct batch_row *rows, size_t n);
+
+/* One partition's share: rows[first .. first + n - 1]. */
+struct batch_group {
+    size_t first, n;
+    struct catalog_need need;
+};
+/* The groups of sorted rows, settled ones skipped inside them; the caller frees. */
+int batch_groups(const struct batch_row *rows, size_t n, struct batch_group **ret, size_t *ret_n, struct err *err)
+    must_check;
+
+/*
+ * The load transaction up to, not with, COMMIT. *ret_same false: a collection has changed, nothing was
+ * loaded. Sets the outcome of each row.
+ */
+int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
+               size_t n_groups, bool *ret_same, struct err *err) must_check;
+
+/*
+ * After the commit: for each row that was inserted (not updated in place) removes what the item has
+ * in other partitions, or the row itself where the other is newer (its outcome becomes PGSTAC_STALE). A transaction of
+ * its own.
+ */
+int batch_sweep(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
+                size_t n_groups, struct err *err) must_check;
+
+#endif

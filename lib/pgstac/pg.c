@@ -1,0 +1,340 @@
+#include "pgstac/pg.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/time.h"
+
+struct pg {
+    PGconn *conn;
+    struct pg_options options;
+    char sqlstate[6];
+};
+
+/* A part of a COPY that is small enough for libpq to buffer beside it. */
+enum { COPY_CHUNK = 64 * 1024 };
+
+static void ignore_notice(void *context, const PGresult *result)
+{
+    (void)context;
+    (void)result;
+}
+
+/* ------------------------------------------------------------------ errors */
+
+static const char *const outage_states[] = {
+    "08",    /* connection exceptions */
+    "25006", /* read-only transaction: a standby after a failover */
+    "28",    /* authorization */
+    "3D",    /* no such database */
+    "42",    /* permissions, undefined functions: all messages would meet it alike */
+    "53",    /* disk full, out of memory, too many connections */
+    "57P",   /* shutting down, starting up, dropped */
+    "58",    /* input/output errors */
+    "XX001", /* corrupted; XX000 is what PostGIS says to a geometry it dislikes */
+    "XX002",
+};
+
+static const char *const conflict_states[] = {
+    "40001", "40P01", "40003", "55P03", "55006", "57014", /* statement timeout */
+    "42P01", /* the partition is being made, or was dropped by a repartition */
+    "23514", /* the partition's range is being widened */
+    "23503", /* the collection went away */
+};
+
+static bool has_prefix(const char *state, const char *const *prefixes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(state, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
+/* libpq's message is several lines; the first says what, further ones where. */
+static int failed(struct pg *pg, const char *message, const char *state, struct err *err)
+{
+    snprintf(pg->sqlstate, sizeof(pg->sqlstate), "%s", state ? state : "");
+    auto_buf struct buf text = BUF_INIT;
+    for (const char *at = message; *at; at++)
+        if (*at != '\n')
+            buf_putc(&text, *at);
+        else if (at[1])
+            buf_puts(&text, "; ");
+    if (!pg_is_usable(pg) || !state || !*state)
+        return err_outage(err, "database_unavailable", "lost the database: %s", buf_str(&text));
+    if (has_prefix(state, conflict_states, N_ELEMENTS(conflict_states)))
+        return err_later(err, "database_conflict", "%s (SQLSTATE %s)", buf_str(&text), state);
+    if (has_prefix(state, outage_states, N_ELEMENTS(outage_states)))
+        return err_outage(err, "database_refused", "%s (SQLSTATE %s)", buf_str(&text), state);
+    return err_never(err, "database_rejected", "%s (SQLSTATE %s)", buf_str(&text), state);
+}
+
+/* What the server said to a statement, or what libpq said where it said nothing. */
+static int result_failed(struct pg *pg, const PGresult *result, struct err *err)
+{
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    auto_buf struct buf text = BUF_INIT;
+    buf_puts(&text, primary ? primary : PQresultErrorMessage(result));
+    if (detail)
+        buf_printf(&text, "\n%s", detail);
+    return failed(pg, buf_str(&text), PQresultErrorField(result, PG_DIAG_SQLSTATE), err);
+}
+
+static int waited_in_vain(struct pg *pg, enum wait_result waited, struct err *err)
+{
+    /* The exchange is broken off in the middle: nothing else can be said on this connection. */
+    PQfinish(pg->conn);
+    pg->conn = NULL;
+    pg->sqlstate[0] = '\0';
+    if (waited == WAIT_STOPPED)
+        return err_outage(err, "interrupted", "interrupted while waiting for the database");
+    return err_outage(err, "database_unavailable", "the database did not answer within %d s",
+                      pg->options.call_timeout_ms / 1000);
+}
+
+/* -------------------------------------------------------------- connecting */
+
+static int connect_failed(struct pg *pg, struct err *err)
+{
+    const char *message = PQerrorMessage(pg->conn);
+    /* libpq has no SQLSTATE for a failed connection, and the server's texts are translated; these are protocol-level
+     * words. */
+    static const char *const refusals[] = { "authentication failed", "no password supplied",
+                                            "is not permitted to log in", "no pg_hba.conf entry", "does not exist" };
+    auto_buf struct buf text = BUF_INIT;
+    for (const char *at = message; *at; at++)
+        buf_putc(&text, *at == '\n' ? ' ' : *at);
+    while (text.len && text.data[text.len - 1] == ' ')
+        text.data[--text.len] = '\0';
+    for (size_t i = 0; i < N_ELEMENTS(refusals); i++)
+        if (strstr(message, refusals[i]))
+            return err_outage(err, "database_auth", "%s", buf_str(&text));
+    return err_outage(err, "database_unavailable", "%s", buf_str(&text));
+}
+
+int pg_connect(const struct pg_options *options, const char *const *keywords, const char *const *values,
+               struct pg **ret, struct err *err)
+{
+    struct pg *pg = calloc(1, sizeof(*pg));
+    if (!pg)
+        return err_no_memory(err);
+    pg->options = *options;
+    pg->conn = PQconnectStartParams(keywords, values, 0);
+    if (!pg->conn) {
+        pg_free(pg);
+        return err_no_memory(err);
+    }
+    int64_t deadline_ms = time_mono_ms() + options->connect_timeout_ms;
+    PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
+    while (PQstatus(pg->conn) != CONNECTION_BAD && polling != PGRES_POLLING_OK && polling != PGRES_POLLING_FAILED) {
+        short events = polling == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+        enum wait_result waited = wait_fd(PQsocket(pg->conn), events, options->stop_fd, deadline_ms);
+        if (waited != WAIT_READY) {
+            pg_free(pg);
+            if (waited == WAIT_STOPPED)
+                return err_outage(err, "interrupted", "interrupted while connecting to the database");
+            return err_outage(err, "database_unavailable", "no connection within %d s",
+                              options->connect_timeout_ms / 1000);
+        }
+        polling = PQconnectPoll(pg->conn);
+    }
+    if (PQstatus(pg->conn) != CONNECTION_OK || PQsetnonblocking(pg->conn, 1) != 0) {
+        int r = connect_failed(pg, err);
+        pg_free(pg);
+        return r;
+    }
+    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    *ret = pg;
+    return 0;
+}
+
+void pg_free(struct pg *pg)
+{
+    if (!pg)
+        return;
+    PQfinish(pg->conn);
+    free(pg);
+}
+
+bool pg_is_usable(const struct pg *pg)
+{
+    return pg && PQstatus(pg->conn) == CONNECTION_OK;
+}
+
+const char *pg_sqlstate(const struct pg *pg)
+{
+    return pg->sqlstate;
+}
+
+/* --------------------------------------------------------------- statements */
+
+/* Sends what libpq has buffered. */
+static int flush(struct pg *pg, int64_t deadline_ms, struct err *err)
+{
+    for (;;) {
+        int left = PQflush(pg->conn);
+        if (left == 0)
+            return 0;
+        if (left < 0)
+            return failed(pg, PQerrorMessage(pg->conn), NULL, err);
+        enum wait_result waited = wait_fd(PQsocket(pg->conn), POLLIN | POLLOUT, pg->options.stop_fd, deadline_ms);
+        if (waited != WAIT_READY)
+            return waited_in_vain(pg, waited, err);
+        /* The server may be blocked on its own output: read while writing. */
+        if (!PQconsumeInput(pg->conn))
+            return failed(pg, PQerrorMessage(pg->conn), NULL, err);
+    }
+}
+
+/* The next result, or NULL in *ret where there is none any more. */
+static int next_result(struct pg *pg, int64_t deadline_ms, PGresult **ret, struct err *err)
+{
+    while (PQisBusy(pg->conn)) {
+        enum wait_result waited = wait_fd(PQsocket(pg->conn), POLLIN, pg->options.stop_fd, deadline_ms);
+        if (waited != WAIT_READY)
+            return waited_in_vain(pg, waited, err);
+        if (!PQconsumeInput(pg->conn))
+            return failed(pg, PQerrorMessage(pg->conn), NULL, err);
+    }
+    *ret = PQgetResult(pg->conn);
+    return 0;
+}
+
+/* Reads all results of what was sent; the last with rows goes to `ret`, the first failure decides. */
+static int finish(struct pg *pg, int64_t deadline_ms, PGresult **ret, struct err *err)
+{
+    auto_pg_result PGresult *rows = NULL;
+    int result = 0;
+    for (;;) {
+        auto_pg_result PGresult *next = NULL;
+        int r = next_result(pg, deadline_ms, &next, err);
+        if (r != 0)
+            return r;
+        if (!next)
+            break;
+        ExecStatusType status = PQresultStatus(next);
+        if (status == PGRES_TUPLES_OK) {
+            PQclear(rows);
+            rows = TAKE(next);
+        } else if (status == PGRES_COPY_IN) {
+            return 0; /* the caller sends data now */
+        } else if (status != PGRES_COMMAND_OK && result == 0) {
+            result = result_failed(pg, next, err);
+        }
+    }
+    if (result == 0 && ret)
+        *ret = TAKE(rows);
+    return result;
+}
+
+static int64_t call_deadline(const struct pg *pg)
+{
+    return time_mono_ms() + pg->options.call_timeout_ms;
+}
+
+static int not_connected(struct err *err)
+{
+    return err_outage(err, "database_unavailable", "not connected to the database");
+}
+
+int pg_exec(struct pg *pg, const char *sql, const char *const *params, int n_params, PGresult **ret, struct err *err)
+{
+    if (!pg_is_usable(pg))
+        return not_connected(err);
+    int64_t deadline_ms = call_deadline(pg);
+    if (!PQsendQueryParams(pg->conn, sql, n_params, NULL, params, NULL, NULL, 0))
+        return failed(pg, PQerrorMessage(pg->conn), NULL, err);
+    int r = flush(pg, deadline_ms, err);
+    return r != 0 ? r : finish(pg, deadline_ms, ret, err);
+}
+
+int pg_run(struct pg *pg, const char *sql, struct err *err)
+{
+    if (!pg_is_usable(pg))
+        return not_connected(err);
+    int64_t deadline_ms = call_deadline(pg);
+    if (!PQsendQuery(pg->conn, sql))
+        return failed(pg, PQerrorMessage(pg->conn), NULL, err);
+    int r = flush(pg, deadline_ms, err);
+    return r != 0 ? r : finish(pg, deadline_ms, NULL, err);
+}
+
+static int send_copy_data(struct pg *pg, const struct buf *data, int64_t deadline_ms, struct err *err)
+{
+    for (size_t at = 0; at < data->len; at += COPY_CHUNK) {
+        size_t n = data->len - at < COPY_CHUNK ? data->len - at : COPY_CHUNK;
+        /* In non-blocking mode 0 means that the buffers are full: flush makes room. */
+        int sent = 0;
+        while ((sent = PQputCopyData(pg->conn, data->data + at, (int)n)) == 0) {
+            int r = flush(pg, deadline_ms, err);
+            if (r != 0)
+                return r;
+        }
+        if (sent < 0)
+            return failed(pg, PQerrorMessage(pg->conn), NULL, err);
+        int r = flush(pg, deadline_ms, err);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+int pg_copy(struct pg *pg, const char *sql, const struct buf *data, struct err *err)
+{
+    int r = pg_run(pg, sql, err);
+    if (r != 0)
+        return r;
+    int64_t deadline_ms = call_deadline(pg);
+    r = send_copy_data(pg, data, deadline_ms, err);
+    if (r != 0)
+        return r;
+    int ended = 0;
+    while ((ended = PQputCopyEnd(pg->conn, NULL)) == 0) {
+        r = flush(pg, deadline_ms, err);
+        if (r != 0)
+            return r;
+    }
+    if (ended < 0)
+        return failed(pg, PQerrorMessage(pg->conn), NULL, err);
+    r = flush(pg, deadline_ms, err);
+    return r != 0 ? r : finish(pg, deadline_ms, NULL, err);
+}
+
+void pg_rollback(struct pg *pg)
+{
+    if (!pg_is_usable(pg) || PQtransactionStatus(pg->conn) == PQTRANS_IDLE)
+        return;
+    if (pg_run(pg, "ROLLBACK", NULL) != 0 && pg->conn) {
+        PQfinish(pg->conn);
+        pg->conn = NULL;
+    }
+}
+
+void pg_array_add(struct buf *array, const char *text)
+{
+    buf_puts(array, array->len ? ",\"" : "{\"");
+    for (const char *at = text; *at; at++) {
+        if (*at == '"' || *at == '\\')
+            buf_putc(array, '\\');
+        buf_putc(array, *at);
+    }
+    buf_putc(array, '"');
+}
+
+void pg_array_end(struct buf *array)
+{
+    buf_puts(array, array->len ? "}" : "{}");
+}
+
+void pg_quote_identifier(const char *name, struct buf *ret)
+{
+    buf_putc(ret, '"');
+    for (const char *at = name; *at; at++) {
+        if (*at == '"')
+            buf_putc(ret, '"');
+        buf_putc(ret, *at);
+    }
+    buf_putc(ret, '"');
+}

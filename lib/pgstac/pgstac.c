@@ -1,0 +1,336 @@
+#include "pgstac/pgstac.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "pgstac/batch.h"
+#include "stac/collection.h"
+
+/* A batch that meets deadlocks and partitions in the making is tried this often before it waits in the queue. */
+enum { ATTEMPTS = 6, ATTEMPT_DELAY_MS = 50, ANSWER_MARGIN_MS = 15000 };
+
+struct pgstac {
+    struct pgstac_options options;
+    struct pg *pg;
+    char *version;
+    struct catalog catalog;
+};
+
+int pgstac_new(const struct pgstac_options *options, struct pgstac **ret, struct err *err)
+{
+    struct pgstac *pgstac = calloc(1, sizeof(*pgstac));
+    if (!pgstac)
+        return err_no_memory(err);
+    pgstac->options = *options;
+    pgstac->catalog.statement_timeout_ms = options->statement_timeout_ms;
+    *ret = pgstac;
+    return 0;
+}
+
+void pgstac_free(struct pgstac *pgstac)
+{
+    if (!pgstac)
+        return;
+    pgstac_disconnect(pgstac);
+    free(pgstac);
+}
+
+void pgstac_disconnect(struct pgstac *pgstac)
+{
+    pg_free(TAKE(pgstac->pg));
+    free(TAKE(pgstac->version));
+    catalog_clear(&pgstac->catalog); /* what comes back may be another server */
+}
+
+bool pgstac_is_connected(const struct pgstac *pgstac)
+{
+    return pg_is_usable(pgstac->pg);
+}
+
+const char *pgstac_version(const struct pgstac *pgstac)
+{
+    return pgstac->version;
+}
+
+/* ------------------------------------------------------------- the schema */
+
+/* One row: the version, and what of the layout we depend on is not there. */
+#define LOOK_AT_SCHEMA                                                                                               \
+    "WITH needed(what, there) AS (VALUES "                                                                           \
+    "('extension postgis', EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')), "                         \
+    "('table pgstac.items with its seven columns', 7 = (SELECT count(*) FROM pg_attribute WHERE attrelid = "         \
+    "to_regclass('pgstac.items') AND attname IN ('id', 'geometry', 'collection', 'datetime', 'end_datetime', "       \
+    "'content', "                                                                                                    \
+    "'private') AND NOT attisdropped)), "                                                                            \
+    "('table pgstac.collections with base_item, key and partition_trunc', 3 = (SELECT count(*) FROM pg_attribute "   \
+    "WHERE "                                                                                                         \
+    "attrelid = to_regclass('pgstac.collections') AND attname IN ('base_item', 'key', 'partition_trunc') AND NOT "   \
+    "attisdropped)), "                                                                                               \
+    "('view pgstac.partition_sys_meta', to_regclass('pgstac.partition_sys_meta') IS NOT NULL), "                     \
+    "('function pgstac.check_partition(text, tstzrange, tstzrange)', "                                               \
+    "to_regprocedure('pgstac.check_partition(text,tstzrange,tstzrange)') IS NOT NULL)) "                             \
+    "SELECT coalesce(string_agg(what, ', ') FILTER (WHERE NOT there), ''), to_regprocedure('pgstac.get_version()') " \
+    "IS NOT "                                                                                                        \
+    "NULL FROM needed"
+
+static int look_at_schema(struct pgstac *pgstac, struct err *err)
+{
+    auto_pg_result PGresult *layout = NULL;
+    int r = pg_exec(pgstac->pg, LOOK_AT_SCHEMA, NULL, 0, &layout, err);
+    if (r != 0)
+        return r;
+    bool has_version = *PQgetvalue(layout, 0, 1) == 't';
+    auto_pg_result PGresult *version = NULL;
+    if (has_version) {
+        r = pg_exec(pgstac->pg, "SELECT pgstac.get_version()", NULL, 0, &version, err);
+        if (r != 0)
+            return r;
+    }
+    const char *version_text = version ? PQgetvalue(version, 0, 0) : "none";
+    const char *missing = PQgetvalue(layout, 0, 0);
+    if (*missing)
+        return err_never(
+            err, "database_unsupported",
+            "this database (pgstac %s) cannot be loaded into: it lacks %s. itemloadd works with pgstac 0.9: run "
+            "pypgstac migrate, or name another database",
+            version_text, missing);
+    pgstac->version = strdup(version_text);
+    return pgstac->version ? 0 : err_no_memory(err);
+}
+
+int pgstac_connect(struct pgstac *pgstac, const char *const *keywords, const char *const *values, struct err *err)
+{
+    if (pgstac_is_connected(pgstac))
+        return 0;
+    pgstac_disconnect(pgstac);
+    struct pg_options options = {
+        .stop_fd = pgstac->options.stop_fd,
+        .connect_timeout_ms = pgstac->options.connect_timeout_ms,
+        .call_timeout_ms = pgstac->options.statement_timeout_ms + ANSWER_MARGIN_MS,
+    };
+    int r = pg_connect(&options, keywords, values, &pgstac->pg, err);
+    if (r == 0)
+        r = look_at_schema(pgstac, err);
+    if (r != 0)
+        pgstac_disconnect(pgstac);
+    return r;
+}
+
+/* ---------------------------------------------------------------- loading */
+
+/* Between attempts: exponential, jittered; a stop ends it. */
+static int wait_before_attempt(const struct pgstac *pgstac, int attempt, struct err *err)
+{
+    int64_t delay_ms = (int64_t)(ATTEMPT_DELAY_MS * (1 << attempt) * (0.5 + random_unit()));
+    if (wait_fd(-1, 0, pgstac->options.stop_fd, time_mono_ms() + delay_ms) == WAIT_STOPPED)
+        return err_outage(err, "interrupted", "interrupted while waiting for other loaders");
+    return 0;
+}
+
+/* The collections of the rows, read (anew with `again`), created where that is wanted. */
+static int read_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, bool again, struct err *err);
+
+static int create_collection(struct pgstac *pgstac, const char *id, struct err *err)
+{
+    auto_buf struct buf json = BUF_INIT;
+    buf_puts(&json, "{\"type\":\"Collection\",\"stac_version\":\"1.0.0\",\"id\":");
+    json_write_string(id, &json);
+    buf_puts(&json, ",\"description\":");
+    json_write_string(id, &json);
+    buf_puts(&json, ",\"license\":\"other\",\"links\":[],\"extent\":{\"spatial\":{\"bbox\":[[-180,-90,180,90]]},"
+                    "\"temporal\":{\"interval\":[[null,null]]}}}");
+    if (buf_failed(&json))
+        return err_no_memory(err);
+    const char *params[] = { buf_str(&json) };
+    return pg_exec(pgstac->pg,
+                   "INSERT INTO pgstac.collections (content) VALUES ($1::jsonb) ON CONFLICT (id) DO NOTHING", params, 1,
+                   NULL, err);
+}
+
+static int create_missing_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, struct err *err)
+{
+    bool created = false;
+    const char *last = "";
+    for (size_t i = 0; i < n; i++) {
+        const char *id = rows[i].item->item.collection;
+        if (strcmp(id, last) == 0 || catalog_collection(&pgstac->catalog, id))
+            continue;
+        int r = create_collection(pgstac, id, err);
+        if (r != 0)
+            return r;
+        created = true;
+        last = id;
+    }
+    return created ? read_collections(pgstac, rows, n, false, err) : 0;
+}
+
+static int read_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, bool again, struct err *err)
+{
+    auto_free const char **ids = calloc(n + 1, sizeof(*ids));
+    if (!ids)
+        return err_no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = rows[i].item->item.collection;
+    return catalog_read_collections(&pgstac->catalog, pgstac->pg, ids, n, again, err);
+}
+
+static int prepare(struct pgstac *pgstac, struct batch_row *rows, size_t n, bool again, struct err *err)
+{
+    int r = read_collections(pgstac, rows, n, again, err);
+    if (r == 0 && pgstac->options.missing_collection == MISSING_COLLECTION_CREATE)
+        r = create_missing_collections(pgstac, rows, n, err);
+    if (r == 0)
+        r = batch_prepare(&pgstac->catalog, pgstac->options.missing_collection, rows, n, err);
+    if (r == 0)
+        batch_sort(rows, n);
+    return r;
+}
+
+static int ensure_partitions(struct pgstac *pgstac, const struct batch_group *groups, size_t n_groups, bool force,
+                             struct err *err)
+{
+    auto_free struct catalog_need *needs = calloc(n_groups + 1, sizeof(*needs));
+    if (!needs)
+        return err_no_memory(err);
+    for (size_t g = 0; g < n_groups; g++)
+        needs[g] = groups[g].need;
+    return catalog_ensure_partitions(&pgstac->catalog, pgstac->pg, needs, n_groups, force, err);
+}
+
+/* One attempt: load, commit, sweep. *ret_same false: the rows must be prepared anew. */
+static int attempt(struct pgstac *pgstac, struct batch_row *rows, size_t n, bool force_partitions, bool *ret_same,
+                   struct err *err)
+{
+    auto_free struct batch_group *groups = NULL;
+    size_t n_groups = 0;
+    *ret_same = true;
+    int r = batch_groups(rows, n, &groups, &n_groups, err);
+    if (r != 0 || n_groups == 0)
+        return r;
+    r = ensure_partitions(pgstac, groups, n_groups, force_partitions, err);
+    if (r == 0)
+        r = batch_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, ret_same, err);
+    if (r == 0 && *ret_same)
+        r = pg_run(pgstac->pg, "COMMIT", err);
+    if (r != 0 || !*ret_same) {
+        pg_rollback(pgstac->pg);
+        return r;
+    }
+    for (size_t g = 0; g < n_groups; g++)
+        catalog_mark_statistics(&pgstac->catalog, groups[g].need.name);
+    /* Loading again what is committed changes nothing, so a sweep that fails simply has the attempt repeated. */
+    return batch_sweep(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, err);
+}
+
+static bool is_partition_trouble(const struct pg *pg)
+{
+    return strcmp(pg_sqlstate(pg), "23514") == 0 || strcmp(pg_sqlstate(pg), "42P01") == 0;
+}
+
+/* Attempts until the rows are in, or the failure is not one that passes. */
+static int load_together(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
+{
+    bool force_partitions = false;
+    /* Another half of the same batch may have found the collections changed. */
+    int r = prepare(pgstac, rows, n, false, err);
+    if (r != 0)
+        return r;
+    for (int i = 0;; i++) {
+        bool same = true;
+        r = attempt(pgstac, rows, n, force_partitions, &same, err);
+        if (r == 0 && same)
+            return 0;
+        if (r != 0 && (r != LATER || err->outage || i + 1 == ATTEMPTS))
+            return r;
+        if (i + 1 == ATTEMPTS)
+            return err_later(err, "collection_changing",
+                             "the collections of this batch change faster than it can be loaded");
+        force_partitions = r != 0 && is_partition_trouble(pgstac->pg);
+        if (r != 0)
+            r = wait_before_attempt(pgstac, i, err);
+        /* A conflict can also mean that a collection went away or was partitioned anew. */
+        if (r == 0)
+            r = prepare(pgstac, rows, n, true, err);
+        if (r != 0)
+            return r;
+    }
+}
+
+static void settle_all(struct batch_row *rows, size_t n, int result, const struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].settled)
+            continue;
+        rows[i].item->result = result;
+        if (result != 0)
+            rows[i].item->err = *err;
+        rows[i].settled = true;
+    }
+}
+
+/* Halves a failing batch until the bad row stands by itself: O(log n) attempts for one bad row. */
+static int load_rows(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
+{
+    int r = load_together(pgstac, rows, n, err);
+    if (r < 0 || (r == LATER && err->outage))
+        return r;
+    if (r != NEVER || n == 1) {
+        settle_all(rows, n, r, err);
+        return 0;
+    }
+    size_t half = n / 2;
+    r = load_rows(pgstac, rows, half, err);
+    return r != 0 ? r : load_rows(pgstac, rows + half, n - half, err);
+}
+
+static void clear_rows(struct batch_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        batch_row_clear(&rows[i]);
+}
+
+int pgstac_load(struct pgstac *pgstac, struct pgstac_item *items, size_t n, struct err *err)
+{
+    if (n == 0)
+        return 0;
+    auto_free struct batch_row *rows = calloc(n, sizeof(*rows));
+    if (!rows)
+        return err_no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        rows[i].item = &items[i];
+    catalog_trim(&pgstac->catalog);
+    int r = load_rows(pgstac, rows, n, err);
+    clear_rows(rows, n);
+    if (r == NEVER) /* not about one item: nothing can be loaded as things are */
+        r = LATER;
+    if (r == LATER)
+        err->outage = true;
+    return r;
+}
+
+int pgstac_load_collection(struct pgstac *pgstac, const cJSON *json, struct err *err)
+{
+    const char *id = NULL;
+    int r = stac_collection_read(json, &id, err);
+    if (r != 0)
+        return r;
+    auto_buf struct buf text = BUF_INIT;
+    json_write(json, &text);
+    if (buf_failed(&text))
+        return err_no_memory(err);
+    r = catalog_begin(&pgstac->catalog, pgstac->pg, err);
+    const char *params[] = { buf_str(&text) };
+    if (r == 0)
+        r = pg_exec(pgstac->pg, "SELECT upsert_collection($1::jsonb)", params, 1, NULL, err);
+    if (r == 0)
+        r = pg_run(pgstac->pg, "COMMIT", err);
+    if (r != 0)
+        pg_rollback(pgstac->pg);
+    return r;
+}
+
+int pgstac_update_statistics(struct pgstac *pgstac, int interval_ms, struct err *err)
+{
+    return catalog_update_statistics(&pgstac->catalog, pgstac->pg, interval_ms, err);
+}

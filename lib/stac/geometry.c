@@ -1,0 +1,269 @@
+#include "stac/geometry.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Well-known binary as PostGIS extends it (EWKB): type codes, and flags in the type's high bits. */
+enum {
+    WKB_POINT = 1,
+    WKB_LINESTRING,
+    WKB_POLYGON,
+    WKB_MULTIPOINT,
+    WKB_MULTILINESTRING,
+    WKB_MULTIPOLYGON,
+    WKB_COLLECTION
+};
+static const uint32_t EWKB_Z = 0x80000000, EWKB_SRID = 0x20000000, SRID_WGS84 = 4326;
+
+static const struct shape {
+    const char *name;
+    uint32_t wkb;
+    uint32_t parts; /* of a Multi: the code of its parts; else 0 */
+} shapes[] = {
+    { "Point", WKB_POINT, 0 },
+    { "LineString", WKB_LINESTRING, 0 },
+    { "Polygon", WKB_POLYGON, 0 },
+    { "MultiPoint", WKB_MULTIPOINT, WKB_POINT },
+    { "MultiLineString", WKB_MULTILINESTRING, WKB_LINESTRING },
+    { "MultiPolygon", WKB_MULTIPOLYGON, WKB_POLYGON },
+};
+
+struct writer {
+    struct buf *out;
+    struct err *err;
+    struct buf place; /* "geometries[1].coordinates[0][3]", for errors */
+    bool has_z;
+};
+
+static int refuse(const struct writer *w, const char *what)
+{
+    return err_never(w->err, "invalid_geometry", "geometry%s%s %s", w->place.len ? "." : "", buf_str(&w->place), what);
+}
+
+/* Goes one step into the place, "[index]"; pop_place goes back to the length that was returned. */
+static size_t push_place(struct writer *w, const char *name, int index)
+{
+    size_t len = w->place.len;
+    if (name)
+        buf_printf(&w->place, "%s%s", len ? "." : "", name);
+    if (index >= 0)
+        buf_printf(&w->place, "[%d]", index);
+    return len;
+}
+
+static void pop_place(struct writer *w, size_t len)
+{
+    w->place.len = len;
+    if (w->place.data)
+        w->place.data[len] = '\0';
+}
+
+static void put_u32(struct writer *w, uint32_t value)
+{
+    unsigned char bytes[4] = { (unsigned char)value, (unsigned char)(value >> 8), (unsigned char)(value >> 16),
+                               (unsigned char)(value >> 24) };
+    buf_add(w->out, bytes, sizeof(bytes));
+}
+
+static void put_double(struct writer *w, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    put_u32(w, (uint32_t)bits);
+    put_u32(w, (uint32_t)(bits >> 32));
+}
+
+static void put_type(struct writer *w, uint32_t type, bool outermost)
+{
+    buf_putc(w->out, 1); /* little endian */
+    put_u32(w, type | (w->has_z ? EWKB_Z : 0) | (outermost ? EWKB_SRID : 0));
+    if (outermost)
+        put_u32(w, SRID_WGS84);
+}
+
+static int put_position(struct writer *w, const cJSON *position)
+{
+    int n = 0;
+    if (!cJSON_IsArray(position))
+        return refuse(w, "is no position (an array of two or three numbers)");
+    for (const cJSON *ordinate = position->child; ordinate; ordinate = ordinate->next, n++) {
+        if (!json_is_number(ordinate))
+            return refuse(w, "holds something that is no number");
+        if (!isfinite(ordinate->valuedouble))
+            return refuse(w, "holds a number beyond the range of a double");
+        if (n < (w->has_z ? 3 : 2))
+            put_double(w, ordinate->valuedouble);
+    }
+    if (n < 2)
+        return refuse(w, "is no position (an array of two or three numbers)");
+    if (n == 2 && w->has_z)
+        put_double(w, 0); /* as ST_GeomFromGeoJSON fills it in */
+    return 0;
+}
+
+static bool same_position(const cJSON *a, const cJSON *b)
+{
+    const cJSON *x = a->child, *y = b->child;
+    for (; x && y; x = x->next, y = y->next)
+        if (x->valuedouble != y->valuedouble)
+            return false;
+    return !x && !y;
+}
+
+/* A counted run of positions: a line (two at least) or a ring (four at least, the last is the first). */
+static int put_positions(struct writer *w, const cJSON *positions, bool is_ring)
+{
+    if (!cJSON_IsArray(positions))
+        return refuse(w, "is no array of positions");
+    size_t count_at = w->out->len;
+    put_u32(w, 0);
+    uint32_t n = 0;
+    const cJSON *last = NULL;
+    for (const cJSON *position = positions->child; position; position = position->next, n++) {
+        size_t place = push_place(w, NULL, (int)n);
+        int r = put_position(w, position);
+        if (r != 0)
+            return r;
+        pop_place(w, place);
+        last = position;
+    }
+    if (is_ring && n < 4)
+        return refuse(w, "is a ring of fewer than four positions");
+    if (n < 2)
+        return refuse(w, "is a line of fewer than two positions");
+    if (is_ring && !same_position(positions->child, last))
+        return refuse(w, "is a ring whose last position is not its first");
+    if (!buf_failed(w->out)) {
+        unsigned char count[4] = { (unsigned char)n, (unsigned char)(n >> 8), (unsigned char)(n >> 16),
+                                   (unsigned char)(n >> 24) };
+        memcpy(w->out->data + count_at, count, sizeof(count));
+    }
+    return 0;
+}
+
+static int put_rings(struct writer *w, const cJSON *rings)
+{
+    if (!cJSON_IsArray(rings) || !rings->child)
+        return refuse(w, "is no array of rings");
+    put_u32(w, (uint32_t)cJSON_GetArraySize(rings));
+    int n = 0;
+    for (const cJSON *ring = rings->child; ring; ring = ring->next, n++) {
+        size_t place = push_place(w, NULL, n);
+        int r = put_positions(w, ring, true);
+        if (r != 0)
+            return r;
+        pop_place(w, place);
+    }
+    return 0;
+}
+
+/* The body of a point, a line or a polygon, behind its type. */
+static int put_simple(struct writer *w, uint32_t type, const cJSON *coordinates)
+{
+    if (type == WKB_POINT)
+        return put_position(w, coordinates);
+    if (type == WKB_LINESTRING)
+        return put_positions(w, coordinates, false);
+    return put_rings(w, coordinates);
+}
+
+static int put_multi(struct writer *w, const struct shape *shape, const cJSON *coordinates)
+{
+    if (!cJSON_IsArray(coordinates) || !coordinates->child)
+        return refuse(w, "is no array with at least one part");
+    put_u32(w, (uint32_t)cJSON_GetArraySize(coordinates));
+    int n = 0;
+    for (const cJSON *part = coordinates->child; part; part = part->next, n++) {
+        size_t place = push_place(w, NULL, n);
+        put_type(w, shape->parts, false);
+        int r = put_simple(w, shape->parts, part);
+        if (r != 0)
+            return r;
+        pop_place(w, place);
+    }
+    return 0;
+}
+
+static int put_geometry(struct writer *w, const cJSON *geometry, bool outermost);
+
+static int put_collection(struct writer *w, const cJSON *geometry, bool outermost)
+{
+    const cJSON *geometries = json_get(geometry, "geometries");
+    if (!cJSON_IsArray(geometries) || !geometries->child)
+        return refuse(w, "is a GeometryCollection without geometries");
+    put_type(w, WKB_COLLECTION, outermost);
+    put_u32(w, (uint32_t)cJSON_GetArraySize(geometries));
+    int n = 0;
+    for (const cJSON *member = geometries->child; member; member = member->next, n++) {
+        size_t place = push_place(w, "geometries", n);
+        int r = put_geometry(w, member, false);
+        if (r != 0)
+            return r;
+        pop_place(w, place);
+    }
+    return 0;
+}
+
+static int put_geometry(struct writer *w, const cJSON *geometry, bool outermost)
+{
+    if (!cJSON_IsObject(geometry))
+        return refuse(w, "is no object");
+    const char *type = json_get_string(geometry, "type");
+    if (!type)
+        return refuse(w, "has no type");
+    if (strcmp(type, "GeometryCollection") == 0)
+        return put_collection(w, geometry, outermost);
+    for (size_t i = 0; i < N_ELEMENTS(shapes); i++) {
+        if (strcmp(type, shapes[i].name) != 0)
+            continue;
+        const cJSON *coordinates = json_get(geometry, "coordinates");
+        put_type(w, shapes[i].wkb, outermost);
+        size_t place = push_place(w, "coordinates", -1);
+        int r = shapes[i].parts ? put_multi(w, &shapes[i], coordinates) : put_simple(w, shapes[i].wkb, coordinates);
+        if (r == 0)
+            pop_place(w, place);
+        return r;
+    }
+    return err_never(w->err, "invalid_geometry", "geometry%s%s has the type \"%.40s\", which is none of GeoJSON's",
+                     w->place.len ? "." : "", buf_str(&w->place), type);
+}
+
+/* Whether any array of numbers below has a third: then the whole geometry has Z, as PostGIS has it. */
+static bool any_z(const cJSON *json)
+{
+    for (const cJSON *child = json->child; child; child = child->next) {
+        if (json_is_number(child))
+            return child->next && child->next->next;
+        if (child->child && any_z(child))
+            return true;
+    }
+    return false;
+}
+
+/* The same below the members that hold positions: a bbox or a foreign member of the geometry does not count. */
+static bool geometry_has_z(const cJSON *geometry)
+{
+    const cJSON *coordinates = json_get(geometry, "coordinates");
+    if (coordinates && any_z(coordinates))
+        return true;
+    const cJSON *geometries = json_get(geometry, "geometries");
+    for (const cJSON *member = geometries ? geometries->child : NULL; member; member = member->next)
+        if (geometry_has_z(member))
+            return true;
+    return false;
+}
+
+static void clear_place(struct writer *w)
+{
+    buf_clear(&w->place);
+}
+
+int geometry_to_ewkb(const cJSON *geometry, struct buf *ret, struct err *err)
+{
+    cleanup(clear_place) struct writer w = { .out = ret, .err = err, .place = BUF_INIT };
+    w.has_z = geometry && geometry_has_z(geometry);
+    int r = put_geometry(&w, geometry, true);
+    if (r != 0)
+        return r;
+    return buf_failed(ret) ? err_no_memory(err) : 0;
+}

@@ -1,0 +1,124 @@
+/*
+ * build/tests/load [-m retry|reject|create] [-b BATCH] KEYWORD=VALUE...: loads lines of {"published_at": MS, "item":
+ * {...}} from stdin into the database and prints a line for each: {"id", "result", "outcome", "code", "error"}. A line
+ * {"collection": {...}} is loaded as a collection. Exit 1: the database could not be had.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pgstac/pgstac.h"
+
+static void report(const struct pgstac_item *item, const char *fallback_id)
+{
+    static const char *const results[] = { "done", "later", "never" };
+    static const char *const outcomes[] = { "inserted", "updated", "stale" };
+    auto_buf struct buf line = BUF_INIT;
+    buf_puts(&line, "{\"id\":");
+    json_write_string(item->item.id ? item->item.id : fallback_id, &line);
+    buf_printf(&line, ",\"result\":\"%s\"", results[item->result]);
+    if (item->result == 0) {
+        buf_printf(&line, ",\"outcome\":\"%s\"", outcomes[item->outcome]);
+    } else {
+        buf_printf(&line, ",\"code\":\"%s\",\"error\":", item->err.code);
+        json_write_string(item->err.text, &line);
+    }
+    buf_putc(&line, '}');
+    puts(buf_str(&line));
+}
+
+static int load_batch(struct pgstac *pgstac, struct pgstac_item *items, cJSON **lines, size_t n)
+{
+    struct err err = ERR_INIT;
+    auto_free struct pgstac_item *good = calloc(n + 1, sizeof(*good));
+    size_t n_good = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *id = json_get_string(json_get(lines[i], "item"), "id");
+        items[i] = (struct pgstac_item){ .result = 0 };
+        json_get_i64(lines[i], "published_at", 0, INT64_MAX, &items[i].published_at_ms);
+        items[i].result = stac_item_read(json_get(lines[i], "item"), STAC_ITEM_LOADED, &items[i].item, &items[i].err);
+        if (items[i].result == 0)
+            good[n_good++] = items[i];
+        else
+            report(&items[i], id ? id : "");
+    }
+    int r = pgstac_load(pgstac, good, n_good, &err);
+    if (r != 0)
+        fprintf(stderr, "%s: %s\n", err.code, err.text);
+    for (size_t i = 0; r == 0 && i < n_good; i++)
+        report(&good[i], "");
+    for (size_t i = 0; i < n; i++)
+        stac_item_clear(&items[i].item);
+    return r;
+}
+
+static int load_all(struct pgstac *pgstac, size_t batch)
+{
+    auto_free struct pgstac_item *items = calloc(batch, sizeof(*items));
+    auto_free cJSON **lines = calloc(batch, sizeof(*lines));
+    size_t n = 0, cap = 0;
+    int r = 0;
+    struct err err = ERR_INIT;
+    auto_free char *line = NULL;
+    for (ssize_t len; r == 0;) {
+        len = getline(&line, &cap, stdin);
+        if (len > 0) {
+            r = json_parse(line, (size_t)len, &lines[n], &err);
+            if (r == 0 && json_get(lines[n], "collection")) {
+                r = pgstac_load_collection(pgstac, json_get(lines[n], "collection"), &err);
+                cJSON_Delete(TAKE(lines[n]));
+            } else if (r == 0) {
+                n++;
+            }
+        }
+        if (r != 0)
+            fprintf(stderr, "%s: %s\n", err.code, err.text);
+        if (r == 0 && n > 0 && (n == batch || len <= 0)) {
+            r = load_batch(pgstac, items, lines, n);
+            while (n > 0)
+                cJSON_Delete(lines[--n]);
+        }
+        if (len <= 0)
+            break;
+    }
+    while (n > 0)
+        cJSON_Delete(lines[--n]);
+    if (r == 0 && pgstac_update_statistics(pgstac, 0, &err) != 0)
+        fprintf(stderr, "%s: %s\n", err.code, err.text);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    struct pgstac_options options = { .stop_fd = -1, .statement_timeout_ms = 45000, .connect_timeout_ms = 5000 };
+    size_t batch = 1000;
+    for (int option; (option = getopt(argc, argv, "m:b:")) != -1;) {
+        if (option == 'm')
+            options.missing_collection = *optarg == 'c'     ? MISSING_COLLECTION_CREATE
+                                         : optarg[2] == 'j' ? MISSING_COLLECTION_REJECT
+                                                            : MISSING_COLLECTION_RETRY;
+        else if (option == 'b')
+            batch = strtoul(optarg, NULL, 10);
+        else
+            return 64;
+    }
+    const char *keywords[16] = { NULL }, *values[16] = { NULL };
+    for (int i = optind, n = 0; i < argc && n < 15; i++, n++) {
+        char *equals = strchr(argv[i], '=');
+        *equals = '\0';
+        keywords[n] = argv[i];
+        values[n] = equals + 1;
+    }
+    struct pgstac *pgstac = NULL;
+    struct err err = ERR_INIT;
+    int r = pgstac_new(&options, &pgstac, &err);
+    if (r == 0)
+        r = pgstac_connect(pgstac, keywords, values, &err);
+    if (r != 0)
+        fprintf(stderr, "%s: %s\n", err.code, err.text);
+    else
+        r = load_all(pgstac, batch);
+    pgstac_free(pgstac);
+    return r != 0;
+}
