@@ -1,0 +1,139 @@
+#include "common/consumer.h"
+
+#include "common/log.h"
+
+static int read_queue(struct consumer *consumer, struct aws_client *client, struct err *err)
+{
+    auto_sqs struct sqs *queue = NULL;
+    struct sqs_queue_info info = { .visibility_s = 0 };
+    int r = sqs_new(client, consumer->settings->queue_url, &queue, err);
+    if (r == 0)
+        r = sqs_get_info(queue, &info, err);
+    if (r != 0)
+        return r;
+    int configured_s = (int)((consumer->settings->visibility_timeout_ms + 999) / 1000);
+    consumer->visibility_s = configured_s ? configured_s : info.visibility_s;
+    sqs_queue_info_clear(&info);
+    /* A queue may have 0 s: what is received from it must be held all the same. */
+    if (consumer->visibility_s < 2)
+        consumer->visibility_s = 30;
+    return 0;
+}
+
+/* The main thread has no worker of its own, but the same patience. */
+static int read_queue_patiently(struct consumer *consumer, struct aws_client *client, struct err *err)
+{
+    struct worker waiting = { .service = consumer->service, .name = "start" };
+    struct outage outage = { .worker = &waiting };
+    int r;
+    do
+        r = read_queue(consumer, client, err);
+    while (outage_wait(&outage, r, err));
+    return r;
+}
+
+int consumer_open(const struct settings *settings, struct service *service, struct consumer *ret, struct err *err)
+{
+    struct consumer consumer = { .settings = settings, .service = service };
+    int r = aws_new(settings->region && *settings->region ? settings->region : NULL, &consumer.aws, err);
+    auto_aws_client struct aws_client *client = NULL;
+    if (r == 0)
+        r = aws_client_new(consumer.aws, service_drain_fd(service), &client, err);
+    if (r == 0)
+        r = read_queue_patiently(&consumer, client, err);
+    struct held_options held = {
+        .service = service, .aws = consumer.aws, .queue_url = settings->queue_url, .visibility_s = consumer.visibility_s
+    };
+    if (r == 0)
+        r = held_start(&held, &consumer.held, err);
+    if (r != 0) {
+        consumer_close(&consumer);
+        return r;
+    }
+    *ret = consumer;
+    return 0;
+}
+
+void consumer_close(struct consumer *consumer)
+{
+    held_stop(consumer->held);
+    aws_free(consumer->aws);
+    consumer->held = NULL;
+    consumer->aws = NULL;
+}
+
+static int new_settler(struct consumer_thread *thread, struct err *err)
+{
+    const struct settings *settings = thread->consumer->settings;
+    struct settler_options options = {
+        .service = thread->consumer->service,
+        .client = thread->queue_client,
+        .held = thread->consumer->held,
+        .queue_url = settings->queue_url,
+        .dead_letter_url = settings->dead_letter_queue_url,
+        .backoff_min_ms = settings->backoff_min_ms,
+        .backoff_max_ms = settings->backoff_max_ms,
+    };
+    int r;
+    do
+        r = settler_new(&options, &thread->settler, err);
+    while (outage_wait(&thread->outage, r, err));
+    return r;
+}
+
+int consumer_thread_open(struct consumer *consumer, struct worker *worker, struct consumer_thread *ret, struct err *err)
+{
+    *ret = (struct consumer_thread){ .consumer = consumer, .worker = worker, .outage = { .worker = worker } };
+    int r = aws_client_new(consumer->aws, service_abort_fd(consumer->service), &ret->client, err);
+    if (r == 0)
+        r = aws_client_new(consumer->aws, -1, &ret->queue_client, err);
+    if (r == 0)
+        r = new_settler(ret, err);
+    if (r != 0)
+        consumer_thread_close(ret);
+    return r;
+}
+
+void consumer_thread_close(struct consumer_thread *thread)
+{
+    settler_free(thread->settler);
+    aws_client_free(thread->queue_client);
+    aws_client_free(thread->client);
+    *thread = (struct consumer_thread){ .settler = NULL };
+}
+
+static int hold(struct consumer_thread *thread, const struct sqs_messages *messages, size_t from, struct err *err)
+{
+    size_t n = messages->n - from;
+    auto_free const struct sqs_message **list = calloc(n + 1, sizeof(*list));
+    if (!list)
+        return err_no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        list[i] = &messages->list[from + i];
+    service_counters(thread->consumer->service)->received += (int64_t)n;
+    return held_add(thread->consumer->held, list, n, err);
+}
+
+int consumer_receive(struct consumer_thread *thread, size_t n_requests, int max_messages, int wait_s,
+                     struct sqs_messages *ret, size_t *ret_full, struct err *err)
+{
+    struct sqs_receive options = { .n_requests = n_requests,
+                                   .max_messages = max_messages,
+                                   .wait_s = wait_s,
+                                   .visibility_s = thread->consumer->visibility_s };
+    size_t before = ret->n;
+    *ret_full = 0;
+    int r;
+    do {
+        service_pulse(thread->worker, (int64_t)wait_s * 1000 + 60000);
+        r = sqs_receive(settler_queue(thread->settler), &options, ret, ret_full, err);
+        /* A queue that was there at the start and refuses now is as down as one that does not answer. */
+        if (r == NEVER) {
+            r = LATER;
+            err->outage = true;
+        }
+    } while (!service_is_draining(thread->consumer->service) && outage_wait(&thread->outage, r, err));
+    if (r < 0)
+        return r;
+    return ret->n > before ? hold(thread, ret, before, err) : 0;
+}

@@ -1,0 +1,29 @@
+#include "common/outage.h"
+
+#include "base/time.h"
+#include "common/log.h"
+
+enum { FIRST_WAIT_MS = 1000, LONGEST_WAIT_MS = 30000 };
+
+bool outage_wait(struct outage *outage, int result, const struct err *err)
+{
+    if (result != LATER || !err->outage) {
+        if (outage->attempts > 0 && result == 0) {
+            log_write(LOG_NOTICE, LOG_EVENT_DEPENDENCY_UP, NULL, "%s: working again after %d attempts",
+                      outage->worker->name, outage->attempts);
+            outage->attempts = 0;
+        }
+        return false;
+    }
+    if (service_is_draining(outage->worker->service))
+        return false;
+    if (outage->attempts == 0)
+        log_write(LOG_ERR, LOG_EVENT_DEPENDENCY_DOWN, LOG_FIELDS({ "ERROR_CODE", err->code }),
+                  "%s: %s; nothing more is received until it works, what is held stays invisible", outage->worker->name,
+                  err->text);
+    int64_t wait_ms = outage->attempts < 5 ? FIRST_WAIT_MS << outage->attempts : LONGEST_WAIT_MS;
+    outage->attempts++;
+    wait_ms = (int64_t)((double)wait_ms * (0.75 + random_unit() / 4));
+    service_pulse(outage->worker, wait_ms + 60000);
+    return wait_fd(-1, 0, service_drain_fd(outage->worker->service), time_mono_ms() + wait_ms) != WAIT_STOPPED;
+}

@@ -1,0 +1,25 @@
+/*
+ * outage: a worker's patience with a dependency that is down.
+ *
+ * What a call found down every message would find down: the worker keeps what it holds (heartbeats
+ * go on), receives nothing more, and tries again until it works or the service drains. So an outage spends one receive
+ * of what was held, not the queue. It is logged once when it begins and once when it is over.
+ */
+#ifndef COMMON_OUTAGE_H
+#define COMMON_OUTAGE_H
+
+#include "common/service.h"
+
+struct outage {
+    struct worker *worker;
+    int attempts; /* since it began; 0: none */
+};
+
+/*
+ * Call it with each result: `do r = call(..., err); while (outage_wait(&outage, r, err));`. True: it was an outage,
+ * some time (1 s, doubling to 30 s) has passed, try again. False: the result stands; where it still is an outage, the
+ * service drains.
+ */
+bool outage_wait(struct outage *outage, int result, const struct err *err);
+
+#endif

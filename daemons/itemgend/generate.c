@@ -1,0 +1,309 @@
+#include "itemgend/generate.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "itemgend/child.h"
+#include "itemgend/workdir.h"
+#include "stac/item.h"
+
+#define ITEM_FILE "item.json"
+
+enum { FILE_LIMIT = 1 << 30, TAIL_MAX = 700 };
+
+void generated_clear(struct generated *generated)
+{
+    buf_clear(&generated->text);
+    free(generated->item_id);
+    free(generated->collection);
+    *generated = (struct generated)GENERATED_INIT;
+}
+
+/* ------------------------------------------------------- the command line */
+
+/* An argv or an environment: owned strings behind an array that ends with NULL. */
+struct strings {
+    char **list;
+    size_t n, cap;
+    bool failed;
+};
+
+static void strings_clear(struct strings *strings)
+{
+    for (size_t i = 0; i < strings->n; i++)
+        free(strings->list[i]);
+    free(strings->list);
+}
+
+static void add(struct strings *strings, const char *format, ...) printf_like(2, 3);
+static void add(struct strings *strings, const char *format, ...)
+{
+    if (strings->n + 1 >= strings->cap) {
+        size_t cap = strings->cap ? strings->cap * 2 : 32;
+        char **grown = reallocarray(strings->list, cap, sizeof(*grown));
+        if (!grown) {
+            strings->failed = true;
+            return;
+        }
+        strings->list = grown;
+        strings->cap = cap;
+    }
+    va_list args;
+    va_start(args, format);
+    char *text = NULL;
+    int len = vasprintf(&text, format, args);
+    va_end(args);
+    if (len < 0) {
+        strings->failed = true;
+        return;
+    }
+    strings->list[strings->n++] = text;
+    strings->list[strings->n] = NULL;
+}
+
+/* The original's command. request_parse has seen to it that no part can be taken for another's option. */
+static void make_arguments(const struct itemgend_options *options, const struct request *request, struct strings *argv)
+{
+    add(argv, "%s", options->uvx);
+    auto_buf struct buf with = BUF_INIT;
+    for (size_t i = 0; i < options->with.n; i++)
+        buf_printf(&with, "%s,", options->with.items[i]);
+    buf_puts(&with, request->package_name);
+    argv->failed |= buf_failed(&with);
+    add(argv, "--with");
+    add(argv, "%s", buf_str(&with));
+    add(argv, "--from");
+    add(argv, "stactools");
+    add(argv, "stac");
+    add(argv, "%s", request->group_name);
+    add(argv, "create-item");
+    for (size_t i = 0; i < request->n_args; i++)
+        add(argv, "%s", request->args[i]);
+    for (size_t i = 0; i < request->n_options; i++) {
+        add(argv, "--%s", request->options[i].name);
+        add(argv, "%s", request->options[i].value);
+    }
+    add(argv, ITEM_FILE);
+}
+
+/* All that the package's code sees of our environment: how to reach the network and the registry; no credentials. */
+static const char *const passed_on[] = {
+    "PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "UV_INDEX",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "UV_FIND_LINKS",
+    "UV_INDEX_STRATEGY",
+    "UV_INSECURE_HOST",
+    "UV_NATIVE_TLS",
+    "UV_SYSTEM_CERTS",
+    "UV_OFFLINE",
+    "UV_HTTP_TIMEOUT",
+};
+
+static void make_environment(const struct itemgend_options *options, const char *directory, struct strings *environment)
+{
+    for (size_t i = 0; i < N_ELEMENTS(passed_on); i++) {
+        const char *value = getenv(passed_on[i]);
+        if (value)
+            add(environment, "%s=%s", passed_on[i], value);
+    }
+    add(environment, "LANG=C.UTF-8");
+    add(environment, "HOME=%s", directory);
+    add(environment, "TMPDIR=%s", directory);
+    add(environment, "UV_CACHE_DIR=%s", options->cache_dir);
+    add(environment, "UV_PYTHON=%s", options->python);
+    add(environment, "UV_PYTHON_DOWNLOADS=never");
+    add(environment, "UV_NO_CONFIG=1");
+    add(environment, "UV_NO_PROGRESS=1");
+    if (options->constraints && *options->constraints)
+        add(environment, "UV_CONSTRAINT=%s", options->constraints);
+}
+
+/* -------------------------------------------------------- how it ended */
+
+/* The last lines, within what a dead letter's error can hold. */
+static const char *tail(const struct buf *output)
+{
+    const char *text = buf_str(output);
+    size_t len = strlen(text);
+    if (len <= TAIL_MAX)
+        return len ? text : "it printed nothing";
+    const char *start = text + len - TAIL_MAX;
+    const char *line = strchr(start, '\n');
+    return line && line[1] ? line + 1 : start;
+}
+
+/* The first line that begins with `start`, up to the end of the output. */
+static const char *from_line(const struct buf *output, const char *start)
+{
+    const char *text = buf_str(output);
+    for (const char *at = text; (at = strstr(at, start)); at++)
+        if (at == text || at[-1] == '\n')
+            return at;
+    return NULL;
+}
+
+static bool mentions_network(const char *text)
+{
+    static const char *const words[] = { "error sending request",       "Failed to fetch",     "dns error",
+                                         "tcp connect error",           "operation timed out", "connection closed",
+                                         "error decoding response body" };
+    for (size_t i = 0; i < N_ELEMENTS(words); i++)
+        if (strstr(text, words[i]))
+            return true;
+    return false;
+}
+
+/* uv's own failures come before any package code has run: its message is the first line that begins with "error:". */
+static int uv_failed(const struct buf *output, struct err *err)
+{
+    if (strstr(buf_str(output), "No solution found when resolving"))
+        return err_never(err, "unresolvable", "uv cannot resolve the package: %.800s", tail(output));
+    const char *error = from_line(output, "error:");
+    if (error && mentions_network(error))
+        return err_outage(err, "registry_unavailable", "uv cannot reach the package registry: %.800s", error);
+    if (error)
+        return err_never(err, "environment_failed", "uv cannot make the environment: %.800s", error);
+    return 0;
+}
+
+static int command_failed(const struct child_result *result, struct err *err)
+{
+    const char *usage = from_line(&result->output, "Usage: stac");
+    const char *error = usage ? strstr(usage, "Error: ") : NULL;
+    if (result->exit_code == 2 && error)
+        return err_never(err, "bad_command", "stac refused the command: %.800s", error + strlen("Error: "));
+    if (!from_line(&result->output, "Traceback ")) {
+        int r = uv_failed(&result->output, err);
+        if (r != 0)
+            return r;
+    }
+    if (strstr(tail(&result->output), "MemoryError"))
+        return err_never(err, "out_of_memory", "create-item ran out of memory: %.800s", tail(&result->output));
+    return err_later(err, "create_item_failed", "create-item ended with exit code %d: %.800s", result->exit_code,
+                     tail(&result->output));
+}
+
+static int check_end(const struct itemgend_options *options, const struct child_result *result, struct err *err)
+{
+    switch (result->end) {
+    case CHILD_EXITED:
+        return result->exit_code == 0 ? 0 : command_failed(result, err);
+    case CHILD_KILLED:
+        return err_later(err, "create_item_failed", "create-item was ended by signal %d (%s): %.600s",
+                         result->signal_number, strsignal(result->signal_number), tail(&result->output));
+    case CHILD_TIMED_OUT:
+        return err_later(err, "time_limit", "create-item took longer than time_limit (%lld s): %.600s",
+                         (long long)options->time_limit_ms / 1000, tail(&result->output));
+    case CHILD_OUT_OF_MEMORY:
+        return err_never(err, "out_of_memory", "create-item took %lld MiB of memory, more than memory_limit (%lld MiB)",
+                         (long long)result->peak_memory >> 20, (long long)options->memory_limit >> 20);
+    default:
+        return err_later(err, "interrupted", "create-item was interrupted because the service stops");
+    }
+}
+
+/* ------------------------------------------------------------- the item */
+
+static int set_collection(cJSON *item, const char *collection_id, struct err *err)
+{
+    if (!collection_id)
+        return 0;
+    cJSON *value = cJSON_CreateString(collection_id);
+    if (!value)
+        return err_no_memory(err);
+    bool done = json_get(item, "collection") ? cJSON_ReplaceItemInObjectCaseSensitive(item, "collection", value)
+                                             : cJSON_AddItemToObject(item, "collection", value);
+    if (done)
+        return 0;
+    cJSON_Delete(value);
+    return err_no_memory(err);
+}
+
+static int read_item(const struct itemgend_options *options, const struct request *request, const char *directory,
+                     struct generated *ret, struct err *err)
+{
+    auto_buf struct buf text = BUF_INIT;
+    int r = workdir_read(directory, ITEM_FILE, (size_t)options->item_limit, &text, err);
+    if (r != 0)
+        return r;
+    auto_json cJSON *json = NULL;
+    r = json_parse(buf_str(&text), text.len, &json, err);
+    if (r == 0 && cJSON_IsObject(json))
+        r = set_collection(json, request->collection_id, err);
+    cleanup(stac_item_clear) struct stac_item item = STAC_ITEM_INIT;
+    if (r == 0)
+        r = stac_item_read(json, STAC_ITEM_GENERATED, &item, err);
+    if (r == NEVER)
+        err_prefix(err, "what create-item wrote");
+    if (r != 0)
+        return r;
+    if (!item.collection)
+        return err_never(err, "no_collection",
+                         "item \"%.200s\" belongs to no collection: name one as collection_id in the request", item.id);
+    json_write(json, &ret->text);
+    ret->item_id = strdup(item.id);
+    ret->collection = strdup(item.collection);
+    return buf_failed(&ret->text) || !ret->item_id || !ret->collection ? err_no_memory(err) : 0;
+}
+
+static int generate_in(const struct itemgend_options *options, const struct request *request, const char *directory,
+                       int stop_fd, struct generated *ret, struct err *err)
+{
+    cleanup(strings_clear) struct strings argv = { .list = NULL };
+    cleanup(strings_clear) struct strings environment = { .list = NULL };
+    make_arguments(options, request, &argv);
+    make_environment(options, directory, &environment);
+    if (argv.failed || environment.failed)
+        return err_no_memory(err);
+    struct child_command command = {
+        .argv = (const char *const *)argv.list,
+        .environment = (const char *const *)environment.list,
+        .directory = directory,
+        .memory_limit = options->memory_limit,
+        .time_limit_ms = options->time_limit_ms,
+        .file_limit = FILE_LIMIT,
+        .stop_fd = stop_fd,
+    };
+    auto_child_result struct child_result result = CHILD_RESULT_INIT;
+    int64_t start_ms = time_mono_ms();
+    int r = child_run(&command, &result, err);
+    ret->duration_ms = time_mono_ms() - start_ms;
+    ret->peak_memory = result.peak_memory;
+    if (r == 0)
+        r = check_end(options, &result, err);
+    return r != 0 ? r : read_item(options, request, directory, ret, err);
+}
+
+int generate_item(const struct itemgend_options *options, const struct request *request, int stop_fd,
+                  struct generated *ret, struct err *err)
+{
+    auto_free char *directory = NULL;
+    int r = workdir_new(options->work_dir, &directory, err);
+    if (r != 0)
+        return r;
+    auto_generated struct generated generated = GENERATED_INIT;
+    r = generate_in(options, request, directory, stop_fd, &generated, err);
+    workdir_remove(directory);
+    if (r != 0)
+        return r;
+    *ret = generated;
+    generated = (struct generated)GENERATED_INIT;
+    return 0;
+}

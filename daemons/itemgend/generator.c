@@ -1,0 +1,173 @@
+#include "itemgend/generator.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "aws/sns.h"
+#include "base/time.h"
+#include "common/consumer.h"
+#include "common/log.h"
+#include "itemgend/generate.h"
+#include "itemgend/workdir.h"
+#include "sqs/envelope.h"
+
+struct generator {
+    struct worker *worker;
+    char name[32];
+    const struct itemgend_options *options;
+    struct consumer *consumer;
+    struct consumer_thread thread;
+};
+
+/* Publishes the finished item with the time that orders its versions: the request's. */
+static int publish(struct generator *generator, const struct generated *generated, int64_t published_at_ms,
+                   struct err *err)
+{
+    char time_text[24];
+    snprintf(time_text, sizeof(time_text), "%" PRId64, published_at_ms);
+    struct sns_attribute attribute = { .name = "published_at", .type = "Number", .value = time_text };
+    struct sns_message message = { .body = buf_str(&generated->text), .attributes = &attribute, .n_attributes = 1 };
+    size_t size = sns_message_size(&message);
+    if (size > SNS_MESSAGE_MAX)
+        return err_never(err, "item_too_large", "item \"%.200s\" is %zu bytes large; SNS takes %d", generated->item_id,
+                         size, SNS_MESSAGE_MAX);
+    service_pulse(generator->worker, 180000);
+    int r = sns_publish(generator->thread.client, generator->options->load_topic_arn, &message, err);
+    /* A topic that is gone or forbidden is so for every item. */
+    if (r == NEVER && !err_is(err, "invalid_message")) {
+        err->outage = true;
+        r = LATER;
+    }
+    return r;
+}
+
+static int generate(struct generator *generator, const struct request *request, struct generated *ret, struct err *err)
+{
+    int abort_fd = service_abort_fd(generator->consumer->service);
+    service_pulse(generator->worker, generator->options->time_limit_ms + 60000);
+    return generate_item(generator->options, request, abort_fd, ret, err);
+}
+
+static void log_generated(const struct generator *generator, const struct sqs_message *message,
+                          const struct request *request, const struct generated *generated)
+{
+    (void)generator;
+    char duration[24], memory[24];
+    snprintf(duration, sizeof(duration), "%" PRId64, generated->duration_ms);
+    snprintf(memory, sizeof(memory), "%" PRId64, generated->peak_memory >> 20);
+    log_write(LOG_INFO, LOG_EVENT_ITEM_GENERATED,
+              LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "COLLECTION", generated->collection },
+                         { "ITEM_ID", generated->item_id }, { "PACKAGE", request->package_name },
+                         { "DURATION_MS", duration }, { "PEAK_MIB", memory }),
+              "generated item %s of collection %s with %s in %s ms (message %s)", generated->item_id,
+              generated->collection, request->package_name, duration, message->message_id);
+}
+
+/* From the message to the published item. */
+static int process(struct generator *generator, const struct sqs_message *message, const struct envelope *envelope,
+                   struct err *err)
+{
+    auto_request struct request request = REQUEST_INIT;
+    int r =
+        request_parse(envelope->payload, envelope->payload_len, &generator->options->allowed_packages, &request, err);
+    if (r != 0)
+        return r;
+    if (request.unknown_keys.len)
+        log_write(LOG_WARNING, LOG_EVENT_WARNING, LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }),
+                  "the request has keys that mean nothing here and are ignored: %s", buf_str(&request.unknown_keys));
+    auto_generated struct generated generated = GENERATED_INIT;
+    do
+        r = generate(generator, &request, &generated, err);
+    while (outage_wait(&generator->thread.outage, r, err));
+    if (r != 0)
+        return r;
+    do
+        r = publish(generator, &generated, envelope->published_at_ms, err);
+    while (outage_wait(&generator->thread.outage, r, err));
+    if (r == 0)
+        log_generated(generator, message, &request, &generated);
+    return r;
+}
+
+/* What was not done because the service stops goes back as it came. */
+static int result_while_draining(const struct generator *generator, int result, const struct err *err)
+{
+    bool interrupted = result == LATER && (err->outage || err_is(err, "interrupted"));
+    return interrupted && service_is_draining(generator->consumer->service) ? SETTLE_RETURN : result;
+}
+
+static int handle(struct generator *generator, const struct sqs_message *message, struct err *err)
+{
+    struct settlement settlement = { .message = message, .err = err };
+    auto_envelope struct envelope envelope = { .payload = NULL };
+    int r = SETTLE_RETURN; /* it came while stopping */
+    if (!service_is_draining(generator->consumer->service)) {
+        r = envelope_open(message, &envelope, err);
+        if (r == 0)
+            r = process(generator, message, &envelope, err);
+        settlement.published_at_ms = envelope.published_at_ms;
+        r = result_while_draining(generator, r, err);
+    }
+    if (r < 0)
+        return r;
+    settlement.result = r;
+    struct err settle_err = ERR_INIT;
+    r = settle(generator->thread.settler, &settlement, 1, &settle_err);
+    if (r < 0)
+        *err = settle_err;
+    return r;
+}
+
+static int step(struct generator *generator, struct err *err)
+{
+    auto_sqs_messages struct sqs_messages messages = { .list = NULL };
+    size_t full = 0;
+    int wait_s = (int)(generator->options->common.wait_time_ms / 1000);
+    int r = consumer_receive(&generator->thread, 1, 1, wait_s, &messages, &full, err);
+    for (size_t i = 0; r == 0 && i < messages.n; i++)
+        r = handle(generator, &messages.list[i], err);
+    return r;
+}
+
+static int work(struct worker *worker, struct err *err)
+{
+    struct generator *generator = worker->context;
+    int r = consumer_thread_open(generator->consumer, worker, &generator->thread, err);
+    while (r == 0 && !service_is_draining(generator->consumer->service))
+        r = step(generator, err);
+    consumer_thread_close(&generator->thread);
+    /* An outage that lasts into the stop is no failure of ours. */
+    return r == LATER ? 0 : r;
+}
+
+static int run_workers(const struct itemgend_options *options, struct consumer *consumer, struct err *err)
+{
+    size_t n = (size_t)options->common.workers;
+    auto_free struct generator *generators = calloc(n, sizeof(*generators));
+    auto_free struct worker *workers = calloc(n, sizeof(*workers));
+    if (!generators || !workers)
+        return err_no_memory(err);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        generators[i] = (struct generator){ .worker = &workers[i], .options = options, .consumer = consumer };
+        snprintf(generators[i].name, sizeof(generators[i].name), "generator %zu", i + 1);
+        workers[i].name = generators[i].name;
+        workers[i].work = work;
+        workers[i].context = &generators[i];
+        r = service_start(consumer->service, &workers[i], err);
+    }
+    return service_wait(consumer->service, workers, n, err);
+}
+
+int generator_run(const void *config, struct service *service, struct err *err)
+{
+    const struct itemgend_options *options = config;
+    workdir_remove_old(options->work_dir);
+    struct consumer consumer = { .service = service };
+    int r = consumer_open(&options->common, service, &consumer, err);
+    if (r != 0)
+        return r;
+    r = run_workers(options, &consumer, err);
+    consumer_close(&consumer);
+    return r;
+}

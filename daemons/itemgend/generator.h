@@ -1,0 +1,10 @@
+/* generator: a worker of itemgend: one request at a time, from the queue to the load topic. */
+#ifndef ITEMGEND_GENERATOR_H
+#define ITEMGEND_GENERATOR_H
+
+#include "common/service.h"
+
+/* daemon.run of itemgend; `config` is a struct itemgend_options. */
+int generator_run(const void *config, struct service *service, struct err *err);
+
+#endif

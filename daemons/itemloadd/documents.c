@@ -1,0 +1,233 @@
+#include "itemloadd/documents.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "stac/collection.h"
+
+void documents_clear(struct documents *documents)
+{
+    for (size_t i = 0; i < documents->n; i++)
+        stac_item_clear(&documents->list[i].item.item);
+    for (size_t i = 0; i < documents->n_messages; i++) {
+        envelope_clear(&documents->messages[i].envelope);
+        cJSON_Delete(documents->messages[i].json);
+    }
+    free(documents->messages);
+    free(documents->list);
+    *documents = (struct documents){ .list = NULL };
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static int add_document(struct documents *documents, size_t message, const cJSON *json, struct err *err)
+{
+    if (documents->n == documents->cap) {
+        size_t cap = documents->cap ? documents->cap * 2 : documents->n_messages + 16;
+        struct document *grown = reallocarray(documents->list, cap, sizeof(*grown));
+        if (!grown)
+            return err_no_memory(err);
+        documents->list = grown;
+        documents->cap = cap;
+    }
+    struct document *document = &documents->list[documents->n++];
+    *document = (struct document){ .message = message, .json = json };
+    struct pgstac_item *item = &document->item;
+    item->published_at_ms = documents->messages[message].envelope.published_at_ms;
+    documents->messages[message].n_documents++;
+
+    const char *type = json_get_string(json, "type");
+    document->is_collection = type && strcmp(type, "Collection") == 0;
+    const char *id = NULL;
+    item->result = document->is_collection ? stac_collection_read(json, &id, &item->err)
+                                           : stac_item_read(json, STAC_ITEM_LOADED, &item->item, &item->err);
+    document->settled = item->result != 0;
+    if (item->result < 0)
+        *err = item->err;
+    return item->result < 0 ? item->result : 0;
+}
+
+/* The list that a message of many documents holds, or NULL. */
+static const cJSON *list_of(const cJSON *json)
+{
+    if (cJSON_IsArray(json))
+        return json;
+    const char *type = json_get_string(json, "type");
+    return type && strcmp(type, "FeatureCollection") == 0 ? json_get(json, "features") : NULL;
+}
+
+static int open_json(struct documents *documents, size_t index, struct err *err)
+{
+    struct opened *opened = &documents->messages[index];
+    const cJSON *list = list_of(opened->json);
+    if (!list)
+        return add_document(documents, index, opened->json, err);
+    if (!cJSON_IsArray(list) || !list->child) {
+        opened->result = err_never(&opened->err, "no_items", "the message holds an empty list, no item");
+        return 0;
+    }
+    int r = 0;
+    for (const cJSON *json = list->child; r == 0 && json; json = json->next)
+        r = add_document(documents, index, json, err);
+    return r;
+}
+
+static int open_message(struct documents *documents, size_t index, struct err *err)
+{
+    struct opened *opened = &documents->messages[index];
+    opened->result = envelope_open(opened->message, &opened->envelope, &opened->err);
+    if (opened->result == 0)
+        opened->result =
+            json_parse(opened->envelope.payload, opened->envelope.payload_len, &opened->json, &opened->err);
+    if (opened->result == 0)
+        return open_json(documents, index, err);
+    if (opened->result < 0)
+        *err = opened->err;
+    return opened->result < 0 ? opened->result : 0;
+}
+
+int documents_open(const struct sqs_messages *messages, struct documents *ret, struct err *err)
+{
+    auto_documents struct documents documents = { .list = NULL };
+    documents.messages = calloc(messages->n + 1, sizeof(*documents.messages));
+    if (!documents.messages)
+        return err_no_memory(err);
+    for (size_t i = 0; i < messages->n; i++) {
+        documents.messages[i].message = &messages->list[i];
+        documents.n_messages = i + 1;
+        int r = open_message(&documents, i, err);
+        if (r != 0)
+            return r;
+    }
+    *ret = documents;
+    documents = (struct documents){ .list = NULL };
+    return 0;
+}
+
+/* ----------------------------------------------------------- newest wins */
+
+/* Which of two documents of one item is newer; `a` and `b` are indexes, later arrivals have greater ones. */
+static int compare_age(const struct documents *documents, size_t a, size_t b)
+{
+    int64_t x = documents->list[a].item.published_at_ms, y = documents->list[b].item.published_at_ms;
+    return x != y ? (x > y) - (x < y) : (a > b) - (a < b);
+}
+
+static int compare_ids(const struct document *a, const struct document *b)
+{
+    int order = strcmp(a->item.item.collection, b->item.item.collection);
+    return order != 0 ? order : strcmp(a->item.item.id, b->item.item.id);
+}
+
+static int compare_documents(const void *a, const void *b, void *context)
+{
+    const struct documents *documents = context;
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    int order = compare_ids(&documents->list[x], &documents->list[y]);
+    return order != 0 ? order : compare_age(documents, x, y);
+}
+
+/* The items without a result, sorted by collection, id and age. */
+static size_t sorted_items(const struct documents *documents, size_t *ret_index)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < documents->n; i++)
+        if (!documents->list[i].settled && !documents->list[i].is_collection)
+            ret_index[n++] = i;
+    qsort_r(ret_index, n, sizeof(*ret_index), compare_documents, (void *)(uintptr_t)documents);
+    return n;
+}
+
+size_t documents_newest(const struct documents *documents, size_t *ret_index)
+{
+    size_t n = sorted_items(documents, ret_index), newest = 0;
+    for (size_t i = 0; i < n; i++)
+        if (i + 1 == n || compare_ids(&documents->list[ret_index[i]], &documents->list[ret_index[i + 1]]) != 0)
+            ret_index[newest++] = ret_index[i];
+    return newest;
+}
+
+static const size_t *find_candidate(const struct documents *documents, const size_t *candidates, size_t n, size_t index)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare_ids(&documents->list[candidates[middle]], &documents->list[index]);
+        if (order == 0)
+            return &candidates[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+void documents_supersede(struct documents *documents, const size_t *candidates, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        documents->list[candidates[i]].settled = true;
+    for (size_t i = 0; i < documents->n; i++) {
+        struct document *document = &documents->list[i];
+        if (document->settled || document->is_collection)
+            continue;
+        const size_t *candidate = find_candidate(documents, candidates, n, i);
+        if (!candidate || documents->list[*candidate].item.result == NEVER)
+            continue;
+        document->item.result = 0;
+        document->superseded = document->settled = true;
+    }
+}
+
+/* -------------------------------------------------------------- concluding */
+
+static const char *name_of(const struct document *document)
+{
+    const char *id = json_get_string(document->json, "id");
+    return id ? id : "(no id)";
+}
+
+/* Names each document of the message that has this result. */
+static void describe(const struct documents *documents, size_t first, struct opened *opened, int result)
+{
+    auto_buf struct buf text = BUF_INIT;
+    size_t n = 0;
+    const char *code = NULL;
+    for (size_t i = first; i < first + opened->n_documents; i++) {
+        const struct document *document = &documents->list[i];
+        if (document->item.result != result)
+            continue;
+        code = document->item.err.code;
+        n++;
+        if (text.len < ERR_TEXT_SIZE)
+            buf_printf(&text, "; %zu (\"%.80s\"): %.300s", i - first + 1, name_of(document), document->item.err.text);
+    }
+    if (result == NEVER)
+        opened->result =
+            err_never(&opened->err, code, "%zu of %zu documents%.900s", n, opened->n_documents, buf_str(&text));
+    else
+        opened->result =
+            err_later(&opened->err, code, "%zu of %zu documents%.900s", n, opened->n_documents, buf_str(&text));
+}
+
+void documents_conclude(struct documents *documents)
+{
+    size_t first = 0; /* documents lie in the order of their messages */
+    for (size_t m = 0; m < documents->n_messages; m++) {
+        struct opened *opened = &documents->messages[m];
+        size_t n = opened->n_documents;
+        int worst = 0;
+        for (size_t i = first; i < first + n; i++) {
+            int result = documents->list[i].item.result;
+            worst = result == LATER || worst == LATER ? LATER : result > worst ? result : worst;
+        }
+        if (n == 1) {
+            opened->result = worst;
+            opened->err = documents->list[first].item.err;
+        } else if (worst != 0) {
+            describe(documents, first, opened, worst);
+        }
+        first += n;
+    }
+}

@@ -1,0 +1,62 @@
+/*
+ * documents: what the messages of a batch carry: STAC items and collections.
+ *
+ * A message is an item, a collection, a FeatureCollection or an array of these. Each document is
+ * checked alone; of an item that is there more than once the newest is loaded.
+ */
+#ifndef ITEMLOADD_DOCUMENTS_H
+#define ITEMLOADD_DOCUMENTS_H
+
+#include "pgstac/pgstac.h"
+#include "sqs/envelope.h"
+
+struct document {
+    size_t message;    /* index of the message that it came with */
+    const cJSON *json; /* in its message's tree */
+    bool is_collection;
+    struct pgstac_item item; /* where it is an item; published_at_ms also for a collection */
+    bool settled;            /* result and err (in item) are final */
+    bool superseded;         /* a newer version was in the same batch */
+};
+
+/* A received message, opened. */
+struct opened {
+    const struct sqs_message *message;
+    struct envelope envelope;
+    cJSON *json;
+    int result; /* of opening; then the worst of its documents */
+    struct err err;
+    size_t n_documents;
+};
+
+struct documents {
+    struct opened *messages; /* in the order in which they were received */
+    size_t n_messages;
+    struct document *list;
+    size_t n, cap;
+};
+void documents_clear(struct documents *documents);
+#define auto_documents cleanup(documents_clear)
+
+/* Opens all; what a message lacks is its own result. < 0 only. */
+int documents_open(const struct sqs_messages *messages, struct documents *ret, struct err *err) must_check;
+
+/*
+ * Moves the candidates to `ret` (room for documents->n; the indexes of their documents in `ret_index`): of each
+ * (collection, id) the newest item without a result, the last to arrive where times are equal. Returns how many.
+ */
+size_t documents_newest(const struct documents *documents, size_t *ret_index);
+
+/*
+ * After the candidates of documents_newest have their results: an older version has nothing left to do once its newer
+ * one is in or will be tried again; where the newer one can never be, it is a candidate now.
+ */
+void documents_supersede(struct documents *documents, const size_t *candidates, size_t n);
+
+/*
+ * Each message's result from its documents': LATER where any is (the good ones load again without harm), else NEVER
+ * where any is; its err names each bad one.
+ */
+void documents_conclude(struct documents *documents);
+
+#endif

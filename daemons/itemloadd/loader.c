@@ -1,0 +1,292 @@
+#include "itemloadd/loader.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "common/consumer.h"
+#include "common/log.h"
+#include "itemloadd/database.h"
+#include "itemloadd/documents.h"
+#include "itemloadd/fill.h"
+
+struct loader {
+    struct worker *worker;
+    char name[32];
+    const struct itemloadd_options *options;
+    struct consumer *consumer;
+    struct consumer_thread thread;
+    struct database database;
+};
+
+/* ---------------------------------------------------------------- loading */
+
+/* Connected, or given up because the service drains (LATER). */
+static int connect_patiently(struct loader *loader, struct err *err)
+{
+    int r;
+    do {
+        service_pulse(loader->worker, loader->options->connect_timeout_ms + 120000);
+        r = database_connect(&loader->database, err);
+    } while (outage_wait(&loader->thread.outage, r, err));
+    return r;
+}
+
+/* A call that found the database gone connects anew the next time. */
+static int after_call(struct loader *loader, int result, const struct err *err)
+{
+    if (result == LATER && err->outage)
+        database_give_up(&loader->database, err);
+    return result;
+}
+
+static int load_chunk(struct loader *loader, struct pgstac_item *items, size_t n, struct err *err)
+{
+    int r;
+    do {
+        r = connect_patiently(loader, err);
+        if (r != 0)
+            return r;
+        service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
+        r = after_call(loader, pgstac_load(loader->database.pgstac, items, n, err), err);
+    } while (outage_wait(&loader->thread.outage, r, err));
+    return r;
+}
+
+static int load_candidates(struct loader *loader, struct documents *documents, const size_t *index, size_t n,
+                           struct err *err)
+{
+    size_t chunk_max = (size_t)loader->options->batch_items;
+    auto_free struct pgstac_item *items = calloc(n < chunk_max ? n : chunk_max, sizeof(*items));
+    if (!items)
+        return err_no_memory(err);
+    for (size_t first = 0; first < n; first += chunk_max) {
+        size_t chunk = n - first < chunk_max ? n - first : chunk_max;
+        for (size_t i = 0; i < chunk; i++)
+            items[i] = documents->list[index[first + i]].item;
+        int r = load_chunk(loader, items, chunk, err);
+        if (r != 0)
+            return r;
+        for (size_t i = 0; i < chunk; i++)
+            documents->list[index[first + i]].item = items[i];
+    }
+    return 0;
+}
+
+static int load_items(struct loader *loader, struct documents *documents, struct err *err)
+{
+    auto_free size_t *index = calloc(documents->n + 1, sizeof(*index));
+    if (!index)
+        return err_no_memory(err);
+    for (;;) {
+        size_t n = documents_newest(documents, index);
+        if (n == 0)
+            return 0;
+        int r = load_candidates(loader, documents, index, n, err);
+        if (r != 0)
+            return r;
+        documents_supersede(documents, index, n);
+    }
+}
+
+static int load_collection(struct loader *loader, struct document *document, struct err *err)
+{
+    int r;
+    do {
+        r = connect_patiently(loader, err);
+        if (r != 0)
+            return r;
+        r = after_call(loader, pgstac_load_collection(loader->database.pgstac, document->json, err), err);
+    } while (outage_wait(&loader->thread.outage, r, err));
+    if (r < 0 || (r == LATER && err->outage))
+        return r;
+    document->item.result = r;
+    if (r != 0)
+        document->item.err = *err;
+    document->settled = true;
+    return 0;
+}
+
+static bool has_newer_twin(const struct documents *documents, size_t index)
+{
+    const struct document *document = &documents->list[index];
+    for (size_t i = 0; i < documents->n; i++) {
+        const struct document *other = &documents->list[i];
+        if (i == index || !other->is_collection || other->item.result != 0 ||
+            strcmp(json_get_string(other->json, "id"), json_get_string(document->json, "id")) != 0)
+            continue;
+        int64_t a = document->item.published_at_ms, b = other->item.published_at_ms;
+        if (b > a || (b == a && i > index))
+            return true;
+    }
+    return false;
+}
+
+/* Before the items: they may be theirs. */
+static int load_collections(struct loader *loader, struct documents *documents, struct err *err)
+{
+    for (size_t i = 0; i < documents->n; i++) {
+        struct document *document = &documents->list[i];
+        if (!document->is_collection || document->settled)
+            continue;
+        document->superseded = document->settled = has_newer_twin(documents, i);
+        int r = document->settled ? 0 : load_collection(loader, document, err);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---------------------------------------------------------------- telling */
+
+static void log_document(const struct documents *documents, const struct document *document)
+{
+    static const char *const outcomes[] = { "inserted", "updated", "kept a newer version of" };
+    const struct sqs_message *message = documents->messages[document->message].message;
+    const char *id = json_get_string(document->json, "id");
+    if (document->item.result != 0)
+        return; /* settle tells */
+    if (document->is_collection)
+        log_write(LOG_INFO, LOG_EVENT_COLLECTION_LOADED,
+                  LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "COLLECTION", id }),
+                  "%s collection %s (message %s)", document->superseded ? "passed over an older version of" : "loaded",
+                  id, message->message_id);
+    else
+        log_write(LOG_INFO, LOG_EVENT_ITEM_LOADED,
+                  LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id },
+                             { "COLLECTION", document->item.item.collection }, { "ITEM_ID", id }),
+                  "%s item %s of collection %s (message %s)",
+                  document->superseded ? "passed over an older version of" : outcomes[document->item.outcome], id,
+                  document->item.item.collection, message->message_id);
+}
+
+static void log_batch(const struct loader *loader, const struct documents *documents, int64_t start_ms)
+{
+    size_t loaded = 0, failed = 0;
+    for (size_t i = 0; i < documents->n; i++) {
+        const struct document *document = &documents->list[i];
+        log_document(documents, document);
+        loaded += document->item.result == 0 && !document->superseded;
+        failed += document->item.result != 0;
+    }
+    service_counters(loader->consumer->service)->items += (int64_t)loaded;
+    service_counters(loader->consumer->service)->batches++;
+    char messages[24], items[24], duration[24];
+    snprintf(messages, sizeof(messages), "%zu", documents->n_messages);
+    snprintf(items, sizeof(items), "%zu", loaded);
+    snprintf(duration, sizeof(duration), "%lld", (long long)(time_mono_ms() - start_ms));
+    log_write(LOG_INFO, LOG_EVENT_BATCH_LOADED,
+              LOG_FIELDS({ "MESSAGES", messages }, { "ITEMS", items }, { "DURATION_MS", duration }),
+              "%s loaded %s documents of %s messages in %s ms, %zu failed", loader->name, items, messages, duration,
+              failed);
+}
+
+/* ----------------------------------------------------------------- a batch */
+
+/* `loaded` false: the service drains and the database is gone; what has no result of its own goes back. */
+static int settle_batch(struct loader *loader, const struct documents *documents, bool loaded, struct err *err)
+{
+    auto_free struct settlement *settlements = calloc(documents->n_messages, sizeof(*settlements));
+    if (!settlements)
+        return err_no_memory(err);
+    for (size_t i = 0; i < documents->n_messages; i++) {
+        const struct opened *opened = &documents->messages[i];
+        settlements[i] = (struct settlement){ .message = opened->message,
+                                              .result = loaded || opened->result != 0 ? opened->result : SETTLE_RETURN,
+                                              .err = &opened->err,
+                                              .published_at_ms = opened->envelope.published_at_ms };
+    }
+    service_pulse(loader->worker, 300000);
+    return settle(loader->thread.settler, settlements, documents->n_messages, err);
+}
+
+static int update_statistics(struct loader *loader, int64_t interval_ms, struct err *err)
+{
+    if (!pgstac_is_connected(loader->database.pgstac))
+        return 0;
+    service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
+    int r = after_call(loader, pgstac_update_statistics(loader->database.pgstac, (int)interval_ms, err), err);
+    if (r == 0 || r < 0)
+        return r;
+    log_write(LOG_WARNING, LOG_EVENT_WARNING, NULL, "%s: statistics were not written, they will be later: %s",
+              loader->name, err->text);
+    return 0;
+}
+
+static int step(struct loader *loader, struct err *err)
+{
+    auto_sqs_messages struct sqs_messages messages = { .list = NULL };
+    int r = fill_batch(&loader->thread, loader->options, &messages, err);
+    if (r != 0)
+        return r;
+    if (messages.n == 0)
+        return update_statistics(loader, 0, err);
+
+    int64_t start_ms = time_mono_ms();
+    auto_documents struct documents documents = { .list = NULL };
+    r = documents_open(&messages, &documents, err);
+    if (r == 0)
+        r = load_collections(loader, &documents, err);
+    if (r == 0)
+        r = load_items(loader, &documents, err);
+    if (r < 0)
+        return r;
+    bool loaded = r == 0;
+    if (loaded) {
+        documents_conclude(&documents);
+        log_batch(loader, &documents, start_ms);
+    }
+    r = settle_batch(loader, &documents, loaded, err);
+    return r < 0 ? r : update_statistics(loader, loader->options->statistics_interval_ms, err);
+}
+
+static int work(struct worker *worker, struct err *err)
+{
+    struct loader *loader = worker->context;
+    int r = consumer_thread_open(loader->consumer, worker, &loader->thread, err);
+    if (r == 0)
+        r = database_open(loader->options, loader->thread.client, service_abort_fd(loader->consumer->service),
+                          &loader->database, err);
+    /* Before the first message is taken: what cannot be loaded should not be received. */
+    if (r == 0)
+        r = connect_patiently(loader, err);
+    while (r == 0 && !service_is_draining(loader->consumer->service))
+        r = step(loader, err);
+    if (r == 0)
+        r = update_statistics(loader, 0, err);
+    database_close(&loader->database);
+    consumer_thread_close(&loader->thread);
+    /* An outage that lasts into the stop is no failure of ours. */
+    return r == LATER ? 0 : r;
+}
+
+static int run_workers(const struct itemloadd_options *options, struct consumer *consumer, struct err *err)
+{
+    size_t n = (size_t)options->common.workers;
+    auto_free struct loader *loaders = calloc(n, sizeof(*loaders));
+    auto_free struct worker *workers = calloc(n, sizeof(*workers));
+    if (!loaders || !workers)
+        return err_no_memory(err);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        loaders[i] = (struct loader){ .worker = &workers[i], .options = options, .consumer = consumer };
+        snprintf(loaders[i].name, sizeof(loaders[i].name), "loader %zu", i + 1);
+        workers[i].name = loaders[i].name;
+        workers[i].work = work;
+        workers[i].context = &loaders[i];
+        r = service_start(consumer->service, &workers[i], err);
+    }
+    return service_wait(consumer->service, workers, n, err);
+}
+
+int loader_run(const void *config, struct service *service, struct err *err)
+{
+    const struct itemloadd_options *options = config;
+    struct consumer consumer = { .service = service };
+    int r = consumer_open(&options->common, service, &consumer, err);
+    if (r != 0)
+        return r;
+    r = run_workers(options, &consumer, err);
+    consumer_close(&consumer);
+    return r;
+}

@@ -1,0 +1,10 @@
+/* loader: a worker of itemloadd: one batch at a time, from the queue into the database. */
+#ifndef ITEMLOADD_LOADER_H
+#define ITEMLOADD_LOADER_H
+
+#include "common/service.h"
+
+/* daemon.run of itemloadd; `config` is a struct itemloadd_options. */
+int loader_run(const void *config, struct service *service, struct err *err);
+
+#endif

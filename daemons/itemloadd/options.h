@@ -1,0 +1,17 @@
+/* options: itemloadd's configuration (etc/itemloadd.yaml, ITEMLOADD_*). */
+#ifndef ITEMLOADD_OPTIONS_H
+#define ITEMLOADD_OPTIONS_H
+
+#include "common/settings.h"
+
+struct itemloadd_options {
+    struct settings common;
+    char *secret_arn, *db_sslmode, *db_sslrootcert;
+    int64_t batch_items, batch_window_ms, batch_idle_ms, batch_bytes, receives;
+    int64_t statement_timeout_ms, connect_timeout_ms, statistics_interval_ms;
+    int missing_collection; /* enum missing_collection */
+};
+
+extern const struct config_schema itemloadd_schema;
+
+#endif
