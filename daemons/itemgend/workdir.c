@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PREFIX "item-"
+#define ITEM_PREFIX "item-"
 
 int workdir_new(const char *parent, char **ret_path, struct err *err)
 {
     auto_buf struct buf path = BUF_INIT;
-    buf_printf(&path, "%s/" PREFIX "XXXXXX", parent);
+    buf_printf(&path, "%s/" ITEM_PREFIX "XXXXXX", parent);
     auto_free char *name = buf_take(&path);
     if (!name)
         return err_no_memory(err);
@@ -59,7 +59,7 @@ void workdir_remove_old(const char *parent)
     if (!directory)
         return;
     for (const struct dirent *entry; (entry = readdir(directory));) {
-        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0)
+        if (strncmp(entry->d_name, ITEM_PREFIX, strlen(ITEM_PREFIX)) != 0)
             continue;
         auto_buf struct buf path = BUF_INIT;
         buf_printf(&path, "%s/%s", parent, entry->d_name);
