@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
-#include "itemgend/child.h"
+#include "itemgend/command.h"
 #include "itemgend/workdir.h"
 #include "stac/item.h"
 
@@ -183,7 +183,7 @@ static int uv_failed(const struct buf *output, struct err *err)
     return 0;
 }
 
-static int command_failed(const struct child_result *result, struct err *err)
+static int command_failed(const struct command_result *result, struct err *err)
 {
     const char *usage = from_line(&result->output, "Usage: stac");
     const char *error = usage ? strstr(usage, "Error: ") : NULL;
@@ -200,18 +200,18 @@ static int command_failed(const struct child_result *result, struct err *err)
                      tail(&result->output));
 }
 
-static int check_end(const struct itemgend_options *options, const struct child_result *result, struct err *err)
+static int check_end(const struct itemgend_options *options, const struct command_result *result, struct err *err)
 {
     switch (result->end) {
-    case CHILD_EXITED:
+    case COMMAND_EXITED:
         return result->exit_code == 0 ? 0 : command_failed(result, err);
-    case CHILD_KILLED:
+    case COMMAND_KILLED:
         return err_later(err, "create_item_failed", "create-item was ended by signal %d (%s): %.600s",
                          result->signal_number, strsignal(result->signal_number), tail(&result->output));
-    case CHILD_TIMED_OUT:
+    case COMMAND_TIMED_OUT:
         return err_later(err, "time_limit", "create-item took longer than time_limit (%lld s): %.600s",
                          (long long)options->time_limit_ms / 1000, tail(&result->output));
-    case CHILD_OUT_OF_MEMORY:
+    case COMMAND_OUT_OF_MEMORY:
         return err_never(err, "out_of_memory", "create-item took %lld MiB of memory, more than memory_limit (%lld MiB)",
                          (long long)result->peak_memory >> 20, (long long)options->memory_limit >> 20);
     default:
@@ -272,7 +272,7 @@ static int generate_in(const struct itemgend_options *options, const struct requ
     make_environment(options, directory, &environment);
     if (argv.failed || environment.failed)
         return err_no_memory(err);
-    struct child_command command = {
+    struct command command = {
         .argv = (const char *const *)argv.list,
         .environment = (const char *const *)environment.list,
         .directory = directory,
@@ -281,9 +281,9 @@ static int generate_in(const struct itemgend_options *options, const struct requ
         .file_limit = FILE_LIMIT,
         .stop_fd = stop_fd,
     };
-    auto_child_result struct child_result result = CHILD_RESULT_INIT;
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
     int64_t start_ms = time_mono_ms();
-    int r = child_run(&command, &result, err);
+    int r = command_run(&command, &result, err);
     ret->duration_ms = time_mono_ms() - start_ms;
     ret->peak_memory = result.peak_memory;
     if (r == 0)

@@ -1,4 +1,4 @@
-#include "itemgend/child.h"
+#include "itemgend/command.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 enum { OUTPUT_MAX = 8192, SAMPLE_INTERVAL_MS = 250, OPEN_FILES_MAX = 1024 };
 
-void child_result_clear(struct child_result *result)
+void command_result_clear(struct command_result *result)
 {
     buf_clear(&result->output);
 }
@@ -33,7 +33,7 @@ static void limit(int resource, int64_t value)
 
 /* Only what is async-signal-safe: other threads may have held any lock at the fork. Writes errno to `report_fd` where
  * it fails. */
-static void become(const struct child_command *command, const char *program, int output_fd, int report_fd)
+static void become(const struct command *command, const char *program, int output_fd, int report_fd)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -142,7 +142,7 @@ static int64_t session_memory(pid_t session)
 }
 
 struct running {
-    const struct child_command *command;
+    const struct command *command;
     pid_t pid;
     int pid_fd;    /* readable when it has ended */
     int output_fd; /* -1: closed by all who wrote */
@@ -151,7 +151,7 @@ struct running {
 };
 
 /* Waits for the next thing to happen; true when the command is over, by itself or because a limit was met. */
-static bool step(struct running *running, struct child_result *result)
+static bool step(struct running *running, struct command_result *result)
 {
     struct pollfd fds[] = { { .fd = running->command->stop_fd, .events = POLLIN },
                             { .fd = running->pid_fd, .events = POLLIN },
@@ -167,12 +167,12 @@ static bool step(struct running *running, struct child_result *result)
     if (fds[1].revents)
         return true;
     if (fds[0].revents) {
-        result->end = CHILD_INTERRUPTED;
+        result->end = COMMAND_INTERRUPTED;
         return true;
     }
     now_ms = time_mono_ms();
     if (now_ms >= running->deadline_ms) {
-        result->end = CHILD_TIMED_OUT;
+        result->end = COMMAND_TIMED_OUT;
         return true;
     }
     if (now_ms >= running->next_sample_ms) {
@@ -181,7 +181,7 @@ static bool step(struct running *running, struct child_result *result)
             result->peak_memory = memory;
         running->next_sample_ms = now_ms + SAMPLE_INTERVAL_MS;
         if (memory > running->command->memory_limit) {
-            result->end = CHILD_OUT_OF_MEMORY;
+            result->end = COMMAND_OUT_OF_MEMORY;
             return true;
         }
     }
@@ -189,7 +189,7 @@ static bool step(struct running *running, struct child_result *result)
 }
 
 /* Kills what is left of it, reads the rest of the output and takes the exit status. */
-static void finish(struct running *running, struct child_result *result)
+static void finish(struct running *running, struct command_result *result)
 {
     siginfo_t info = { .si_pid = 0 };
     kill(-running->pid, SIGKILL); /* before it is reaped: the number is still its own */
@@ -198,15 +198,15 @@ static void finish(struct running *running, struct child_result *result)
         ;
     if (running->output_fd >= 0)
         read_output(running->output_fd, &result->output);
-    if (result->end != CHILD_EXITED)
+    if (result->end != COMMAND_EXITED)
         return;
     result->exit_code = info.si_code == CLD_EXITED ? info.si_status : 0;
     result->signal_number = info.si_code == CLD_EXITED ? 0 : info.si_status;
     if (result->signal_number)
-        result->end = CHILD_KILLED;
+        result->end = COMMAND_KILLED;
 }
 
-static int start(const struct child_command *command, const char *program, struct running *running, struct err *err)
+static int start(const struct command *command, const char *program, struct running *running, struct err *err)
 {
     int output[2], report[2];
     if (pipe2(output, O_CLOEXEC) < 0)
@@ -244,7 +244,7 @@ static int start(const struct child_command *command, const char *program, struc
     return 0;
 }
 
-int child_run(const struct child_command *command, struct child_result *ret, struct err *err)
+int command_run(const struct command *command, struct command_result *ret, struct err *err)
 {
     auto_free char *program = find_program(command->argv[0]);
     if (!program)
@@ -257,7 +257,7 @@ int child_run(const struct child_command *command, struct child_result *ret, str
     int64_t now_ms = time_mono_ms();
     running.deadline_ms = now_ms + command->time_limit_ms;
     running.next_sample_ms = now_ms + SAMPLE_INTERVAL_MS;
-    auto_child_result struct child_result result = CHILD_RESULT_INIT;
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
     while (!step(&running, &result))
         ;
     finish(&running, &result);
@@ -265,6 +265,6 @@ int child_run(const struct child_command *command, struct child_result *ret, str
     base_close_fd(&running.output_fd);
     err_make_printable(result.output.data ? result.output.data : (char[]){ "" });
     *ret = result;
-    result = (struct child_result)CHILD_RESULT_INIT;
+    result = (struct command_result)COMMAND_RESULT_INIT;
     return 0;
 }

@@ -1,18 +1,18 @@
 /*
- * child: runs a command within limits and leaves nothing of it behind.
+ * command: runs a command within limits and leaves nothing of it behind.
  *
  * The command gets a session of its own, no descriptors but the standard three (stdin is empty), the given environment
  * and directory, no new privileges, and dies with the thread that started it. Its limits are RLIMIT_DATA for one
  * process and, sampled, the resident memory of all its processes together. When it ends, or is ended, its whole process
  * group is killed.
  */
-#ifndef ITEMGEND_CHILD_H
-#define ITEMGEND_CHILD_H
+#ifndef ITEMGEND_COMMAND_H
+#define ITEMGEND_COMMAND_H
 
 #include "base/buf.h"
 #include "base/err.h"
 
-struct child_command {
+struct command {
     const char *const
         *argv; /* argv[0]: the program, a path or a name that is looked for in the caller's PATH; ends with NULL */
     const char *const *environment; /* "NAME=value", ends with NULL */
@@ -23,29 +23,29 @@ struct child_command {
     int stop_fd;        /* readable: end it now */
 };
 
-enum child_end {
-    CHILD_EXITED, /* by itself: exit_code */
-    CHILD_KILLED, /* by a signal that was not ours: signal_number */
-    CHILD_TIMED_OUT,
-    CHILD_OUT_OF_MEMORY,
-    CHILD_INTERRUPTED, /* stop_fd */
+enum command_end {
+    COMMAND_EXITED, /* by itself: exit_code */
+    COMMAND_KILLED, /* by a signal that was not ours: signal_number */
+    COMMAND_TIMED_OUT,
+    COMMAND_OUT_OF_MEMORY,
+    COMMAND_INTERRUPTED, /* stop_fd */
 };
 
-struct child_result {
-    enum child_end end;
+struct command_result {
+    enum command_end end;
     int exit_code, signal_number;
     int64_t peak_memory; /* bytes resident, all processes together, as sampled */
     struct buf output;   /* the last 8 KiB of stdout and stderr */
 };
-#define CHILD_RESULT_INIT  \
-    {                      \
-        .output = BUF_INIT \
+#define COMMAND_RESULT_INIT \
+    {                       \
+        .output = BUF_INIT  \
     }
-void child_result_clear(struct child_result *result);
-#define auto_child_result cleanup(child_result_clear)
+void command_result_clear(struct command_result *result);
+#define auto_command_result cleanup(command_result_clear)
 
 /* 0: it ran, see the result. NEVER: "cannot_run": no such program, not executable. < 0: no processes or descriptors to
  * be had. */
-int child_run(const struct child_command *command, struct child_result *ret, struct err *err) must_check;
+int command_run(const struct command *command, struct command_result *ret, struct err *err) must_check;
 
 #endif
