@@ -20,8 +20,8 @@ struct http_header {
 
 struct http_request {
     const char *method;
-    const char *url; /* http or https; sent as it is, no path is normalized */
-    const struct http_header *headers;
+    const char *url;                   /* http or https; sent as it is: no path is normalized, nothing is encoded */
+    const struct http_header *headers; /* Host is added where it is missing, Content-Length always */
     size_t n_headers;
     const void *body; /* borrowed until the call returns */
     size_t body_len;
@@ -49,9 +49,19 @@ bool http_response_header(const struct http_response *response, const char *name
 
 struct http;
 
-/* `stop_fd`: readable means stop now; -1: none. Borrowed. Call once per thread; http_free also takes NULL. */
+/* Of a call's requests so many are under way at the same time; as one ends the next begins, and its time counts from
+ * then. */
+enum { HTTP_AT_ONCE = 64 };
+
+/*
+ * `stop_fd`: readable, or hung up, means stop now; -1: none. Borrowed. Call once per thread; http_free also takes NULL.
+ * Connections are close-on-exec, but libcurl's own pair of wake-up sockets is not (7.88): a child closes what is not
+ * its own (close_range).
+ */
 int http_new(int stop_fd, struct http **ret, struct err *err) must_check;
 void http_free(struct http *http);
+/* The stop descriptor it was made with, -1: none. For what waits between requests. */
+int http_stop_fd(const struct http *http);
 static inline void http_free_pointer(struct http **http)
 {
     http_free(*http);
@@ -60,9 +70,14 @@ static inline void http_free_pointer(struct http **http)
 
 /*
  * Performs the request. 0: an answer came, whatever its status. LATER: none came; err->code is
- * "connection_failed" (name not found, refused, reset; err->outage is set), "timeout" (outage set),
- * "response_too_large" or "interrupted" (the stop descriptor).
- * NEVER: "bad_url", or "tls_failed": the certificate is not trusted.
+ * "connection_failed" (name not found, refused, reset), "timeout", "tls_failed" (the certificate is not
+ * trusted), all three with err->outage set; "response_too_large" (body, or 64 KiB of headers); or "interrupted" (the
+ * stop descriptor; what had been sent may have been done).
+ * NEVER: "bad_url", "bad_request" (a method or header that HTTP does not allow).
+ * `ret` is empty or holds an earlier answer, which goes; without an answer it is empty.
+ *
+ * A connection kept from before that turns out to be dead is replaced and the request sent again on a new
+ * one, as long as not one byte of an answer has come. Nothing else is ever repeated.
  */
 int http_do(struct http *http, const struct http_request *request, struct http_response *ret, struct err *err)
     must_check;
@@ -70,7 +85,7 @@ int http_do(struct http *http, const struct http_request *request, struct http_r
 /* One exchange of many. The result is as http_do's, and so is err. */
 struct http_exchange {
     struct http_request request;
-    struct http_response response; /* cleared by the caller */
+    struct http_response response; /* HTTP_RESPONSE_INIT before the first use; cleared by the caller */
     int result;
     struct err err;
 };
