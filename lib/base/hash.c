@@ -10,6 +10,11 @@ bool hash_sha256(const void *data, size_t len, unsigned char ret[SHA256_SIZE])
     return EVP_Digest(data, len, ret, NULL, EVP_sha256(), NULL) == 1;
 }
 
+bool hash_sha1(const void *data, size_t len, unsigned char ret[SHA1_SIZE])
+{
+    return EVP_Digest(data, len, ret, NULL, EVP_sha1(), NULL) == 1;
+}
+
 bool hash_md5(const void *data, size_t len, unsigned char ret[MD5_SIZE])
 {
     return EVP_Digest(data, len, ret, NULL, EVP_md5(), NULL) == 1;

@@ -4,12 +4,14 @@
 
 #include "base/buf.h"
 
-enum { SHA256_SIZE = 32, MD5_SIZE = 16 };
+enum { SHA256_SIZE = 32, SHA1_SIZE = 20, MD5_SIZE = 16 };
 
-/* Both return false only where OpenSSL cannot (no memory, no such digest in this build). */
+/* All return false only where OpenSSL cannot (no memory, no such digest in this build). */
 bool hash_sha256(const void *data, size_t len, unsigned char ret[SHA256_SIZE]) must_check;
 bool hash_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, unsigned char ret[SHA256_SIZE])
     must_check;
+/* Of names only, as `aws sso login` names its files; it protects nothing. */
+bool hash_sha1(const void *data, size_t len, unsigned char ret[SHA1_SIZE]) must_check;
 bool hash_md5(const void *data, size_t len, unsigned char ret[MD5_SIZE]) must_check;
 
 /* Decodes standard base64 with padding, no blanks. NEVER-like: false where it is none. */

@@ -1,0 +1,229 @@
+#include "aws/creds.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "aws/creds_source.h"
+#include "base/time.h"
+
+enum {
+    ADVISORY_MS = 15 * 60 * 1000,  /* before the end: one thread refreshes, the others go on */
+    MANDATORY_MS = 10 * 60 * 1000, /* before the end: the others wait for it */
+    RETRY_MS = 60 * 1000,
+    WAIT_MAX_MS = 3 * 60 * 1000, /* longer than any chain takes */
+};
+
+struct creds_cache {
+    const struct aws_profile *profile; /* the caller's */
+    char *region;
+    int refreshed_fd; /* an eventfd: readable from the end of a refresh until the next begins */
+    pthread_mutex_t lock;
+    /* Under the lock. */
+    struct creds creds;
+    bool refused; /* by a service: they must not be used any more, whatever their end */
+    bool refreshing;
+    int64_t retry_at_ms;  /* no refresh before */
+    uint64_t n_refreshes; /* ended, in whatever way */
+    struct err failure;   /* of the last */
+    /* The refreshing thread's alone. */
+    struct aws_profile *read_again;
+};
+
+void creds_clear(struct creds *creds)
+{
+    wipe_string(creds->access_key_id);
+    wipe_string(creds->secret_access_key);
+    wipe_string(creds->session_token);
+    *creds = (struct creds)CREDS_INIT;
+}
+
+static void free_cache_pointer(struct creds_cache **cache)
+{
+    creds_cache_free(*cache);
+}
+
+int creds_cache_new(const struct aws_profile *profile, const char *region, struct creds_cache **ret, struct err *err)
+{
+    cleanup(free_cache_pointer) struct creds_cache *cache = calloc(1, sizeof(*cache));
+    if (!cache)
+        return err_no_memory(err);
+    pthread_mutex_init(&cache->lock, NULL);
+    cache->profile = profile;
+    cache->region = region ? strdup(region) : NULL;
+    cache->refreshed_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (region && !cache->region)
+        return err_no_memory(err);
+    if (cache->refreshed_fd < 0)
+        return err_fatal(err, errno, "cannot make an eventfd");
+    *ret = TAKE(cache);
+    return 0;
+}
+
+void creds_cache_free(struct creds_cache *cache)
+{
+    if (!cache)
+        return;
+    creds_clear(&cache->creds);
+    aws_profile_free(cache->read_again);
+    base_close_fd(&cache->refreshed_fd);
+    pthread_mutex_destroy(&cache->lock);
+    free(cache->region);
+    free(cache);
+}
+
+static int copy(const struct creds *from, struct creds *ret, struct err *err)
+{
+    auto_creds struct creds creds = {
+        .access_key_id = strdup(from->access_key_id),
+        .secret_access_key = strdup(from->secret_access_key),
+        .session_token = from->session_token ? strdup(from->session_token) : NULL,
+        .expires_at_ms = from->expires_at_ms,
+        .source = from->source,
+    };
+    if (!creds.access_key_id || !creds.secret_access_key || (from->session_token && !creds.session_token))
+        return err_no_memory(err);
+    *ret = creds;
+    creds = (struct creds)CREDS_INIT;
+    return 0;
+}
+
+/* All of the following with the lock held, but for the fetch itself. */
+
+static bool is_usable(const struct creds_cache *cache, int64_t now_ms)
+{
+    return cache->creds.access_key_id && !cache->refused && now_ms < cache->creds.expires_at_ms;
+}
+
+enum next { USE, REFRESH, AWAIT };
+
+static enum next decide(const struct creds_cache *cache, int64_t now_ms)
+{
+    if (!is_usable(cache, now_ms))
+        return cache->refreshing ? AWAIT : REFRESH;
+    int64_t left_ms = cache->creds.expires_at_ms - now_ms;
+    if (left_ms > ADVISORY_MS || now_ms < cache->retry_at_ms)
+        return USE;
+    if (cache->refreshing)
+        return left_ms > MANDATORY_MS ? USE : AWAIT;
+    return REFRESH;
+}
+
+/* Without the lock: `refreshing` keeps other threads out. */
+static int fetch(struct creds_cache *cache, struct http *http, int64_t now_ms, bool read_again, struct creds *ret,
+                 struct err *err)
+{
+    auto_buf struct buf trail = BUF_INIT;
+    if (read_again) {
+        auto_aws_profile struct aws_profile *profile = NULL;
+        int r = aws_profile_load(&profile, err);
+        if (r != 0)
+            return r < 0 ? r : err_outage(err, "no_credentials", "no AWS credentials: %s", err->text);
+        aws_profile_free(cache->read_again);
+        cache->read_again = TAKE(profile);
+    }
+    const struct aws_profile *profile = cache->read_again ? cache->read_again : cache->profile;
+    const struct creds_lookup lookup = {
+        .profile = profile,
+        .profile_name = aws_profile_name(profile),
+        .region = cache->region,
+        .http = http,
+        .now_ms = now_ms,
+        .trail = &trail,
+    };
+    return creds_chain(&lookup, ret, err);
+}
+
+static void set_refreshed(const struct creds_cache *cache, bool refreshed)
+{
+    uint64_t count = 1;
+    ssize_t n = refreshed ? write(cache->refreshed_fd, &count, sizeof(count))
+                          : read(cache->refreshed_fd, &count, sizeof(count));
+    (void)n; /* full, or empty already: as it should be */
+}
+
+static int refresh(struct creds_cache *cache, struct http *http, int64_t now_ms, struct err *err)
+{
+    auto_creds struct creds creds = CREDS_INIT;
+    struct err failure = ERR_INIT;
+    bool read_again = cache->refused;
+    cache->refreshing = true;
+    set_refreshed(cache, false);
+    pthread_mutex_unlock(&cache->lock);
+    int r = fetch(cache, http, now_ms, read_again, &creds, &failure);
+    pthread_mutex_lock(&cache->lock);
+    cache->refreshing = false;
+    cache->n_refreshes++;
+    set_refreshed(cache, true);
+    if (r == 0) {
+        creds_clear(&cache->creds);
+        cache->creds = creds;
+        creds = (struct creds)CREDS_INIT;
+        cache->refused = false;
+    }
+    cache->failure = failure;
+    /* After a success, too: what lives for less than the advisory time would else be asked for with every call. */
+    if (!err_is(&failure, "interrupted"))
+        cache->retry_at_ms = now_ms + RETRY_MS;
+    if (r >= 0 && is_usable(cache, now_ms))
+        return 0;
+    *err = failure;
+    return r;
+}
+
+/* Waits until a refresh that is under way has ended. */
+static int await(struct creds_cache *cache, struct http *http, int64_t now_ms, struct err *err)
+{
+    uint64_t n_before = cache->n_refreshes;
+    pthread_mutex_unlock(&cache->lock);
+    enum wait_result waited = wait_fd(cache->refreshed_fd, POLLIN, http_stop_fd(http), time_mono_ms() + WAIT_MAX_MS);
+    pthread_mutex_lock(&cache->lock);
+    if (waited == WAIT_STOPPED)
+        return err_later(err, "interrupted", "stopped while waiting for credentials");
+    if (waited == WAIT_TIMEOUT)
+        return err_outage(err, "no_credentials", "no AWS credentials: another thread is still asking for them");
+    /* Asking once more, each after the other, would only meet the same answer. */
+    if (!is_usable(cache, now_ms) && cache->n_refreshes > n_before && err_is(&cache->failure, "no_credentials")) {
+        *err = cache->failure;
+        return LATER;
+    }
+    return 0;
+}
+
+/* Until there are some to use, or none to be had. */
+static int make_usable(struct creds_cache *cache, struct http *http, int64_t now_ms, struct err *err)
+{
+    for (;;) {
+        enum next next = decide(cache, now_ms);
+        if (next == USE)
+            return 0;
+        if (next == REFRESH)
+            return refresh(cache, http, now_ms, err);
+        int r = await(cache, http, now_ms, err);
+        if (r != 0)
+            return r;
+    }
+}
+
+int creds_get(struct creds_cache *cache, struct http *http, int64_t now_ms, struct creds *ret, struct err *err)
+{
+    struct err failure = ERR_INIT;
+    pthread_mutex_lock(&cache->lock);
+    int r = make_usable(cache, http, now_ms, &failure);
+    if (r == 0)
+        r = copy(&cache->creds, ret, &failure);
+    pthread_mutex_unlock(&cache->lock);
+    if (r != 0 && err)
+        *err = failure;
+    return r;
+}
+
+void creds_expire(struct creds_cache *cache, const char *access_key_id)
+{
+    pthread_mutex_lock(&cache->lock);
+    if (cache->creds.access_key_id && strcmp(cache->creds.access_key_id, access_key_id) == 0)
+        cache->refused = true;
+    pthread_mutex_unlock(&cache->lock);
+}

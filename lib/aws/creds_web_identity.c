@@ -1,0 +1,55 @@
+#include "aws/creds_source.h"
+#include "aws/sts.h"
+#include "aws/user.h"
+
+enum { TOKEN_MAX = 64 * 1024 }; /* bytes; STS takes 20000 characters */
+
+/* The environment counts for the chain's own profile only, and not where AWS_PROFILE was explicit. */
+static const char *setting(const struct creds_lookup *lookup, const char *variable, const char *key)
+{
+    const char *value = NULL;
+    if (!lookup->from && !aws_profile_is_explicit(lookup->profile))
+        value = user_variable(variable);
+    return value ? value : creds_setting(lookup, key);
+}
+
+/* Read each time: the token is renewed in place. */
+static int read_token(const char *path, struct buf *ret, struct err *err)
+{
+    auto_buf struct buf expanded = BUF_INIT;
+    int error_number = 0;
+    int r = user_path(path, &expanded, err);
+    if (r == 0)
+        r = user_read_file(buf_str(&expanded), TOKEN_MAX, ret, &error_number, err);
+    if (r != 0)
+        return r;
+    while (ret->len > 0 && strchr(" \t\r\n", ret->data[ret->len - 1]))
+        ret->data[--ret->len] = '\0';
+    return ret->len > 0 ? 0 : err_never(err, "bad_credentials", "%s is empty", path);
+}
+
+int creds_from_web_identity(const struct creds_lookup *lookup, struct creds *ret, struct err *err)
+{
+    const char *path = setting(lookup, "AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file");
+    if (!path) {
+        if (!lookup->from && !aws_profile_is_explicit(lookup->profile))
+            creds_note(lookup, "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set");
+        return 0;
+    }
+    struct sts_role role = {
+        .role_arn = setting(lookup, "AWS_ROLE_ARN", "role_arn"),
+        .session_name = setting(lookup, "AWS_ROLE_SESSION_NAME", "role_session_name"),
+    };
+    if (!role.role_arn)
+        return err_never(err, "bad_credentials",
+                         "web identity: there is a token file, %s, but neither AWS_ROLE_ARN nor role_arn", path);
+    auto_buf struct buf token = BUF_INIT;
+    int r = read_token(path, &token, err);
+    if (r == 0) {
+        role.web_identity_token = buf_str(&token);
+        r = sts_assume_role(lookup, &role, NULL, "web identity", ret, err);
+    }
+    if (r != 0)
+        err_prefix(err, "web identity");
+    return r;
+}

@@ -1,0 +1,122 @@
+/*
+ * creds: what credentials this environment gives: build/tests/creds [-n SECONDS] [-g TIMES] [-e] [-s SERVICE].
+ *
+ * Prints a line of JSON for each time it asked: source, access_key_id, secret_access_key and session_token as far as
+ * they are there, expires_at_ms (null: never); or error, outage and text.
+ *     -n SECONDS   what the clock says, since 1970: the real one without it
+ *     -g TIMES     asks so many times, with the same cache
+ *     -e           tells the cache after each time that the service refused the key as expired
+ *     -s SERVICE   prints region and endpoint (null: AWS's own) of this service instead
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "aws/creds.h"
+#include "base/json.h"
+#include "base/num.h"
+#include "base/time.h"
+
+static void print_member(const char *name, const char *value)
+{
+    auto_buf struct buf text = BUF_INIT;
+    if (value)
+        json_write_string(value, &text);
+    else
+        buf_puts(&text, "null");
+    printf("\"%s\": %s", name, buf_str(&text));
+}
+
+static void print_creds(const struct creds *creds)
+{
+    printf("{");
+    print_member("source", creds->source);
+    printf(", ");
+    print_member("access_key_id", creds->access_key_id);
+    printf(", ");
+    print_member("secret_access_key", creds->secret_access_key);
+    printf(", ");
+    print_member("session_token", creds->session_token);
+    if (creds->expires_at_ms == INT64_MAX)
+        printf(", \"expires_at_ms\": null}\n");
+    else
+        printf(", \"expires_at_ms\": %" PRId64 "}\n", creds->expires_at_ms);
+}
+
+static int print_error(int result, const struct err *err)
+{
+    printf("{\"result\": %d, \"outage\": %s, ", result, err->outage ? "true" : "false");
+    print_member("error", err->code);
+    printf(", ");
+    print_member("text", err->text);
+    printf("}\n");
+    return 1;
+}
+
+static void print_endpoint(const struct aws_profile *profile, const char *service)
+{
+    printf("{");
+    print_member("region", aws_profile_region(profile));
+    printf(", ");
+    print_member("endpoint", aws_profile_endpoint(profile, service));
+    printf("}\n");
+}
+
+struct options {
+    int64_t now_s, times;
+    const char *service; /* NULL: credentials are asked for */
+    bool expire;
+};
+
+static int read_options(int argc, char **argv, struct options *ret)
+{
+    for (int c; (c = getopt(argc, argv, "n:g:es:")) != -1;) {
+        if (c == 'e')
+            ret->expire = true;
+        else if (c == 's')
+            ret->service = optarg;
+        else if (c == '?' || num_parse_i64(optarg, 0, INT32_MAX, c == 'n' ? &ret->now_s : &ret->times, NULL) != 0)
+            return 64;
+    }
+    return optind == argc ? 0 : 64;
+}
+
+static void free_cache(struct creds_cache **cache)
+{
+    creds_cache_free(*cache);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = { .times = 1 };
+    if (read_options(argc, argv, &options) != 0)
+        return 64;
+    auto_aws_profile struct aws_profile *profile = NULL;
+    auto_http struct http *http = NULL;
+    cleanup(free_cache) struct creds_cache *cache = NULL;
+    struct err err = ERR_INIT;
+    int r = aws_profile_load(&profile, &err);
+    if (r == 0)
+        r = http_new(-1, &http, &err);
+    if (r == 0)
+        r = creds_cache_new(profile, NULL, &cache, &err);
+    if (r != 0)
+        return print_error(r, &err);
+    if (options.service) {
+        print_endpoint(profile, options.service);
+        return 0;
+    }
+    int status = 0;
+    for (int64_t i = 0; i < options.times; i++) {
+        auto_creds struct creds creds = CREDS_INIT;
+        r = creds_get(cache, http, options.now_s > 0 ? options.now_s * 1000 : time_now_ms(), &creds, &err);
+        if (r == 0) {
+            print_creds(&creds);
+            if (options.expire)
+                creds_expire(cache, creds.access_key_id);
+        } else {
+            status = print_error(r, &err);
+        }
+    }
+    return status;
+}
