@@ -42,6 +42,13 @@ static inline void aws_client_free_pointer(struct aws_client **client)
 struct aws *aws_client_aws(struct aws_client *client);
 struct http *aws_client_http(struct aws_client *client);
 
+/*
+ * For entries that a 200 answer gave back as failed: pays for a repetition and waits its back-off.
+ * `failures`: how often they have failed, from 1. False: they are not to be tried again (often
+ * enough, quota spent, stop).
+ */
+bool aws_client_back_off(struct aws_client *client, int failures, bool throttled) must_check;
+
 struct aws_call {
     const char *service;      /* the signing name: "sqs" */
     const char *region;       /* NULL: aws_region() */
@@ -55,10 +62,14 @@ struct aws_call {
     size_t max_response; /* 0: 1 MiB */
     bool s3;             /* S3's way of signing */
     bool unsigned_call;  /* STS AssumeRoleWithWebIdentity */
-    bool once;           /* not repeated when no answer came: a receive whose messages may be on their way */
+    /*
+     * A receive. Not repeated when no answer came, because its messages may be on their way; nor
+     * when another call of the array succeeded, because what that one brought must not wait.
+     */
+    bool once;
     /* Results. response is cleared by aws_call_clear. */
     int result;
-    struct err err;      /* code: one of ours, or "aws_error" */
+    struct err err;      /* its code: see aws_call_many */
     char error_code[96]; /* the service's, "#" and all before it cut; "" where it named none */
     struct http_response response;
 };
@@ -68,6 +79,10 @@ struct aws_call {
  * (throttled, 5xx, no answer: after the attempts that the mode allows) or NEVER (the service
  * refused the request; err->text holds its code and message). LATER with err.outage: the service
  * or the credentials cannot be had at all. Returns < 0 only where nothing could be tried.
+ *
+ * Codes. LATER: "throttled"; with outage "service_unavailable", "credentials_refused", "tls_failed" and those of
+ * http_do and creds_get. NEVER: "access_denied" (these credentials may not do this), "aws_error" (any
+ * other refusal: see error_code).
  */
 int aws_call_many(struct aws_client *client, struct aws_call *calls, size_t n, struct err *err) must_check;
 /* The same for one: its result and err. */

@@ -13,8 +13,8 @@ struct s3_object {
 
 /*
  * The object's bytes appended to `ret`, at most `max_len`. NEVER: "no_such_key" (object, version or bucket not there,
- * or gone), "access_denied", "object_too_large". Virtual-hosted addressing, path style where the endpoint is
- * overridden.
+ * or gone), "access_denied", "object_too_large". A bucket that lies in another region is asked for there.
+ * Virtual-hosted addressing, path style where the endpoint is overridden.
  */
 int s3_get_object(struct aws_client *client, const struct s3_object *object, size_t max_len, struct buf *ret,
                   struct err *err) must_check;

@@ -2,8 +2,9 @@
  * sqs: the queue client (JSON protocol 1.0).
  *
  * One struct sqs is one queue as one thread sees it. Batches of any size are cut into SQS's tens,
- * all requests of a call are under way at once, and each entry has its own result: a 200 answer
- * with `Failed` entries is a failure of those entries.
+ * up to BATCH_REQUESTS_MAX requests (lib/aws/batch.h) are under way at once, and each entry has its own result: a
+ * 200 answer with `Failed` entries is a failure of those entries, and those that are not the sender's
+ * fault are tried again. LATER with outage: no entry could have passed (no such queue, no permission, no answer).
  */
 #ifndef SQS_SQS_H
 #define SQS_SQS_H
@@ -61,7 +62,7 @@ static inline void sqs_free_pointer(struct sqs **sqs)
 const char *sqs_queue_url(const struct sqs *sqs);
 
 struct sqs_receive {
-    size_t n_requests; /* under way at once */
+    size_t n_requests; /* under way at once; more than HTTP_AT_ONCE would wait for each other */
     int max_messages;  /* of one request, 1..10 */
     int wait_s;        /* long poll, 0..20 */
     int visibility_s;  /* 0: the queue's own */
@@ -71,6 +72,8 @@ struct sqs_receive {
  * A message whose MD5OfBody does not fit is left out (it comes again). A request that failed is left out unless
  * all failed: then its result (LATER: outage or throttled; NEVER: no such queue, no permission).
  * Requests in flight are awaited, because their messages would be lost to sight until their visibility ends.
+ * One that was lost (no answer) is not repeated; one that was refused (throttled, 5xx) is, unless another brought
+ * something.
  */
 int sqs_receive(struct sqs *sqs, const struct sqs_receive *options, struct sqs_messages *ret, size_t *ret_full,
                 struct err *err) must_check;
@@ -82,6 +85,7 @@ struct sqs_entry {
     int result;       /* 0; LATER; NEVER: the handle is no longer valid ("not_in_flight"), nothing to be done */
     struct err err;
 };
+/* A handle that is there twice is sent once. < 0: this process cannot go on. */
 int sqs_delete_many(struct sqs *sqs, struct sqs_entry *entries, size_t n, struct err *err) must_check;
 int sqs_change_visibility_many(struct sqs *sqs, struct sqs_entry *entries, size_t n, struct err *err) must_check;
 
@@ -90,10 +94,13 @@ struct sqs_send {
     const char *body;
     const struct sqs_attribute *attributes;
     size_t n_attributes;
-    int result;
+    int result;     /* 0; LATER; NEVER */
     struct err err; /* NEVER: "message_too_large", "invalid_message" */
 };
-/* Sends one message a request where they are large, ten where they are not; each entry has its own result. */
+/*
+ * Sends one message a request where they are large, ten where they are not; each entry has its own
+ * result. At least once: a send whose answer is lost is repeated.
+ */
 int sqs_send_many(struct sqs *sqs, struct sqs_send *entries, size_t n, struct err *err) must_check;
 
 /* What GetQueueAttributes tells. */

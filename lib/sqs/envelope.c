@@ -1,0 +1,119 @@
+#include "sqs/envelope.h"
+
+#include "base/num.h"
+#include "base/time.h"
+
+static const char published_at_name[] = "published_at";
+static const int64_t published_at_max_ms = 253402300799999; /* the year 9999's last */
+
+void envelope_clear(struct envelope *envelope)
+{
+    free(envelope->payload);
+    *envelope = (struct envelope){ .payload = NULL };
+}
+
+static bool has(const struct sqs_message *message, const char *text)
+{
+    return memmem(message->body, message->body_len, text, strlen(text)) != NULL;
+}
+
+/* Whether the body writes a letter as an escape: "\u0041" to "\u007a", more or less. */
+static bool has_escaped_letter(const struct sqs_message *message)
+{
+    static const char escape[] = "\\u00";
+    const char *end = message->body + message->body_len;
+    const char *at = message->body;
+    while ((at = memmem(at, (size_t)(end - at), escape, sizeof(escape) - 1))) {
+        at += sizeof(escape) - 1;
+        if (at < end && *at >= '4' && *at <= '7')
+            return true;
+    }
+    return false;
+}
+
+/* Whether parsing the body could show an envelope: its three words are there, or may be hidden by escapes. */
+static bool may_be_sns(const struct sqs_message *message)
+{
+    if (message->body[strspn(message->body, " \t\r\n")] != '{')
+        return false;
+    return (has(message, "\"Type\"") && has(message, "\"Notification\"") && has(message, "\"TopicArn\"")) ||
+           has_escaped_letter(message);
+}
+
+static bool is_sns(const cJSON *json)
+{
+    const char *type = json_get_string(json, "Type");
+    return type && strcmp(type, "Notification") == 0 && json_get_string(json, "TopicArn") &&
+           json_get_string(json, "Message");
+}
+
+/* Parses the body where it is an envelope; *ret stays NULL where it is not. < 0: no memory. */
+static int parse_sns(const struct sqs_message *message, cJSON **ret, struct err *err)
+{
+    if (!may_be_sns(message))
+        return 0;
+    auto_json cJSON *json = NULL;
+    struct err story = ERR_INIT;
+    int r = json_parse(message->body, message->body_len, &json, &story);
+    if (r < 0) {
+        if (err)
+            *err = story;
+        return r;
+    }
+    if (r == 0 && is_sns(json))
+        *ret = TAKE(json);
+    return 0;
+}
+
+/* The attribute in milliseconds, of type Number or String (also "Number.custom"). */
+static bool from_attributes(const struct sqs_message *message, int64_t *ret_ms)
+{
+    for (size_t i = 0; i < message->n_attributes; i++) {
+        const struct sqs_attribute *attribute = &message->attributes[i];
+        if (strcmp(attribute->name, published_at_name) == 0)
+            return strncmp(attribute->type, "Binary", 6) != 0 &&
+                   num_parse_i64(attribute->value, 0, published_at_max_ms, ret_ms, NULL) == 0;
+    }
+    return false;
+}
+
+static bool from_sns(const cJSON *json, int64_t *ret_ms)
+{
+    const cJSON *attribute = json_get(json_get(json, "MessageAttributes"), published_at_name);
+    const char *type = json_get_string(attribute, "Type");
+    if (type && strncmp(type, "Binary", 6) != 0 && json_get_i64(attribute, "Value", 0, published_at_max_ms, ret_ms))
+        return true;
+    const char *timestamp = json_get_string(json, "Timestamp");
+    int64_t timestamp_us = 0;
+    if (!timestamp || !time_parse_rfc3339(timestamp, &timestamp_us) || timestamp_us < 0)
+        return false;
+    *ret_ms = timestamp_us / 1000;
+    return true;
+}
+
+int envelope_open(const struct sqs_message *message, struct envelope *ret, struct err *err)
+{
+    auto_json cJSON *sns = NULL;
+    int r = parse_sns(message, &sns, err);
+    if (r != 0)
+        return r;
+
+    auto_envelope struct envelope envelope = { .is_sns = sns != NULL };
+    if (sns) {
+        /* Taken out of the tree rather than copied: it may be nearly 1 MiB. */
+        envelope.payload = TAKE(json_get(sns, "Message")->valuestring);
+        envelope.payload_len = strlen(envelope.payload);
+    } else {
+        envelope.payload = malloc(message->body_len + 1);
+        if (!envelope.payload)
+            return err_no_memory(err);
+        memcpy(envelope.payload, message->body, message->body_len);
+        envelope.payload[message->body_len] = '\0';
+        envelope.payload_len = message->body_len;
+    }
+    if (!from_attributes(message, &envelope.published_at_ms) && !(sns && from_sns(sns, &envelope.published_at_ms)))
+        envelope.published_at_ms = message->sent_at_ms;
+    *ret = envelope;
+    envelope.payload = NULL;
+    return 0;
+}

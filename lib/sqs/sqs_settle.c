@@ -1,0 +1,61 @@
+#include "sqs/sqs_internal.h"
+
+static int compare_handles(const void *a, const void *b)
+{
+    const struct sqs_entry *const *x = a, *const *y = b;
+    int order = strcmp((*x)->receipt_handle, (*y)->receipt_handle);
+    if (order != 0)
+        return order;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* Makes an item of each entry but those whose handle an earlier one has. `sorted`: by handle. */
+static size_t make_items(struct sqs_entry *entries, struct sqs_entry *const *sorted, size_t n, struct batch_item *ret)
+{
+    size_t n_items = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && strcmp(sorted[i]->receipt_handle, sorted[i - 1]->receipt_handle) == 0)
+            continue;
+        ret[n_items++] = (struct batch_item){ .index = (size_t)(sorted[i] - entries),
+                                              .size = strlen(sorted[i]->receipt_handle),
+                                              .result = &sorted[i]->result,
+                                              .err = &sorted[i]->err };
+    }
+    return n_items;
+}
+
+/* SQS refuses a request that names a handle twice, and a caller may hold a message twice. */
+static int run(struct sqs *sqs, enum sqs_batch_op op, struct sqs_entry *entries, size_t n, struct err *err)
+{
+    if (n == 0)
+        return 0;
+    auto_free struct sqs_entry **sorted = calloc(n, sizeof(struct sqs_entry *));
+    auto_free struct batch_item *items = calloc(n, sizeof(*items));
+    if (!sorted || !items)
+        return err_no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &entries[i];
+    qsort(sorted, n, sizeof(struct sqs_entry *), compare_handles);
+    size_t n_items = make_items(entries, sorted, n, items);
+
+    const struct sqs_batch what = { .op = op, .entries = entries };
+    int r = sqs_batch_run(sqs, &what, items, n_items, err);
+    if (r != 0)
+        return r;
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(sorted[i]->receipt_handle, sorted[i - 1]->receipt_handle) == 0) {
+            sorted[i]->result = sorted[i - 1]->result;
+            sorted[i]->err = sorted[i - 1]->err;
+        }
+    return 0;
+}
+
+int sqs_delete_many(struct sqs *sqs, struct sqs_entry *entries, size_t n, struct err *err)
+{
+    return run(sqs, SQS_BATCH_DELETE, entries, n, err);
+}
+
+int sqs_change_visibility_many(struct sqs *sqs, struct sqs_entry *entries, size_t n, struct err *err)
+{
+    return run(sqs, SQS_BATCH_VISIBILITY, entries, n, err);
+}
