@@ -2,7 +2,7 @@
 #
 #   make              build the daemons                      make deps     install what is missing (says what)
 #   make run          set up, build, run the whole example   make test     set up, build, run the tests
-#   make up, down     a local stack to work against; it writes build/local/env
+#   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
 #   V=1: show the commands    SAN=1: with AddressSanitizer and UndefinedBehaviorSanitizer    CC=clang: with clang
 
@@ -36,7 +36,7 @@ ALL_LDFLAGS = $(LDFLAGS) -pie -Wl,-z,relro,-z,now $(SANITIZE) -pthread
 LIBRARY_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 LDLIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 
-PROGRAMS := itemgend itemloadd
+PROGRAMS := $(patsubst daemons/%/main.c,%,$(wildcard daemons/*/main.c))
 LIB_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard lib/*/*.c))
 COMMON_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard daemons/common/*.c))
 LIBRARY := $(OUT)/libstacingest.a
@@ -47,7 +47,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(wildcard tests/unit/tes
 TEST_TOOLS := $(foreach t,$(wildcard tests/unit/tool_*.c),$(OUT)/tests/$(subst _,-,$(patsubst tests/unit/tool_%.c,%,$(t))))
 TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
 
-.PHONY: all deps test test-long run up down install uninstall format check-format lint clean
+.PHONY: all deps deps-test test test-now test-long run up down status install uninstall format check-format lint clean
 all: $(BINARIES)
 
 $(OUT)/obj/%.o: %.c
@@ -70,18 +70,44 @@ $(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
 $(OUT)/tests/test_%: $(OUT)/obj/tests/unit/test_%.o $(TEST_OBJECTS) $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup -o $@ $(filter %.o,$^) $(LIBRARY) $(LDLIBS)
 
 define TOOL_RULE
 $(OUT)/tests/$(subst _,-,$(1)): $(OUT)/obj/tests/unit/tool_$(1).o $(LIBRARY)
 	@mkdir -p $$(@D)
 	@echo "  LD      $$@"
-	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(LIBRARY) $$(LDLIBS)
 endef
 $(foreach t,$(patsubst tests/unit/tool_%.c,%,$(wildcard tests/unit/tool_*.c)),$(eval $(call TOOL_RULE,$(t))))
+
+# Code that several test programs share.
+$(OUT)/tests/test_sigv4 $(OUT)/tests/sigv4-suite: $(OUT)/obj/tests/unit/sigv4_case.o
 
 .SECONDARY:
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
 
-clean:
+# What needs the Debian packages of deps is made by a make of its own: this one asked pkg-config before they were there.
+TOOLS := build/venv/bin
+LOCAL ?= build/local
+
+deps:
+	@local/deps.sh
+
+deps-test:
+	@local/deps.sh test
+
+up: deps
+	@$(MAKE) --no-print-directory all
+	@$(TOOLS)/python -m local.stack up --dir $(LOCAL)
+
+down status:
+	@if [ -x $(TOOLS)/python ]; then $(TOOLS)/python -m local.stack $@ --dir $(LOCAL); else echo "nothing is up"; fi
+
+test: deps-test
+	@$(MAKE) --no-print-directory test-now
+
+test-now: all $(UNIT_TESTS) $(TEST_TOOLS)
+	@BUILD=$(OUT) $(TOOLS)/pytest $(PYTEST) tests
+
+clean: down
 	rm -rf build

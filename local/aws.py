@@ -1,0 +1,133 @@
+"""
+AWS on loopback: moto with what the real services refuse and it does not (local.aws_limits), standard queues that behave
+(local.aws_queue), SNS deliveries (local.aws_sns) and signatures checked on the bytes (local.aws_auth).
+
+For developing and testing: nothing is stored, nothing leaves the machine.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+# moto reads these when it is imported; the caller's own AWS settings are none of its business.
+for name in [name for name in os.environ if name.startswith(("AWS_", "MOTO_"))]:
+    del os.environ[name]
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+from moto.backends import get_backend  # noqa: E402
+from moto.iam.models import iam_backends  # noqa: E402
+from moto.moto_server.werkzeug_app import (  # noqa: E402
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from moto.secretsmanager.responses import SecretsManagerResponse  # noqa: E402
+from werkzeug.serving import make_server  # noqa: E402
+
+from local import aws_auth, aws_sns, aws_sqs  # noqa: E402
+
+ACCOUNT = "123456789012"
+USER = "stack"
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["iam:*", "s3:*", "secretsmanager:*", "sns:*", "sqs:*", "sts:*"],
+            "Resource": "*",
+        }
+    ],
+}
+
+
+class Handler(MotoRequestHandler):
+    """HTTP/1.1 with connections that stay open, as AWS's do: werkzeug's own closes each after one answer."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 65  # of an idle connection
+    disable_nagle_algorithm = True
+
+    def run_wsgi(self) -> None:
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        status, headers, body = self._call(self.make_environ())
+        code, _, phrase = status.partition(" ")
+        self.send_response(int(code), phrase)
+        for name, value in headers:
+            if name.lower() != "content-length":
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _call(self, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+        answer: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
+            answer[:] = [status, headers]
+
+        chunks = self.server.app(environ, start_response)
+        try:
+            body = b"".join(chunks)
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+        return answer[0], answer[1], body
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Refusals only: a poll a second would bury them."""
+        if str(code)[:1] not in "23":
+            self.log("warning", '"%s %s" %s %s', self.command, self.path, self.headers.get("X-Amz-Target", "-"), code)
+
+    def log_error(self, format: str, *arguments: object) -> None:
+        if not format.startswith("Request timed out"):  # an idle connection's end
+            super().log_error(format, *arguments)
+
+
+def create_user() -> dict[str, str]:
+    """The user whose key the stack hands out."""
+    backend = iam_backends[ACCOUNT]["aws"]
+    backend.create_user("us-east-1", USER)
+    backend.put_user_policy(USER, "stack", json.dumps(POLICY))
+    key = backend.create_access_key(USER)
+    return {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}
+
+
+def secret_resource(self: Any) -> str:
+    """Of a policy check: the secret's ARN where the request gives one."""
+    return self._get_param("SecretId") or "*"
+
+
+def build() -> aws_auth.Authenticated:
+    aws_sqs.install()
+    aws_sns.install()
+    aws_auth.install()
+    SecretsManagerResponse._determine_resource = secret_resource  # type: ignore[attr-defined]
+    dispatcher = DomainDispatcherApplication(create_backend_app)
+    for service in ("iam", "secretsmanager", "sns", "sqs", "sts"):
+        get_backend(service)  # imported now: the first request need not wait
+    return aws_auth.Authenticated(dispatcher, ACCOUNT)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="local.aws", description=__doc__)
+    parser.add_argument("--ready-fd", type=int, required=True, help="where the URL and the user's key are written once it serves")
+    options = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    server = make_server("127.0.0.1", 0, build(), threaded=True, request_handler=Handler)
+    server.daemon_threads = True
+    ready = {"url": f"http://127.0.0.1:{server.server_port}", "account": ACCOUNT, **create_user()}
+    os.write(options.ready_fd, json.dumps(ready).encode())
+    os.close(options.ready_fd)
+    server.serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# deps.sh [test]: installs what the build and the local stack need and is not there (test: what the tests need too), and says
+# what it does. Debian packages by apt (as root, or by sudo), Python tools from local/requirements.txt into build/venv.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build_packages=(
+    gcc pkg-config libc6-dev libcurl4-openssl-dev libssl-dev libcjson-dev libpq-dev libsystemd-dev libyaml-dev libexpat1-dev
+)
+stack_packages=(python3 python3-venv jq curl ca-certificates openssl)
+test_packages=(clang clang-format cppcheck shellcheck valgrind libc6-dbg systemd dbus man-db mandoc)
+
+venv=build/venv
+log=build/deps.log
+no_cluster=/etc/postgresql-common/createcluster.d/stactools-ingest.conf
+
+say() { echo "deps: $*"; }
+fail() {
+    echo "deps: $*" >&2
+    exit 1
+}
+
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+has_postgres() {
+    local programs major
+    for programs in /usr/lib/postgresql/*/bin; do
+        major=$(basename "$(dirname "$programs")")
+        [ ! -x "$programs/initdb" ] || [ ! -e "/usr/share/postgresql/$major/extension/postgis.control" ] || return 0
+    done
+    return 1
+}
+
+# As root: directly, or by sudo, which asks for a password on the terminal where it needs one.
+as_root() {
+    local keep=(DEBIAN_FRONTEND=noninteractive) name
+    for name in http_proxy https_proxy no_proxy; do
+        [ -z "${!name:-}" ] || keep+=("$name=${!name}")
+    done
+    if [ "$(id -u)" = 0 ]; then
+        env "${keep[@]}" "$@"
+    elif command -v sudo >/dev/null; then
+        sudo env "${keep[@]}" "$@"
+    else
+        fail "needs root for: $* - run \`make deps\` as root once, or install sudo"
+    fi
+}
+
+apt() { as_root apt-get -q -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1; }
+
+update_lists() {
+    say "apt-get update"
+    apt update || fail "apt-get update failed, see $log; is the package mirror reachable?"
+}
+
+# The package of PostgreSQL's newest major here, as the metapackage names it, and PostGIS for it.
+postgres_packages() {
+    local major
+    major=$(apt-cache depends --no-recommends --no-suggests postgresql 2>/dev/null |
+        sed -n 's/^ *Depends: postgresql-\([0-9]\{1,\}\)$/\1/p' | head -n 1)
+    [ -n "$major" ] || return 1
+    echo "postgresql-$major postgresql-$major-postgis-3"
+}
+
+# The server's package would make and start a cluster of its own, which nobody here needs.
+without_cluster() {
+    local made=''
+    if [ ! -e "$no_cluster" ]; then
+        say "no PostgreSQL cluster of the system's own is made ($no_cluster, removed again afterwards)"
+        as_root mkdir -p "$(dirname "$no_cluster")"
+        echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
+        made=yes
+    fi
+    local status=0
+    "$@" || status=$?
+    [ -z "$made" ] || as_root rm -f "$no_cluster"
+    return "$status"
+}
+
+install_packages() {
+    case $* in
+    *postgresql*) without_cluster apt install -y --no-install-recommends "$@" ;;
+    *) apt install -y --no-install-recommends "$@" ;;
+    esac
+}
+
+install_missing() {
+    local missing=() package postgres=''
+    for package in "$@"; do
+        is_installed "$package" || missing+=("$package")
+    done
+    if ! has_postgres; then
+        postgres=$(postgres_packages) || { update_lists && postgres=$(postgres_packages); } ||
+            fail "apt knows no package postgresql: the local stack needs PostgreSQL with PostGIS"
+    fi
+    # shellcheck disable=SC2206 # two words by intent
+    missing+=($postgres)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    apt-cache show --no-all-versions "${missing[@]}" >/dev/null 2>&1 || update_lists
+    say "apt-get install ${missing[*]}"
+    install_packages "${missing[@]}" || {
+        update_lists # the lists were older than the mirror
+        install_packages "${missing[@]}"
+    } || {
+        tail -n 15 "$log" >&2
+        fail "apt-get install failed, see $log; try it by hand: apt-get install ${missing[*]}"
+    }
+}
+
+install_tools() {
+    local python=/usr/bin/python3 key
+    key=$({
+        "$python" -V
+        cat local/requirements.txt
+    } | sha256sum)
+    [ "$key" != "$(cat "$venv/.complete" 2>/dev/null)" ] || return 0
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "Python 3.10 or newer is needed, $("$python" -V) is here"
+    say "Python tools from local/requirements.txt into $venv (half a minute)"
+    rm -rf "$venv"
+    "$python" -m venv "$venv" >>"$log" 2>&1 || fail "$python -m venv failed, see $log"
+    "$venv/bin/pip" install --disable-pip-version-check --no-input --use-pep517 --require-hashes \
+        -r local/requirements.txt >>"$log" 2>&1 || {
+        tail -n 15 "$log" >&2
+        fail "pip install failed, see $log; is the package index reachable (PIP_INDEX_URL, PIP_CERT, https_proxy)?"
+    }
+    echo "$key" >"$venv/.complete"
+}
+
+[ $# -eq 0 ] || [ "$*" = test ] || {
+    sed -n 2,3p "$0" >&2
+    exit 64
+}
+command -v apt-get dpkg-query >/dev/null ||
+    fail "this is no Debian or Ubuntu; install by hand: ${build_packages[*]} ${stack_packages[*]} postgresql postgis"
+mkdir -p build
+exec 9>build/.deps.lock
+flock 9
+: >"$log"
+packages=("${build_packages[@]}" "${stack_packages[@]}")
+[ "${1:-}" != test ] || packages+=("${test_packages[@]}")
+install_missing "${packages[@]}"
+install_tools
