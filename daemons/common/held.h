@@ -2,9 +2,12 @@
  * held: the messages this process holds, kept invisible by heartbeats.
  *
  * One table and one thread per queue and process. From held_add (right after receiving) to
- * held_take (right before settling) the thread extends a message's visibility timeout when half of
- * it has passed, in batches. So no setting of window, timeout and visibility can make work run twice on a healthy
- * system.
+ * held_take (by settle) the thread extends a message's visibility timeout when half of
+ * it has passed (ChangeMessageVisibilityBatch), in batches. So no setting of window, timeout and visibility can make
+ * work run twice on a healthy system. A heartbeat that fails is repeated each second and logged, one line a minute for
+ * each kind of failure. SQS lets nobody hold a message for more than 12 hours: then it is no longer ours.
+ *
+ * A table of 10,000 messages is looked through at most once a second, in less than a millisecond.
  */
 #ifndef COMMON_HELD_H
 #define COMMON_HELD_H
@@ -15,22 +18,24 @@
 struct held;
 
 struct held_options {
-    struct service *service;
-    struct aws *aws;
+    struct service *service; /* its abort ends a heartbeat under way; its counters are added to */
+    struct aws *aws;         /* outlives the table */
     const char *queue_url;
-    int visibility_s; /* what each heartbeat asks for, and what the receives ask for */
+    int visibility_s; /* what each heartbeat asks for, and what the receives ask for; from 1 */
 };
-/* Starts the thread. */
+/* Starts the thread, with a client of its own. The table is the caller's to stop. */
 int held_start(const struct held_options *options, struct held **ret, struct err *err) must_check;
-/* Ends the thread; what is still held is no longer extended. */
+/* Ends the thread and frees the table; what is still held is no longer extended. NULL is allowed. */
 void held_stop(struct held *held);
 
-/* Begins to hold messages; the table copies the handles. `received_at_ms`: time_mono_ms() when the receive began. */
+/* Begins to hold messages; the table copies the handles, and counts their invisibility from received_at_ms.
+ * < 0: no memory, some may be held. */
 int held_add(struct held *held, const struct sqs_message *const *messages, size_t n, struct err *err) must_check;
-/* Ends holding: after it returns no heartbeat for these handles is under way. */
-void held_take(struct held *held, const struct sqs_message *const *messages, size_t n);
-/* Whether a message is still ours: false once SQS said that its handle is no longer in flight, or 12 hours have passed.
+/* Ends holding: after it returns no heartbeat for these handles is under way. Those that are not held are passed over.
  */
+void held_take(struct held *held, const struct sqs_message *const *messages, size_t n);
+/* Whether a message is held and still ours: false once SQS said that its handle is no longer in flight, or 12 hours
+ * have passed. */
 bool held_is_ours(struct held *held, const struct sqs_message *message);
 size_t held_count(struct held *held);
 

@@ -1,6 +1,9 @@
 /*
  * log: one line per event, with fields; to the journal where stderr is one, else JSON lines on stdout.
  *
+ * Journal fields: MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER, EVENT (its name) and the line's own. JSON members:
+ * time (RFC 3339, ms), level, event, message and the line's own fields in lower case.
+ *
  * Libraries never log. Each kind of event has a MESSAGE_ID (journalctl MESSAGE_ID=...), listed in docs/events.md.
  */
 #ifndef COMMON_LOG_H
@@ -41,12 +44,23 @@ struct log_field {
     const char *value; /* NULL: left out */
 };
 
-/* Decides where lines go. `identifier` is the daemon's name. `max_priority`: LOG_ERR .. LOG_DEBUG, lines beyond it are
- * dropped. */
+enum { LOG_VALUE_MAX = 8192 }; /* bytes of a message or a field; what is longer is cut */
+
+/*
+ * Decides where lines go: the journal where JOURNAL_STREAM names what stderr is. Called once, before there are threads;
+ * without it lines go to stdout. `identifier` is the daemon's name. `max_priority`: LOG_ERR .. LOG_DEBUG, lines beyond
+ * it are dropped.
+ */
 void log_open(const char *identifier, int max_priority);
 void log_set_priority(int max_priority);
+/* "error", "warning", "notice", "info", "debug" (the names in the JSON lines) as a priority; LOG_INFO for any other. */
+int log_priority(const char *level);
 
-/* One line. `fields` ends with a NULL name; NULL: none. Safe from every thread; a line is never split. */
+/*
+ * One line. `fields` ends with a NULL name; NULL: none. Safe from every thread; a line is never split.
+ * What is not printable becomes '?'. stdout must have SIGPIPE ignored; a reader that does not read delays the first
+ * line by a second, then lines are dropped, counted and told of when it reads again.
+ */
 void log_write(int priority, enum log_event event, const struct log_field *fields, const char *format, ...)
     printf_like(4, 5);
 

@@ -2,9 +2,14 @@
  * service: one daemon's life: signals, systemd, worker threads.
  *
  * daemon_main does what both daemons have in common: arguments, config, log, then run() until a
- * signal. SIGTERM and SIGINT drain: `drain_fd` becomes readable, workers begin nothing new and come
- * home; after stop_timeout (or at a second signal) `abort_fd` becomes readable too and every wait ends. SIGHUP reads
- * the config again: a bad one is refused with its errors in the log, a good one drains the workers and runs anew.
+ * signal. The main thread reads the signals (signalfd; blocked in every other thread), keeps the deadlines and talks to
+ * systemd, also while run(), in a thread of its own, still starts. SIGTERM and SIGINT drain: `drain_fd` becomes
+ * readable, workers begin nothing new and come home; after stop_timeout (or at a second signal) `abort_fd` becomes
+ * readable too and every wait ends. Who has not come home ten seconds later is named in the log, and the process exits
+ * without it. SIGHUP reads the config again: a bad one is refused with its errors in the log, a good one drains the
+ * workers and runs anew; one that run() cannot start with gives way to the one before.
+ *
+ * Whoever starts a process: it inherits the blocked signals and the ignored SIGPIPE, and has to put both back.
  */
 #ifndef COMMON_SERVICE_H
 #define COMMON_SERVICE_H
@@ -15,7 +20,7 @@
 
 struct service; /* one run, from start to drained */
 
-struct service_counters { /* of the process, added to with service_count */
+struct service_counters { /* of the process since its start; each is added to where it happens */
     _Atomic int64_t received, done, later, never, returned, heartbeats, items, batches;
 };
 
@@ -24,12 +29,13 @@ struct daemon {
     const char *summary; /* for --help: what it does, in a line */
     const struct config_schema *schema;
     const char *default_config; /* path */
-    /* Fills in: where common settings lie in the config struct. */
-    const char *(*log_level)(const void *config);
+    /* Where common settings lie in the config struct. */
+    const char *(*log_level)(const void *config); /* as log_priority reads it */
     int64_t (*stop_timeout_ms)(const void *config);
     /*
-     * Starts workers (service_start), calls service_wait, joins them, frees what it made.
-     * Returns 0, or < 0 / NEVER with err where it could not start or a worker could not go on.
+     * Starts workers (service_start), calls service_wait, joins them, frees what it made. `config` lives until it
+     * returns. Returns 0, or < 0 / LATER / NEVER with err where it could not start or a worker could not go on.
+     * A start that has to wait for something heeds drain_fd.
      */
     int (*run)(const void *config, struct service *service, struct err *err);
     /* --check-config: further lines on what will be in force. NULL: none. */
@@ -45,9 +51,9 @@ bool service_is_draining(const struct service *service);
 struct service_counters *service_counters(struct service *service);
 
 /*
- * A worker thread: `work` runs until it returns; a result < 0 or NEVER ends the service with its err. Before each
- * step that may take longer than a minute it tells so with service_pulse; the watchdog is fed only while no worker is
- * overdue.
+ * A worker thread: `work` runs until it returns, which ends the service; a result other than 0 is the service's, with
+ * its err. Before each step that may take longer than a minute it tells so with service_pulse; the watchdog is fed only
+ * while no worker is overdue.
  */
 struct worker {
     struct service *service;
@@ -57,19 +63,25 @@ struct worker {
     _Atomic int64_t due_at_ms; /* time_mono_ms(); INT64_MAX: never */
     pthread_t thread;
     bool started;
+    _Atomic bool has_ended; /* result and err are there */
     int result;
     struct err err;
 };
+/*
+ * The caller fills in name, work and context, and keeps the (else zeroed) worker where it is until it is joined.
+ * After a failure go on to service_wait with all workers: it drains those that run and returns the failure.
+ */
 int service_start(struct service *service, struct worker *worker, struct err *err) must_check;
+/* Nothing where it was not started. */
 void service_join(struct worker *worker);
-/* The worker moves, and its next sign of life comes within `within_ms`. */
+/* The worker moves, and its next sign of life comes within `within_ms` (INT64_MAX: no limit). */
 void service_pulse(struct worker *worker, int64_t within_ms);
 
 /*
- * Tells systemd READY=1, then waits in the calling (main) thread until draining has been asked for
- * or a worker has ended; feeds the watchdog meanwhile and while draining, until `n` workers have returned. After it all
- * workers are joined.
+ * Has systemd told READY=1, then waits in the calling thread, which is run()'s, until all `n` workers have returned:
+ * draining has been asked for, or one of them has ended and so made the others drain. After it all workers are joined.
+ * Returns the first result that was not 0, with its err.
  */
-int service_wait(struct service *service, struct worker *workers, size_t n, struct err *err);
+int service_wait(struct service *service, struct worker *workers, size_t n, struct err *err) must_check;
 
 #endif

@@ -1,15 +1,14 @@
 /*
  * settle: the only place where a result becomes a queue action.
  *
- *     0       deleted
- *     LATER   invisible for the back-off of its receive count; on its last permitted receive dead-lettered with the
- * reason NEVER   dead-lettered at once RETURN  given back: visible again at once; on its last permitted receive
- * dead-lettered as "interrupted"
+ *     0        deleted
+ *     LATER    invisible for the back-off of its receive count; on its last permitted receive dead-lettered with the
+ *              reason
+ *     NEVER    dead-lettered at once
+ *     RETURN   given back: visible again at once; on its last permitted receive dead-lettered as "interrupted"
  *
- * A dead letter is the original body, unchanged, with the attributes error_code, error, source_message_id,
- * receive_count, failed_at, published_at and, if there were any, original_attributes (JSON): sent first, and only then
- * is the original deleted. One that is too big loses the error, and failing that is logged and left to the queue's
- * redrive policy.
+ * A dead letter (common/dead_letter.h) is sent first, and only then is the original deleted. What cannot be sent is
+ * logged, backs off like LATER and is left to the queue's redrive policy: nothing is lost.
  */
 #ifndef COMMON_SETTLE_H
 #define COMMON_SETTLE_H
@@ -21,14 +20,17 @@ enum { SETTLE_RETURN = 3 };
 struct settler;
 struct settler_options {
     struct service *service;
-    struct aws_client *client;
-    struct held *held;
+    struct aws_client *client; /* the calling thread's; outlives the settler */
+    struct held *held;         /* NULL: messages are not held (a tool) */
     const char *queue_url;
     const char *dead_letter_url; /* NULL: from the queue's redrive policy */
     int64_t backoff_min_ms, backoff_max_ms;
 };
-/* Reads the queue's redrive policy. NEVER: no dead-letter queue anywhere, no such queue; LATER: the queue cannot be
- * reached. */
+/*
+ * Reads the queue's attributes and those of its dead-letter queue. A settler is one thread's.
+ * NEVER: no dead-letter queue anywhere ("no_dead_letter_queue"), no such queue, no permission; LATER: a queue cannot be
+ * reached.
+ */
 int settler_new(const struct settler_options *options, struct settler **ret, struct err *err) must_check;
 void settler_free(struct settler *settler);
 struct sqs *settler_queue(struct settler *settler);
@@ -39,13 +41,20 @@ int settler_max_receive_count(const struct settler *settler); /* 0: unlimited */
 struct settlement {
     const struct sqs_message *message;
     int result;
-    const struct err *err;   /* of LATER and NEVER */
-    int64_t published_at_ms; /* 0: not known (the body could not be opened): SentTimestamp */
+    const struct err *err; /* of LATER and NEVER */
+    int64_t
+        published_at_ms; /* 0: not known (the body could not be opened): attribute published_at, else SentTimestamp */
 };
 /*
- * Settles all, in batches. What SQS does not take (after retries) is logged and comes back by itself. Logs one line for
- * each message that was not done. < 0: this process cannot go on.
+ * Settles all, in batches, and ends their being held. What SQS does not take (after retries) is logged and comes back
+ * by itself. Logs one line for each message that was not done. < 0: this process cannot go on.
  */
 int settle(struct settler *settler, const struct settlement *settlements, size_t n, struct err *err) must_check;
+
+/*
+ * How long a message stays invisible before it is tried again: min * 3^(receive_count - 1), at most max, less up to a
+ * quarter by `unit` in [0, 1). 30 s to 10 min: 30 s, 90 s, 270 s, 10 min before the fifth receive, about 15 min in all.
+ */
+int64_t settle_backoff_ms(int64_t min_ms, int64_t max_ms, int receive_count, double unit);
 
 #endif

@@ -1,0 +1,64 @@
+#include "common/arguments.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+static const struct option long_options[] = {
+    { "config", required_argument, NULL, 'c' }, { "check-config", no_argument, NULL, ARGUMENTS_CHECK },
+    { "help", no_argument, NULL, 'h' },         { "help-config", no_argument, NULL, ARGUMENTS_HELP_CONFIG },
+    { "version", no_argument, NULL, 'V' },      { NULL, 0, NULL, 0 },
+};
+
+static bool complain(const struct daemon *daemon)
+{
+    fprintf(stderr, "Try '%s --help'.\n", daemon->name);
+    return false;
+}
+
+bool arguments_parse(const struct daemon *daemon, int argc, char **argv, struct arguments *ret)
+{
+    *ret = (struct arguments){ .action = ARGUMENTS_RUN };
+    int option;
+    while ((option = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
+        if (option == 'c')
+            ret->config_path = optarg;
+        else if (option == '?')
+            return complain(daemon);
+        else
+            ret->action = option == 'h'   ? ARGUMENTS_HELP
+                          : option == 'V' ? ARGUMENTS_VERSION
+                                          : (enum arguments_action)option;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "%s: unexpected argument '%s'\n", daemon->name, argv[optind]);
+        return complain(daemon);
+    }
+    return true;
+}
+
+void arguments_help(const struct daemon *daemon, struct buf *ret)
+{
+    const char *name = daemon->name, *prefix = daemon->schema->prefix;
+    buf_printf(ret,
+               "%s: %s\n\n"
+               "Usage: %s [--config FILE]\n"
+               "       %s [--config FILE] --check-config\n\n"
+               "  -c, --config FILE   the configuration (default: %s, if it is there)\n"
+               "      --check-config  print the configuration in force and where each value comes from, and exit\n"
+               "      --help-config   print each key of the configuration with its default, and exit\n"
+               "  -h, --help          print this, and exit\n"
+               "  -V, --version       print the version, and exit\n\n",
+               name, daemon->summary, name, name, daemon->default_config);
+    buf_printf(ret,
+               "Each key can be given by an environment variable instead, %s_KEY; it wins over the file.\n"
+               "SIGTERM and SIGINT finish what is under way and stop, a second one stops at once; SIGHUP reads the\n"
+               "configuration again. Lines go to the journal, else as JSON to stdout.\n\n"
+               "Exit status: 0 stopped as asked, 1 failed (the last lines say why), 64 wrong usage,\n"
+               "78 wrong configuration.\n\n",
+               prefix);
+    buf_printf(ret,
+               "Examples:\n"
+               "  %s --config ./%s.yaml --check-config\n"
+               "  %s_LOG_LEVEL=debug %s --config ./%s.yaml\n",
+               name, name, prefix, name, name);
+}

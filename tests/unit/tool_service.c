@@ -1,0 +1,107 @@
+/* service: a daemon whose workers do nothing but behave well or badly, for the tests of daemons/common. */
+#include <stdio.h>
+
+#include "base/time.h"
+#include "common/log.h"
+#include "common/service.h"
+
+enum { WORKERS_MAX = 8 };
+
+struct settings {
+    int log_level, behaviour;
+    int64_t workers, stop_timeout_ms;
+};
+
+static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
+
+enum { WAIT, SLOW, STUCK, FAIL, FATAL, END, OVERDUE, REFUSE, START_WAITS };
+static const char *const behaviours[] = { "wait", "slow",    "stuck",  "fail",        "fatal",
+                                          "end",  "overdue", "refuse", "start_waits", NULL };
+
+static const struct config_key keys[] = {
+    { "log_level", CONFIG_CHOICE, offsetof(struct settings, log_level), .choices = levels, .default_text = "info",
+      .help = "Lines beyond it are not written." },
+    { "stop_timeout", CONFIG_DURATION, offsetof(struct settings, stop_timeout_ms), 0, 600000, .default_text = "5s",
+      .help = "How long a stop waits for what is under way." },
+    { "workers", CONFIG_INT, offsetof(struct settings, workers), 1, WORKERS_MAX, .default_text = "2",
+      .help = "How many." },
+    { "behaviour", CONFIG_CHOICE, offsetof(struct settings, behaviour), .choices = behaviours, .default_text = "wait",
+      .help = "What the last worker does; the others wait." },
+};
+
+static const struct config_schema schema = {
+    .prefix = "TOOL_SERVICE", .keys = keys, .n_keys = N_ELEMENTS(keys), .size = sizeof(struct settings)
+};
+
+static const char *log_level(const void *config)
+{
+    return levels[((const struct settings *)config)->log_level];
+}
+
+static int64_t stop_timeout_ms(const void *config)
+{
+    return ((const struct settings *)config)->stop_timeout_ms;
+}
+
+static void describe(const void *config, struct buf *ret)
+{
+    buf_printf(ret, "the last worker will %s\n", behaviours[((const struct settings *)config)->behaviour]);
+}
+
+static int work(struct worker *worker, struct err *err)
+{
+    int behaviour = *(const int *)worker->context;
+    struct service *service = worker->service;
+    service_counters(service)->received++;
+    service_pulse(worker, behaviour == OVERDUE ? 300 : INT64_MAX);
+    int stop_fd = behaviour == SLOW ? service_abort_fd(service) : service_drain_fd(service);
+    if (behaviour == FAIL)
+        return err_never(err, "no_such_queue", "there is no queue of this name; create it");
+    if (behaviour == FATAL)
+        return err_fatal(err, 12, "cannot allocate");
+    if (behaviour == END)
+        return 0;
+    wait_fd(-1, 0, behaviour == STUCK ? -1 : stop_fd, INT64_MAX);
+    service_counters(service)->done++;
+    return behaviour == SLOW ? err_later(err, "interrupted", "interrupted") : 0;
+}
+
+static int run(const void *config, struct service *service, struct err *err)
+{
+    const struct settings *settings = config;
+    if (settings->behaviour == REFUSE)
+        return err_never(err, "no_such_table", "there is no table of this name");
+    if (settings->behaviour == START_WAITS) {
+        wait_fd(-1, 0, service_drain_fd(service), INT64_MAX);
+        return err_later(err, "interrupted", "did not start");
+    }
+    static const int waits = WAIT;
+    struct worker workers[WORKERS_MAX] = { { .name = NULL } };
+    char names[WORKERS_MAX][32];
+    size_t n = (size_t)settings->workers;
+    for (size_t i = 0; i < n; i++) {
+        snprintf(names[i], sizeof(names[i]), "worker %zu", i + 1);
+        workers[i].name = names[i];
+        workers[i].work = work;
+        workers[i].context = (void *)(i + 1 == n ? &settings->behaviour : &waits);
+    }
+    int result = 0;
+    for (size_t i = 0; i < n && result == 0; i++)
+        result = service_start(service, &workers[i], err);
+    return service_wait(service, workers, n, err);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct daemon daemon = {
+        .name = "tool-service",
+        .summary = "waits",
+        .schema = &schema,
+        .default_config = "/nowhere/tool-service.yaml",
+        .log_level = log_level,
+        .stop_timeout_ms = stop_timeout_ms,
+        .run = run,
+        .describe = describe,
+    };
+    return daemon_main(&daemon, argc, argv);
+}
