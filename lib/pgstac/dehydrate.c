@@ -36,6 +36,7 @@ static void put_array(struct out *out, const cJSON *base, const cJSON *array)
     for (const cJSON *element = array->child; element; element = element->next, below = below->next) {
         if (element != array->child)
             buf_putc(out->buf, ',');
+        out->found_marker |= is_marker(element);
         if (cJSON_IsObject(element) && cJSON_IsObject(below))
             put_object(out, below, element, false);
         else

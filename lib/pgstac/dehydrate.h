@@ -3,7 +3,8 @@
  *
  * The inverse is pypgstac's hydrate_py (pypgstac/hydration.py): merged over base_item the content
  * gives every key and value back, nulls too. Where pypgstac's own dehydrate loses something (a null or an empty list
- * over a base value; true over 1) this one keeps it; docs/fidelity.md lists the differences.
+ * over a base value; true over 1) this one keeps it. What pgstac's SQL makes of it, and how the content
+ * differs from pypgstac's, is in docs/fidelity.md.
  */
 #ifndef PGSTAC_DEHYDRATE_H
 #define PGSTAC_DEHYDRATE_H

@@ -68,6 +68,7 @@ static void put_u32(struct writer *w, uint32_t value)
 static void put_double(struct writer *w, double value)
 {
     uint64_t bits;
+    value += 0.0; /* -0 is 0, as in pgstac's jsonb */
     memcpy(&bits, &value, sizeof(bits));
     put_u32(w, (uint32_t)bits);
     put_u32(w, (uint32_t)(bits >> 32));
@@ -184,35 +185,9 @@ static int put_multi(struct writer *w, const struct shape *shape, const cJSON *c
     return 0;
 }
 
-static int put_geometry(struct writer *w, const cJSON *geometry, bool outermost);
-
-static int put_collection(struct writer *w, const cJSON *geometry, bool outermost)
+/* Everything but a collection: its type, then its coordinates. */
+static int put_shape(struct writer *w, const cJSON *geometry, const char *type, bool outermost)
 {
-    const cJSON *geometries = json_get(geometry, "geometries");
-    if (!cJSON_IsArray(geometries) || !geometries->child)
-        return refuse(w, "is a GeometryCollection without geometries");
-    put_type(w, WKB_COLLECTION, outermost);
-    put_u32(w, (uint32_t)cJSON_GetArraySize(geometries));
-    int n = 0;
-    for (const cJSON *member = geometries->child; member; member = member->next, n++) {
-        size_t place = push_place(w, "geometries", n);
-        int r = put_geometry(w, member, false);
-        if (r != 0)
-            return r;
-        pop_place(w, place);
-    }
-    return 0;
-}
-
-static int put_geometry(struct writer *w, const cJSON *geometry, bool outermost)
-{
-    if (!cJSON_IsObject(geometry))
-        return refuse(w, "is no object");
-    const char *type = json_get_string(geometry, "type");
-    if (!type)
-        return refuse(w, "has no type");
-    if (strcmp(type, "GeometryCollection") == 0)
-        return put_collection(w, geometry, outermost);
     for (size_t i = 0; i < N_ELEMENTS(shapes); i++) {
         if (strcmp(type, shapes[i].name) != 0)
             continue;
@@ -228,7 +203,45 @@ static int put_geometry(struct writer *w, const cJSON *geometry, bool outermost)
                      w->place.len ? "." : "", buf_str(&w->place), type);
 }
 
-/* Whether any array of numbers below has a third: then the whole geometry has Z, as PostGIS has it. */
+static bool is_collection(const cJSON *geometry)
+{
+    const char *type = json_get_string(geometry, "type");
+    return type && strcmp(type, "GeometryCollection") == 0;
+}
+
+static int put_member(struct writer *w, const cJSON *geometry, bool outermost)
+{
+    if (!cJSON_IsObject(geometry))
+        return refuse(w, "is no object");
+    const char *type = json_get_string(geometry, "type");
+    if (!type)
+        return refuse(w, "has no type");
+    /* PostGIS stores one, but its ST_AsGeoJSON fails on it, and so does every pgstac search that comes across the item.
+     */
+    if (is_collection(geometry))
+        return refuse(w, "is a GeometryCollection inside another, which pgstac could not give back");
+    return put_shape(w, geometry, type, outermost);
+}
+
+static int put_collection(struct writer *w, const cJSON *geometry)
+{
+    const cJSON *geometries = json_get(geometry, "geometries");
+    if (!cJSON_IsArray(geometries) || !geometries->child)
+        return refuse(w, "is a GeometryCollection without geometries");
+    put_type(w, WKB_COLLECTION, true);
+    put_u32(w, (uint32_t)cJSON_GetArraySize(geometries));
+    int n = 0;
+    for (const cJSON *member = geometries->child; member; member = member->next, n++) {
+        size_t place = push_place(w, "geometries", n);
+        int r = put_member(w, member, false);
+        if (r != 0)
+            return r;
+        pop_place(w, place);
+    }
+    return 0;
+}
+
+/* Whether an array of numbers anywhere below has a third. */
 static bool any_z(const cJSON *json)
 {
     for (const cJSON *child = json->child; child; child = child->next) {
@@ -240,15 +253,16 @@ static bool any_z(const cJSON *json)
     return false;
 }
 
-/* The same below the members that hold positions: a bbox or a foreign member of the geometry does not count. */
-static bool geometry_has_z(const cJSON *geometry)
+/* Then the whole geometry has Z, as PostGIS has it. Only what the type reads counts: no bbox, no foreign member. */
+static bool has_z(const cJSON *geometry)
 {
-    const cJSON *coordinates = json_get(geometry, "coordinates");
-    if (coordinates && any_z(coordinates))
-        return true;
+    if (!is_collection(geometry)) {
+        const cJSON *coordinates = json_get(geometry, "coordinates");
+        return coordinates && any_z(coordinates);
+    }
     const cJSON *geometries = json_get(geometry, "geometries");
     for (const cJSON *member = geometries ? geometries->child : NULL; member; member = member->next)
-        if (geometry_has_z(member))
+        if (!is_collection(member) && has_z(member))
             return true;
     return false;
 }
@@ -261,8 +275,8 @@ static void clear_place(struct writer *w)
 int geometry_to_ewkb(const cJSON *geometry, struct buf *ret, struct err *err)
 {
     cleanup(clear_place) struct writer w = { .out = ret, .err = err, .place = BUF_INIT };
-    w.has_z = geometry && geometry_has_z(geometry);
-    int r = put_geometry(&w, geometry, true);
+    w.has_z = has_z(geometry);
+    int r = is_collection(geometry) ? put_collection(&w, geometry) : put_member(&w, geometry, true);
     if (r != 0)
         return r;
     return buf_failed(ret) ? err_no_memory(err) : 0;

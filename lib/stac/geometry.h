@@ -2,7 +2,10 @@
  * geometry: GeoJSON (RFC 7946) to EWKB with SRID 4326, as PostGIS's geometry_recv reads it.
  *
  * All seven types, two or three ordinates (of more the rest is dropped, as PostGIS's own ST_GeomFromGeoJSON
- * does); a geometry has Z where any position has. Rings must be closed and have four positions.
+ * does); a geometry has Z where any position has, and the others get 0. Rings must be closed and have four
+ * positions. Refused although PostGIS takes them: a geometry without positions, which says no more than the null
+ * that pgstac cannot hold; and a GeometryCollection inside another, because ST_AsGeoJSON fails on it and with
+ * it every search of pgstac's that meets the item. A "crs" member, which RFC 7946 dropped, is ignored.
  */
 #ifndef STAC_GEOMETRY_H
 #define STAC_GEOMETRY_H

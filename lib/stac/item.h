@@ -25,7 +25,7 @@ struct stac_item {
 void stac_item_clear(struct stac_item *item);
 
 /* Which checks to make: a generated item may get its collection and be loaded later. */
-enum stac_item_use { STAC_ITEM_GENERATED /* collection may be missing */, STAC_ITEM_LOADED };
+enum stac_item_use { STAC_ITEM_GENERATED /* collection may be missing or null */, STAC_ITEM_LOADED };
 
 /* NEVER: "invalid_item", the text naming each member and what it should be. `json` must outlive `ret`. */
 int stac_item_read(const cJSON *json, enum stac_item_use use, struct stac_item *ret, struct err *err) must_check;

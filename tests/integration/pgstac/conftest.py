@@ -1,0 +1,65 @@
+"""A PostgreSQL with pgstac for the run, a database of its own for each test."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from pgstac_support import ROLES, Database, Server
+
+NUMBERS = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: runs only where the environment has LONG=1")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("long") and not os.environ.get("LONG"):
+        pytest.skip("a long test: LONG=1 runs it")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    started = Server()
+    try:
+        started.start()
+        started.execute(ROLES)
+        yield started
+    finally:
+        started.remove()
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> Callable[[str | None], str]:
+    """template(version): a database with that pgstac, to be copied."""
+    made: dict[str | None, str] = {}
+
+    def make(version: str | None) -> str:
+        if version not in made:
+            name = f"pgstac_{(version or 'installed').replace('.', '_')}"
+            server.migrate(name, version)
+            made[version] = name
+        return made[version]
+
+    return make
+
+
+@pytest.fixture
+def make_db(server: Server, template: Callable[[str | None], str]) -> Iterator[Callable[..., Database]]:
+    made: list[Database] = []
+
+    def make(version: str | None = None) -> Database:
+        database = Database(server, f"test_{next(NUMBERS)}")
+        server.execute(f"CREATE DATABASE {database.name} TEMPLATE {template(version)}")
+        made.append(database)
+        return database
+
+    yield make
+    for database in made:
+        server.execute(f"DROP DATABASE {database.name} WITH (FORCE)")
+
+
+@pytest.fixture
+def db(make_db: Callable[..., Database]) -> Database:
+    return make_db()
