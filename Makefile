@@ -96,6 +96,10 @@ deps:
 deps-test:
 	@local/deps.sh test
 
+run: deps
+	@$(MAKE) --no-print-directory all
+	@local/run.sh
+
 up: deps
 	@$(MAKE) --no-print-directory all
 	@$(TOOLS)/python -m local.stack up --dir $(LOCAL)

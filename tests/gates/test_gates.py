@@ -1,0 +1,179 @@
+"""What no single module's test shows: the code's form, and that documents and files say what the programs do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+BUILD = TOP / os.environ.get("BUILD", "build")
+DAEMONS = ("itemgend", "itemloadd")
+
+
+def run(*command: str | Path, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([str(word) for word in command], cwd=TOP, text=True, capture_output=True, **options)
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = run("git", "ls-files", "--", *patterns)
+    if listed.returncode == 0 and listed.stdout:
+        return [TOP / name for name in listed.stdout.split("\n") if name]
+    return [path for pattern in patterns for path in TOP.rglob(pattern.lstrip("*")) if "build" not in path.parts]
+
+
+def needs(program: str) -> None:
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed: make deps")
+
+
+# ---------------------------------------------------------------- the code
+
+# What each folder may include. Dependencies go one way.
+MAY_INCLUDE = {
+    "lib/base": {"base"},
+    "lib/http": {"base", "http"},
+    "lib/sigv4": {"base", "http", "sigv4"},
+    "lib/aws": {"base", "http", "sigv4", "aws"},
+    "lib/sqs": {"base", "http", "aws", "sqs"},
+    "lib/stac": {"base", "stac"},
+    "lib/pgstac": {"base", "stac", "pgstac"},
+    "daemons/common": {"base", "http", "aws", "sqs", "stac", "common"},
+    "daemons/itemgend": {"base", "http", "aws", "sqs", "stac", "common", "itemgend"},
+    "daemons/itemloadd": {"base", "http", "aws", "sqs", "stac", "pgstac", "common", "itemloadd"},
+}
+
+
+def test_dependencies_go_one_way():
+    wrong = []
+    for path in tracked("lib/*.c", "lib/*.h", "daemons/*.c", "daemons/*.h"):
+        folder = str(path.relative_to(TOP).parent)
+        for included in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M):
+            if included.split("/")[0] not in MAY_INCLUDE[folder]:
+                wrong.append(f"{path.relative_to(TOP)} includes {included}")
+    assert wrong == []
+
+
+def test_each_header_compiles_alone():
+    flags = run("pkg-config", "--cflags", "libcurl", "openssl", "libcjson", "libpq", "libsystemd").stdout.split()
+    wrong = []
+    for path in tracked("lib/*.h", "daemons/*.h"):
+        name = "/".join(path.relative_to(TOP).parts[1:])
+        source = f'#include "{name}"\n'
+        result = run("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only",
+                     "-Ilib", "-Idaemons", *flags, "-xc", "-", input=source)
+        if result.returncode != 0:
+            wrong.append(f"{name}: {result.stderr}")
+    assert wrong == []
+
+
+def test_format():
+    needs("clang-format")
+    result = run("make", "-s", "check-format")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_gcc_analyzer():
+    result = run("make", "-s", "-j2", "analyze")
+    assert result.returncode == 0, (result.stdout + result.stderr)[-8000:]
+
+
+def test_clang_builds_without_a_warning():
+    needs("clang")
+    result = run("make", "-s", "-j2", "CC=clang", "OUT=build/clang", "all")
+    assert result.returncode == 0, (result.stdout + result.stderr)[-8000:]
+
+
+def test_cppcheck():
+    needs("cppcheck")
+    result = run("make", "-s", "cppcheck")
+    assert result.returncode == 0, (result.stdout + result.stderr)[-8000:]
+
+
+def test_shellcheck():
+    needs("shellcheck")
+    scripts = [path for path in tracked("*") if path.is_file() and not path.is_symlink()
+               and (path.suffix == ".sh" or path.read_bytes()[:20].startswith((b"#!/bin/sh", b"#!/bin/bash", b"#!/usr/bin/env bash")))]
+    assert scripts
+    result = run("shellcheck", *scripts)
+    assert result.returncode == 0, result.stdout
+
+
+# ------------------------------------------------- what the documents say
+
+
+def table(daemon: str) -> dict[str, dict[str, str]]:
+    """The keys by --help-config: {key: {"Environment": ..., "Value": ..., "Default": ..., "help": ...}}."""
+    result = run(BUILD / "bin" / daemon, "--help-config")
+    assert result.returncode == 0
+    keys: dict[str, dict[str, str]] = {}
+    for line in result.stdout.splitlines():
+        if re.fullmatch(r"[a-z_]+", line):
+            keys[line] = {"help": ""}
+            current = keys[line]
+        elif match := re.fullmatch(r" +(Environment|Value|Default): (.*)", line):
+            current[match[1]] = match[2]
+        elif line.startswith(" "):
+            current["help"] = f"{current['help']} {line.strip()}".strip()
+    assert len(keys) > 10
+    return keys
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_configuration_file_has_every_key_with_its_default(daemon):
+    text = (TOP / "etc" / f"{daemon}.yaml").read_text()
+    shown = dict(re.findall(r"^#?([a-z_]+):(?: (.*))?$", text, re.M))
+    keys = table(daemon)
+    assert set(shown) == set(keys)
+    for key, described in keys.items():
+        default = described.get("Default", "")
+        if "required" in described["Value"] + default or key == "constraints":
+            continue
+        expected = "" if default in ("not set", "") else default
+        assert shown[key].strip("[]") == expected.strip("[]"), key
+    for key, described in keys.items():
+        comment = re.search(rf"((?:^# .*\n)+)#?{key}:", text, re.M)
+        assert comment, key
+        words = " ".join(line.lstrip("# ") for line in comment[1].splitlines())
+        assert words.split(" (")[0].rstrip(".;:") in described["help"] or described["help"].split(";")[0].rstrip(".") in words, key
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_manual_page_has_every_key(daemon):
+    text = (TOP / "man" / f"{daemon}.8").read_text()
+    assert re.findall(r"^\.It Ic ([a-z_]+)", text, re.M) == list(table(daemon))
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_manual_page_is_well_formed(daemon):
+    needs("mandoc")
+    result = run("mandoc", "-T", "lint", "-W", "warning", TOP / "man" / f"{daemon}.8")
+    assert result.stdout == ""
+
+
+def test_every_event_is_documented():
+    header = (TOP / "daemons/common/log.h").read_text()
+    events = re.findall(r'X\((\w+), "([0-9a-f]{32})"\)', header)
+    documented = re.findall(r"^\| ([A-Z_]+) \| ([0-9a-f]{32}) \|", (TOP / "docs/events.md").read_text(), re.M)
+    assert documented == events
+    assert len({number for _, number in events}) == len(events)
+
+
+def error_codes(*folders: str) -> set[str]:
+    codes = set()
+    for folder in folders:
+        for path in (TOP / folder).glob("*.c"):
+            codes |= set(re.findall(r'err_(?:never|later)\([^,;]+,\s*"([a-z_]+)"', path.read_text()))
+    return codes
+
+
+def test_every_error_code_of_the_daemons_is_documented():
+    documented = set(re.findall(r"`([a-z_]+)`", (TOP / "docs/messages.md").read_text()))
+    ours = error_codes("daemons/itemgend", "daemons/itemloadd", "lib/stac", "lib/pgstac")
+    # Codes that never reach a dead letter: what stops the daemon, or is turned into another.
+    inner = {"database_unsupported", "collection_changing", "invalid_geometry", "cannot_run"}
+    assert ours - inner - documented == set()
