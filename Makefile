@@ -47,7 +47,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(wildcard tests/unit/tes
 TEST_TOOLS := $(foreach t,$(wildcard tests/unit/tool_*.c),$(OUT)/tests/$(subst _,-,$(patsubst tests/unit/tool_%.c,%,$(t))))
 TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
 
-.PHONY: all deps deps-test test test-now test-long run up down status install uninstall format check-format lint clean
+.PHONY: all deps deps-test test test-now test-long run up down status install uninstall format check-format analyze cppcheck lint clean
 all: $(BINARIES)
 
 $(OUT)/obj/%.o: %.c
@@ -112,6 +112,55 @@ test: deps-test
 
 test-now: all $(UNIT_TESTS) $(TEST_TOOLS)
 	@BUILD=$(OUT) $(TOOLS)/pytest $(PYTEST) tests
+
+# ------------------------------------------------------------ gates
+SOURCES := $(wildcard lib/*/*.c daemons/*/*.c)
+FORMATTED := $(wildcard lib/*/*.[ch] daemons/*/*.[ch] tests/unit/*.[ch])
+
+format:
+	clang-format -i $(FORMATTED)
+
+check-format:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+# Objects of their own: the analyzer looks at each file while it is compiled.
+analyze:
+	@$(MAKE) --no-print-directory OUT=build/analyze CFLAGS="-O1 -fanalyzer" SAN= build/analyze/libstacingest.a \
+	    $(patsubst %.c,build/analyze/obj/%.o,$(filter-out daemons/common/%,$(wildcard daemons/*/*.c)))
+
+cppcheck:
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability,performance \
+	    --suppressions-list=tests/gates/cppcheck.txt -D_GNU_SOURCE -Ilib -Idaemons $(SOURCES)
+
+lint: check-format cppcheck analyze
+	$(TOOLS)/pytest -q tests/gates
+
+# ------------------------------------------------------------ installing
+# %.in files: @bindir@, @sysconfdir@.
+define INSTALL_IN
+sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' $(1) >$(2)
+endef
+
+install: all
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSCONFDIR)/stactools-ingest" \
+	    "$(DESTDIR)$(PREFIX)/share/man/man8" "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
+	install -m 755 $(BINARIES) "$(DESTDIR)$(PREFIX)/bin"
+	install -m 644 man/itemgend.8 man/itemloadd.8 "$(DESTDIR)$(PREFIX)/share/man/man8"
+	install -m 644 README.md docs/*.md "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
+	$(call INSTALL_IN,systemd/itemgend.service.in,"$(DESTDIR)$(UNITDIR)/itemgend.service")
+	$(call INSTALL_IN,systemd/itemloadd.service.in,"$(DESTDIR)$(UNITDIR)/itemloadd.service")
+	@# An administrator's own configuration stays; the new one lies beside it.
+	@for file in itemgend.yaml itemloadd.yaml constraints.txt; do \
+	    target="$(DESTDIR)$(SYSCONFDIR)/stactools-ingest/$$file"; \
+	    if [ -e "$$target" ] && ! cmp -s "etc/$$file" "$$target"; then \
+	        install -m 644 "etc/$$file" "$$target.new" && echo "kept $$target, the new one is $$target.new"; \
+	    else install -m 644 "etc/$$file" "$$target"; fi; done
+	@echo "installed; next: edit $(SYSCONFDIR)/stactools-ingest/*.yaml, systemctl daemon-reload, systemctl enable --now itemgend itemloadd"
+
+uninstall:
+	rm -f $(PROGRAMS:%="$(DESTDIR)$(PREFIX)/bin/%") $(PROGRAMS:%="$(DESTDIR)$(UNITDIR)/%.service") \
+	    $(PROGRAMS:%="$(DESTDIR)$(PREFIX)/share/man/man8/%.8")
+	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
 
 clean: down
 	rm -rf build

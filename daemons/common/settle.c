@@ -117,7 +117,7 @@ int settler_max_receive_count(const struct settler *settler)
 int64_t settle_backoff_ms(int64_t min_ms, int64_t max_ms, int receive_count, double unit)
 {
     int64_t wait_ms = min_ms;
-    for (int i = 1; i < receive_count && wait_ms < max_ms; i++)
+    for (int i = 1; i < receive_count && wait_ms > 0 && wait_ms < max_ms; i++)
         if (__builtin_mul_overflow(wait_ms, 3, &wait_ms))
             wait_ms = max_ms;
     if (wait_ms > max_ms)

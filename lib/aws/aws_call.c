@@ -30,6 +30,7 @@ struct slot {
     int failures;
     int cost; /* of its last repetition, in tokens */
     int64_t retry_after_ms;
+    int64_t clock_offset_ms;                   /* it was signed with */
     bool credentials_renewed, clock_corrected; /* once each */
     /* What the request under way points to. */
     struct buf host, path;
@@ -125,6 +126,7 @@ static int prepare(struct wave *wave, struct slot *slot, struct http_request *re
     if (r != 0)
         return r;
     size_t n_headers = own_headers(slot);
+    slot->clock_offset_ms = atomic_load(&aws->clock_offset_ms);
     if (!call->unsigned_call) {
         const struct sigv4_request request = { .method = method,
                                                .path = buf_str(&slot->path),
@@ -141,7 +143,7 @@ static int prepare(struct wave *wave, struct slot *slot, struct http_request *re
                                                        .session_token = wave->creds.session_token };
         const struct sigv4_scope scope = { .region = call->region ? call->region : aws->region,
                                            .service = call->service,
-                                           .now_s = aws_now_ms(aws) / 1000 };
+                                           .now_s = (time_now_ms() + slot->clock_offset_ms) / 1000 };
         r = sigv4_sign(&request, &credentials, &scope, &slot->signature, err);
         if (r != 0)
             return r;
@@ -199,15 +201,18 @@ static int64_t header_number(const struct http_response *response, const char *n
     return number;
 }
 
-/* Where the Date header shows this machine's clock to be wrong, corrects it for the process. Whether it did. */
-static bool correct_clock(struct aws *aws, const struct http_response *response)
+/*
+ * Where the Date header shows that the request was signed with a wrong clock, corrects that for the
+ * process. Whether it was. Another call may have corrected it since, so it is the slot's own offset that counts.
+ */
+static bool correct_clock(struct aws *aws, const struct slot *slot, const struct http_response *response)
 {
     auto_buf struct buf date = BUF_INIT;
     int64_t offset_ms = 0;
     if (!http_response_header(response, "Date", &date) ||
         !retry_clock_offset(buf_str(&date), time_now_ms(), &offset_ms))
         return false;
-    int64_t off_by_ms = offset_ms - atomic_load(&aws->clock_offset_ms);
+    int64_t off_by_ms = offset_ms - slot->clock_offset_ms;
     if (off_by_ms <= RETRY_SKEW_MAX_MS && off_by_ms >= -RETRY_SKEW_MAX_MS)
         return false;
     atomic_store(&aws->clock_offset_ms, offset_ms);
@@ -237,7 +242,7 @@ static int judge_refusal(struct wave *wave, struct slot *slot, const struct http
         creds_expire(aws->creds, wave->creds.access_key_id);
         slot->credentials_renewed = true;
         slot->next = NEXT_AT_ONCE;
-    } else if (aws_error_is_skew(error.code) && !slot->clock_corrected && correct_clock(aws, response)) {
+    } else if (aws_error_is_skew(error.code) && !slot->clock_corrected && correct_clock(aws, slot, response)) {
         slot->clock_corrected = true;
         slot->next = NEXT_AT_ONCE;
     }
@@ -353,8 +358,10 @@ static bool plan(struct wave *wave, int64_t *ret_delay_ms)
     *ret_delay_ms = 0;
     for (size_t i = 0; i < wave->n; i++) {
         struct slot *slot = &wave->slots[i];
+        if (slot->call->once && wave->one_succeeded)
+            slot->next = NEXT_NOTHING;
         if (slot->next == NEXT_BACK_OFF) {
-            bool spent = slot->failures >= RETRY_ATTEMPTS_MAX || (slot->call->once && wave->one_succeeded);
+            bool spent = slot->failures >= RETRY_ATTEMPTS_MAX;
             slot->cost = spent ? 0 : retry_quota_take(&aws->quota, slot->kind);
             if (slot->cost == 0) {
                 slot->next = NEXT_NOTHING;

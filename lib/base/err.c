@@ -7,7 +7,8 @@
 
 #include "base/utf8.h"
 
-static void set(struct err *err, const char *code, bool outage, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void set(struct err *err, const char *code, bool outage,
+                                                      const char *format, va_list args)
 {
     if (!err)
         return;

@@ -129,20 +129,9 @@ int json_parse(const char *text, size_t len, cJSON **ret, struct err *err)
         if (!shortened)
             return err_no_memory(err);
     }
-    const char *source = shortened ? shortened : text;
-    const char *end = source;
-    auto_json cJSON *json = cJSON_ParseWithLengthOpts(source, len, &end, 0);
-    /* cJSON stops behind the first value and skips a byte order mark; neither is JSON. */
-    size_t stop = (size_t)(end - source);
-    while (json && stop < len && strchr(" \t\r\n", source[stop]))
-        stop++;
-    if (!json || stop < len) {
-        size_t line = 1;
-        for (size_t i = 0; i < stop && i < len; i++)
-            line += text[i] == '\n';
-        return err_never(err, "invalid_json", "not valid JSON: %s at line %zu, byte %zu",
-                         len == 0 ? "nothing there" : "unexpected text", line, stop);
-    }
+    auto_json cJSON *json = cJSON_ParseWithLength(shortened ? shortened : text, len);
+    if (!json)
+        return err_no_memory(err); /* the text has been found good */
     const struct json_token *next = numbers.tokens;
     if (!attach_numbers(json, text, &next) || !drop_duplicates(json))
         return err_no_memory(err);

@@ -7,11 +7,24 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
+/* What may come next. */
+enum expected {
+    VALUE,        /* a value */
+    VALUE_OR_END, /* after '[' */
+    KEY,          /* after ',' in an object */
+    KEY_OR_END,   /* after '{' */
+    COLON,
+    COMMA_OR_END, /* behind a value in an object or an array */
+    NOTHING,      /* behind the outermost value */
+};
+
 struct scan {
     const char *text;
     size_t len;
     size_t at;
+    enum expected expected;
     int depth;
+    bool in_object[JSON_MAX_DEPTH + 1]; /* by depth */
     struct json_numbers *numbers;
     struct err *err;
 };
@@ -176,33 +189,99 @@ static int scan_literal(struct scan *s)
     return refuse(s, s->at, "an unexpected character");
 }
 
-static int scan_token(struct scan *s)
+/* A value has ended: what may follow depends on what it stands in. */
+static void value_ended(struct scan *s)
+{
+    s->expected = s->depth == 0 ? NOTHING : COMMA_OR_END;
+}
+
+static int open_container(struct scan *s, bool is_object)
+{
+    if (s->expected != VALUE && s->expected != VALUE_OR_END)
+        return refuse(s, s->at, "an unexpected bracket");
+    if (s->depth == JSON_MAX_DEPTH)
+        return refuse(s, s->at, "nesting deeper than 500 levels");
+    s->in_object[++s->depth] = is_object;
+    s->expected = is_object ? KEY_OR_END : VALUE_OR_END;
+    s->at++;
+    return 0;
+}
+
+static int close_container(struct scan *s, bool is_object)
+{
+    bool may_end = s->expected == COMMA_OR_END || s->expected == (is_object ? KEY_OR_END : VALUE_OR_END);
+    if (s->depth == 0 || s->in_object[s->depth] != is_object || !may_end)
+        return refuse(s, s->at, "an unexpected bracket");
+    s->depth--;
+    s->at++;
+    value_ended(s);
+    return 0;
+}
+
+static int scan_comma(struct scan *s)
+{
+    if (s->expected != COMMA_OR_END)
+        return refuse(s, s->at, "an unexpected comma");
+    s->expected = s->in_object[s->depth] ? KEY : VALUE;
+    s->at++;
+    return 0;
+}
+
+static int scan_colon(struct scan *s)
+{
+    if (s->expected != COLON)
+        return refuse(s, s->at, "an unexpected colon");
+    s->expected = VALUE;
+    s->at++;
+    return 0;
+}
+
+static int scan_key_or_string(struct scan *s)
+{
+    bool is_key = s->expected == KEY || s->expected == KEY_OR_END;
+    if (!is_key && s->expected != VALUE && s->expected != VALUE_OR_END)
+        return refuse(s, s->at, "an unexpected string");
+    int r = scan_string(s);
+    if (is_key)
+        s->expected = COLON;
+    else
+        value_ended(s);
+    return r;
+}
+
+static int scan_scalar(struct scan *s)
 {
     char c = s->text[s->at];
-    switch (c) {
+    if (s->expected != VALUE && s->expected != VALUE_OR_END)
+        return refuse(s, s->at, "an unexpected character");
+    int r = c == '-' || isdigit((unsigned char)c) ? scan_number(s) : scan_literal(s);
+    value_ended(s);
+    return r;
+}
+
+static int scan_token(struct scan *s)
+{
+    switch (s->text[s->at]) {
     case ' ':
     case '\t':
     case '\n':
     case '\r':
-    case ',':
-    case ':':
         s->at++;
         return 0;
+    case ',':
+        return scan_comma(s);
+    case ':':
+        return scan_colon(s);
     case '{':
     case '[':
-        if (++s->depth > JSON_MAX_DEPTH)
-            return refuse(s, s->at, "nesting deeper than 500 levels");
-        s->at++;
-        return 0;
+        return open_container(s, s->text[s->at] == '{');
     case '}':
     case ']':
-        s->depth--;
-        s->at++;
-        return 0;
+        return close_container(s, s->text[s->at] == '}');
     case '"':
-        return scan_string(s);
+        return scan_key_or_string(s);
     default:
-        return c == '-' || isdigit((unsigned char)c) ? scan_number(s) : scan_literal(s);
+        return scan_scalar(s);
     }
 }
 
@@ -219,5 +298,7 @@ int json_scan(const char *text, size_t len, struct json_numbers *ret, struct err
         if (r != 0)
             return r;
     }
+    if (s.expected != NOTHING)
+        return refuse(&s, len, len == 0 ? "nothing there" : "the end comes too early");
     return 0;
 }

@@ -19,8 +19,7 @@ struct json_numbers {
 };
 
 /*
- * Walks the tokens: strings, numbers, literals, blanks and brackets must each be well formed
- * (whether they make a value together is left to cJSON), the depth within JSON_MAX_DEPTH.
+ * Checks the whole grammar of RFC 8259, and what jsonb cannot hold: after it cJSON fails only where memory does.
  * Fills `ret`, whose tokens the caller frees, also on failure.
  */
 int json_scan(const char *text, size_t len, struct json_numbers *ret, struct err *err) must_check;

@@ -33,7 +33,7 @@ static void put_array(struct out *out, const cJSON *base, const cJSON *array)
 {
     buf_putc(out->buf, '[');
     const cJSON *below = base->child;
-    for (const cJSON *element = array->child; element; element = element->next, below = below->next) {
+    for (const cJSON *element = array->child; element && below; element = element->next, below = below->next) {
         if (element != array->child)
             buf_putc(out->buf, ',');
         out->found_marker |= is_marker(element);

@@ -284,6 +284,15 @@ def topic(moto: Moto, queue: str) -> dict[str, str]:
     queues = {"raw": queue, "enveloped": sqs.create_queue(QueueName=f"{name}-e")["QueueUrl"]}
     for kind, url in queues.items():
         queue_arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        admitted = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": arn}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [admitted]})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
         sns.subscribe(
             TopicArn=arn,
             Protocol="sqs",

@@ -362,6 +362,23 @@ def test_a_wrong_clock_is_corrected(server: ScriptedServer, tool: Tool, code: st
     assert abs(signed_at(server.requests[2]) - time.time() - skew_s) < 5
 
 
+def test_a_wrong_clock_meets_many_calls_at_once(server: ScriptedServer, tool: Tool) -> None:
+    def skewed(request: Request) -> Answer:
+        if abs(signed_at(request) - time.time() - 3600) < 60:
+            return reply({"Messages": [message()]})
+        return error("RequestTimeTooSkewed", 403, Date=formatdate(time.time() + 3600, usegmt=True))
+
+    server.steps(skewed)
+    answer = tool("receive", queue_url=QUEUE, requests=5)
+    assert len(answer["messages"]) == 5 and len(server.requests) == 10
+
+
+def test_expired_credentials_meet_many_calls_at_once(server: ScriptedServer, tool: Tool) -> None:
+    expired = error("ExpiredToken", 403)
+    server.steps(expired, expired, expired, reply({"Messages": [message()]}))
+    assert len(tool("receive", queue_url=QUEUE, requests=3)["messages"]) == 3
+
+
 @pytest.mark.parametrize("date", [formatdate(time.time() + 200, usegmt=True), "yesterday", ""])
 def test_a_right_clock_is_left_alone(server: ScriptedServer, tool: Tool, date: str) -> None:
     server.steps(error("SignatureDoesNotMatch", 403, Date=date))

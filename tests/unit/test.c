@@ -35,16 +35,11 @@ int test_end(void)
 }
 
 /* Allocations of our objects come through the linker's --wrap, those of cJSON through its hooks. */
-static long allocations_left = -1; /* < 0: none fails */
+static long allocations_left = -1; /* until the one that fails; < 0: none fails (any more) */
 
 static bool allocation_fails(void)
 {
-    if (allocations_left < 0)
-        return false;
-    if (allocations_left == 0)
-        return true;
-    allocations_left--;
-    return false;
+    return allocations_left >= 0 && allocations_left-- == 0;
 }
 
 void *__real_malloc(size_t size);
@@ -94,11 +89,12 @@ void test_failing_allocations(bool (*function)(void *context), void *context)
 {
     cJSON_Hooks hooks = { .malloc_fn = __wrap_malloc, .free_fn = free };
     cJSON_InitHooks(&hooks);
-    bool succeeded = false;
+    bool succeeded = false, failed = true;
     long n = 0;
-    for (; !succeeded && n < 100000; n++) {
+    for (; failed && n < 100000; n++) {
         allocations_left = n;
         succeeded = function(context);
+        failed = allocations_left < 0;
     }
     allocations_left = -1;
     cJSON_InitHooks(NULL);

@@ -43,6 +43,7 @@ static void test_scripts(void)
     setenv("CHILD_TEST", "inherited", 1);
     /* As in a daemon: descriptors of libraries that stay open over an exec, blocked and ignored signals. */
     auto_close int open_fd = open("/dev/null", O_RDONLY);
+    CHECK(open_fd >= 0);
     signal(SIGPIPE, SIG_IGN);
     sigset_t terminate;
     sigemptyset(&terminate);

@@ -1,0 +1,483 @@
+"""What becomes of messages: build/tests/settle holds each for a while, and settles it as its body says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / os.environ.get("BUILD", "build") / "tests" / "settle"
+REGION = "eu-central-1"
+
+
+@dataclass(frozen=True)
+class Server:
+    """The local AWS of these tests."""
+
+    url: str
+    key: str
+    secret: str
+
+    def client(self, service: str = "sqs") -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=self.key,
+            aws_secret_access_key=self.secret,
+        )
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/nonexistent/config",
+            "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent/credentials",
+        }
+
+
+def start_server() -> tuple[subprocess.Popen[bytes], Server]:
+    ready, write_end = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.aws", "--ready-fd", str(write_end)],
+        cwd=ROOT,
+        pass_fds=[write_end],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write_end)
+    with os.fdopen(ready) as answers:
+        answer = json.loads(answers.read())
+    return process, Server(answer["url"], answer["access_key_id"], answer["secret_access_key"])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    process, server = start_server()
+    yield server
+    process.terminate()
+    process.wait(10)
+
+
+class Queue:
+    """A queue, its dead-letter queue, and the tool that works on it."""
+
+    def __init__(self, server: Server, name: str, receives: int | None, dead_letter_size: int = 1024 * 1024) -> None:
+        self.server = server
+        self.sqs = server.client()
+        size = {"MaximumMessageSize": str(dead_letter_size)}
+        self.dead_url = self.sqs.create_queue(QueueName=f"{name}-dead", Attributes=size)["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.dead_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": receives})
+        self.url = self.sqs.create_queue(
+            QueueName=name,
+            Attributes={"VisibilityTimeout": "30"} | ({"RedrivePolicy": policy} if receives else {}),
+        )["QueueUrl"]
+
+    def send(self, body: str, attributes: dict[str, Any] | None = None, url: str | None = None) -> str:
+        answer = self.sqs.send_message(QueueUrl=url or self.url, MessageBody=body, MessageAttributes=attributes or {})
+        return str(answer["MessageId"])
+
+    def receive(self, url: str | None = None, wait_s: int = 0, visibility_s: int = 0) -> list[dict[str, Any]]:
+        answer = self.sqs.receive_message(
+            QueueUrl=url or self.url,
+            MaxNumberOfMessages=10,
+            WaitTimeSeconds=wait_s,
+            VisibilityTimeout=visibility_s,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+        )
+        return list(answer.get("Messages", []))
+
+    def spend(self, receives: int) -> None:
+        """Lets the one message in it be received in vain."""
+        for _ in range(receives):
+            assert len(self.receive()) == 1
+
+    def counts(self, url: str | None = None) -> tuple[int, int]:
+        """Visible, and in flight."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = self.sqs.get_queue_attributes(QueueUrl=url or self.url, AttributeNames=names)["Attributes"]
+        return int(attributes[names[0]]), int(attributes[names[1]])
+
+    def start(self, **settings: str) -> subprocess.Popen[str]:
+        environment = {f"TOOL_SETTLE_{key.upper()}": value for key, value in settings.items()}
+        return subprocess.Popen(
+            [TOOL],
+            env=self.server.environment() | {"TOOL_SETTLE_QUEUE_URL": self.url} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, expected: int = 0, **settings: str) -> list[dict[str, str]]:
+        """Its lines."""
+        return finish(self.start(**settings), expected)
+
+    def dead_letter(self) -> tuple[str, dict[str, tuple[str, str]]]:
+        """Body and attributes of the only one."""
+        messages = self.receive(self.dead_url)
+        assert len(messages) == 1
+        return messages[0]["Body"], attributes_of(messages[0])
+
+
+def attributes_of(message: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {
+        name: (value["DataType"], value["StringValue"]) for name, value in message.get("MessageAttributes", {}).items()
+    }
+
+
+def finish(process: subprocess.Popen[str], expected: int = 0) -> list[dict[str, str]]:
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == expected, output
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def events(lines: list[dict[str, str]], name: str) -> list[dict[str, str]]:
+    return [line for line in lines if line["event"] == name]
+
+
+def text(value: str) -> dict[str, str]:
+    return {"DataType": "String", "StringValue": value}
+
+
+def number(value: int) -> dict[str, str]:
+    return {"DataType": "Number", "StringValue": str(value)}
+
+
+@pytest.fixture
+def make(server: Server, request: pytest.FixtureRequest) -> Callable[..., Queue]:
+    name = request.node.name.replace("[", "-").replace("]", "")[:60]
+
+    def make_one(receives: int | None = 5, **options: int) -> Queue:
+        return Queue(server, name, receives, **options)
+
+    return make_one
+
+
+def test_done_is_deleted(make: Callable[..., Queue]) -> None:
+    queue = make()
+    message_id = queue.send("done")
+    lines = queue.run()
+    assert queue.counts() == (0, 0)
+    assert queue.counts(queue.dead_url) == (0, 0)
+    assert [line["sqs_message_id"] for line in events(lines, "MESSAGE_DONE")] == [message_id]
+    assert events(lines, "MESSAGE_DONE")[0]["level"] == "debug"
+
+
+def test_later_is_invisible_for_a_while(make: Callable[..., Queue]) -> None:
+    queue = make()
+    message_id = queue.send("later the thing is not there yet")
+    lines = queue.run(backoff_min="2s", backoff_max="2s")
+    line = events(lines, "MESSAGE_LATER")[0]
+    assert (line["sqs_message_id"], line["error_code"], line["receive_count"]) == (message_id, "not_yet", "1")
+    assert line["message"].startswith("tried again in 2 s (receive 1 of 5): ")
+    assert line["message"].endswith("the thing is not there yet")
+    assert queue.counts() == (0, 1)
+    before = time.monotonic()
+    assert len(queue.receive(wait_s=10)) == 1
+    assert 0.5 < time.monotonic() - before < 3
+    assert queue.counts(queue.dead_url) == (0, 0)
+
+
+def test_later_takes_longer_each_time(make: Callable[..., Queue]) -> None:
+    queue = make()
+    queue.send("later")
+    queue.spend(2)
+    lines = queue.run(backoff_min="10s", backoff_max="1h")
+    seconds = int(events(lines, "MESSAGE_LATER")[0]["message"].split()[3])
+    assert 67 <= seconds <= 90  # 10 s * 3 * 3, less up to a quarter
+
+
+def test_never_is_dead_lettered_at_once(make: Callable[..., Queue]) -> None:
+    queue = make()
+    before_ms = time.time() * 1000
+    message_id = queue.send('never "é" \u0009 has no id')
+    lines = queue.run()
+    assert queue.counts() == (0, 0)
+    body, attributes = queue.dead_letter()
+    assert body == 'never "é" \u0009 has no id'
+    assert set(attributes) == {"error_code", "error", "source_message_id", "receive_count", "failed_at", "published_at"}
+    assert attributes["error_code"] == ("String", "bad_thing")
+    assert attributes["error"] == ("String", ' "é" \u0009 has no id')
+    assert attributes["source_message_id"] == ("String", message_id)
+    assert attributes["receive_count"] == ("Number", "1")
+    kind, failed_at = attributes["failed_at"]
+    assert kind == "String"
+    assert len(failed_at) == 24 and failed_at[10] == "T" and failed_at.endswith("Z")
+    kind, published_at = attributes["published_at"]  # nothing else is known: SentTimestamp
+    assert kind == "Number"
+    assert before_ms - 1 <= int(published_at) <= time.time() * 1000
+    line = events(lines, "MESSAGE_DEAD")[0]
+    assert (line["sqs_message_id"], line["error_code"], line["receive_count"]) == (message_id, "bad_thing", "1")
+    assert line["level"] == "warning"
+
+
+def test_later_is_dead_lettered_with_its_reason_on_the_last_receive(make: Callable[..., Queue]) -> None:
+    queue = make(receives=3)
+    queue.send("later no such collection")
+    queue.spend(1)
+    assert events(queue.run(backoff_min="1s", backoff_max="1s"), "MESSAGE_LATER")
+    lines = queue.run()
+    assert events(lines, "MESSAGE_DEAD")[0]["receive_count"] == "3"
+    assert queue.counts() == (0, 0)
+    _, attributes = queue.dead_letter()
+    assert attributes["error_code"] == ("String", "not_yet")
+    assert attributes["error"] == ("String", " no such collection")
+    assert attributes["receive_count"] == ("Number", "3")
+
+
+def test_return_is_visible_at_once(make: Callable[..., Queue]) -> None:
+    queue = make()
+    message_id = queue.send("return")
+    lines = queue.run()
+    assert queue.counts() == (1, 0)
+    line = events(lines, "MESSAGE_RETURNED")[0]
+    assert (line["sqs_message_id"], line["error_code"]) == (message_id, "interrupted")
+    assert queue.receive()[0]["Attributes"]["ApproximateReceiveCount"] == "2"
+
+
+def test_return_on_the_last_receive_is_dead_lettered(make: Callable[..., Queue]) -> None:
+    queue = make(receives=2)
+    queue.send("return")
+    queue.spend(1)
+    assert events(queue.run(), "MESSAGE_DEAD")
+    assert queue.counts() == (0, 0)
+    _, attributes = queue.dead_letter()
+    assert attributes["error_code"] == ("String", "interrupted")
+    assert "last receive" in attributes["error"][1]
+
+
+def test_many_at_once(make: Callable[..., Queue]) -> None:
+    queue = make()
+    words = ["done", "later", "never", "return", "never again"] * 5
+    for i, word in enumerate(words):
+        queue.send(f"{word} {i}")
+    lines = queue.run(messages="25", log_level="info")
+    assert len(events(lines, "MESSAGE_LATER")) == 5
+    assert len(events(lines, "MESSAGE_DEAD")) == 10
+    assert len(events(lines, "MESSAGE_RETURNED")) == 5
+    assert events(lines, "MESSAGE_DONE") == []
+    assert queue.counts() == (5, 5)
+    assert queue.counts(queue.dead_url) == (10, 0)
+    bodies = {message["Body"] for _ in range(3) for message in queue.receive(queue.dead_url, visibility_s=30)}
+    assert bodies == {f"{word} {i}" for i, word in enumerate(words) if word.startswith("never")}
+
+
+def test_attributes_go_along(make: Callable[..., Queue]) -> None:
+    queue = make()
+    own = {
+        "published_at": number(1700000000123),
+        "source": text("a \"quoted\" é"),
+        "blob": {"DataType": "Binary.png", "BinaryValue": b"\x00\xff"},
+    } | {f"x{i}": text("y") for i in range(7)}
+    queue.send("never", own)
+    queue.run()
+    _, attributes = queue.dead_letter()
+    assert len(attributes) == 7
+    assert attributes["published_at"] == ("Number", "1700000000123")
+    original = json.loads(attributes["original_attributes"][1])
+    assert len(original) == 10
+    assert original["source"] == {"Type": "String", "Value": "a \"quoted\" é"}
+    assert original["blob"] == {"Type": "Binary.png", "Value": "AP8="}
+    assert original["published_at"] == {"Type": "Number", "Value": "1700000000123"}
+
+
+def test_a_dead_letter_that_comes_again_does_not_nest(make: Callable[..., Queue]) -> None:
+    queue = make()
+    queue.send("never", {"published_at": number(1600000000000), "colour": text("blue")})
+    queue.run()
+    first = queue.receive(queue.dead_url, visibility_s=30)[0]
+    # As StartMessageMoveTask puts it back: body and attributes the same, a new id.
+    queue.sqs.delete_message(QueueUrl=queue.dead_url, ReceiptHandle=first["ReceiptHandle"])
+    again = {name: {"DataType": kind, "StringValue": value} for name, (kind, value) in attributes_of(first).items()}
+    message_id = queue.send(first["Body"], again)
+    queue.run()
+    _, attributes = queue.dead_letter()
+    assert attributes["original_attributes"] == attributes_of(first)["original_attributes"]
+    assert json.loads(attributes["original_attributes"][1])["colour"] == {"Type": "String", "Value": "blue"}
+    assert attributes["published_at"] == ("Number", "1600000000000")
+    assert attributes["source_message_id"] == ("String", message_id)
+
+
+def test_published_at_of_the_settlement_counts(make: Callable[..., Queue]) -> None:
+    queue = make()
+    queue.send("never", {"published_at": number(1)})
+    queue.run(published_at="1234567890123")
+    assert queue.dead_letter()[1]["published_at"] == ("Number", "1234567890123")
+
+
+@pytest.mark.parametrize(
+    ("body", "attribute", "kept"),
+    [(1000, 100, {"error", "original_attributes"}), (1500, 100, {"original_attributes"}), (1500, 700, set())],
+)
+def test_what_is_too_big_goes_with_less(make: Callable[..., Queue], body: int, attribute: int, kept: set[str]) -> None:
+    queue = make(dead_letter_size=2048)
+    queue.send(f"never {'why' * 100}\n".ljust(body, "x"), {"a": text("v" * attribute)})
+    assert events(queue.run(), "MESSAGE_DEAD")
+    letter, attributes = queue.dead_letter()
+    assert len(letter) == body
+    assert {"error", "original_attributes"} & set(attributes) == kept
+    assert {"error_code", "source_message_id", "receive_count", "failed_at", "published_at"} <= set(attributes)
+
+
+def test_what_is_far_too_big_is_left_to_the_redrive_policy(make: Callable[..., Queue]) -> None:
+    queue = make(receives=2, dead_letter_size=1024)
+    message_id = queue.send("never " + "x" * 2000)
+    lines = queue.run(backoff_min="1s", backoff_max="1s")
+    line = events(lines, "MESSAGE_LATER")[0]
+    assert line["level"] == "error"
+    assert line["sqs_message_id"] == message_id
+    assert "MaximumMessageSize" in line["message"]
+    assert queue.counts() == (0, 1)
+    assert queue.counts(queue.dead_url) == (0, 0)
+
+
+def test_a_dead_letter_queue_that_refuses_loses_nothing(make: Callable[..., Queue]) -> None:
+    queue = make()
+    queue.send("never")
+    process = queue.start(hold="2s", backoff_min="1s", backoff_max="1s")
+    assert process.stdout is not None
+    assert "holds 1" in process.stdout.readline()
+    queue.sqs.delete_queue(QueueUrl=queue.dead_url)
+    lines = finish(process)
+    line = events(lines, "MESSAGE_LATER")[0]
+    assert "could not be dead-lettered" in line["message"]
+    assert queue.counts() == (0, 1)
+    assert len(queue.receive(wait_s=5)) == 1
+
+
+def test_without_a_dead_letter_queue_nothing_starts(make: Callable[..., Queue]) -> None:
+    queue = make(receives=None)
+    lines = queue.run(expected=1)
+    assert lines[-1]["error_code"] == "no_dead_letter_queue"
+    assert "dead_letter_queue_url" in lines[-1]["message"]
+
+
+def test_a_dead_letter_queue_from_the_configuration(make: Callable[..., Queue]) -> None:
+    queue = make(receives=None)
+    queue.send("later")
+    queue.spend(20)
+    # Without a redrive policy no receive is the last.
+    lines = queue.run(dead_letter_queue_url=queue.dead_url, backoff_min="1s", backoff_max="1s")
+    assert "(receive 21)" in events(lines, "MESSAGE_LATER")[0]["message"]
+    time.sleep(1)
+    queue.receive(wait_s=5)
+    queue.send("never")
+    queue.run(dead_letter_queue_url=queue.dead_url, messages="2")
+    assert queue.dead_letter()[0] == "never"
+
+
+@pytest.mark.parametrize("which", ["queue_url", "dead_letter_queue_url"])
+def test_a_queue_that_is_not_there(make: Callable[..., Queue], which: str) -> None:
+    queue = make()
+    lines = queue.run(expected=1, **{which: queue.url + "-not"})
+    assert f"{queue.url}-not" in lines[-1]["message"]
+
+
+def test_heartbeats_keep_a_message_invisible(make: Callable[..., Queue]) -> None:
+    queue = make()
+    for _ in range(12):
+        queue.send("done")
+    process = queue.start(messages="12", visibility="2s", hold="6500ms")
+    assert process.stdout is not None
+    assert "holds 12" in process.stdout.readline()
+    seen = 0
+    while process.poll() is None:
+        seen += len(queue.receive(wait_s=0))
+        time.sleep(0.1)
+    lines = finish(process)
+    assert seen == 0
+    told = events(lines, "WARNING")[0]["message"].split()
+    assert told[1] == "12,"
+    # Each second one, for each message.
+    assert 5 * 12 <= int(told[3]) <= 7 * 12
+    assert queue.counts() == (0, 0)
+
+
+def test_a_message_that_is_taken_gets_no_more_heartbeats(make: Callable[..., Queue]) -> None:
+    queue = make()
+    queue.send("done")
+    process = queue.start(visibility="2s", hold="3s", take="8s")
+    assert process.stdout is not None
+    assert "holds 1" in process.stdout.readline()
+    for line in process.stdout:
+        if "taken, holds 0" in line:
+            break
+    before = time.monotonic()
+    messages = queue.receive(wait_s=6)
+    assert len(messages) == 1
+    assert time.monotonic() - before < 3
+    process.terminate()
+    finish(process)
+
+
+def test_a_message_that_somebody_else_deleted_is_not_ours(make: Callable[..., Queue]) -> None:
+    queue = make()
+    queue.send("never")
+    queue.send("done")
+    process = queue.start(messages="2", visibility="4s", hold="5s")
+    assert process.stdout is not None
+    assert "holds 2" in process.stdout.readline()
+    queue.sqs.purge_queue(QueueUrl=queue.url)
+    lines = finish(process)
+    assert events(lines, "WARNING")[0]["message"].startswith("ours 0,")
+    failures = events(lines, "HEARTBEAT_FAILED")
+    assert [line["error_code"] for line in failures] == ["not_in_flight"]  # one line for both
+    # Whoever has it now decides: no dead letter of ours.
+    assert "left alone" in events(lines, "MESSAGE_LATER")[0]["message"]
+    assert queue.counts(queue.dead_url) == (0, 0)
+
+
+@pytest.fixture
+def own_server() -> Iterator[tuple[subprocess.Popen[bytes], Server]]:
+    process, server = start_server()
+    yield process, server
+    process.kill()
+    process.wait()
+
+
+def test_heartbeats_that_fail_are_tried_again(own_server: tuple[subprocess.Popen[bytes], Server]) -> None:
+    server = own_server[1]
+    queue = Queue(server, "refused-for-a-while", 5)
+    queue.send("done")
+    process = queue.start(visibility="8s", hold="10s")
+    assert process.stdout is not None
+    assert "holds 1" in process.stdout.readline()
+    iam = server.client("iam")
+    deny = {"Effect": "Deny", "Action": "sqs:ChangeMessageVisibility*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    iam.put_user_policy(UserName="stack", PolicyName="deny", PolicyDocument=policy)
+    time.sleep(6)  # the heartbeat is due after four
+    iam.delete_user_policy(UserName="stack", PolicyName="deny")
+    time.sleep(3)
+    assert queue.receive() == []
+    lines = finish(process)
+    assert len(events(lines, "HEARTBEAT_FAILED")) == 1
+    assert events(lines, "WARNING")[0]["message"] == "ours 1, heartbeats 1"
+
+
+def test_an_aws_that_is_gone_fills_no_log(own_server: tuple[subprocess.Popen[bytes], Server]) -> None:
+    server_process, server = own_server
+    queue = Queue(server, "gone", 5)
+    queue.send("done")
+    process = queue.start(visibility="2s", hold="5s", log_level="info")
+    assert process.stdout is not None
+    assert "holds 1" in process.stdout.readline()
+    server_process.kill()
+    lines = finish(process)
+    assert len(events(lines, "HEARTBEAT_FAILED")) == 1
+    assert "it comes back by itself" in events(lines, "WARNING")[-1]["message"]

@@ -1,0 +1,176 @@
+/*
+ * settle: receives messages, holds them for a while, and settles each as its body says, for the tests of held and
+ * settle.
+ *
+ * A body begins with "done", "later", "never" or "return"; what follows the word in its line is the
+ * error's text.
+ */
+#include <stdio.h>
+
+#include "base/time.h"
+#include "common/log.h"
+#include "common/settle.h"
+
+struct settings {
+    int log_level;
+    char *queue_url, *dead_letter_queue_url;
+    int64_t messages, visibility_ms, hold_ms, take_ms, published_at, backoff_min_ms, backoff_max_ms;
+};
+
+#define AT(member) offsetof(struct settings, member)
+
+static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
+
+static const struct config_key keys[] = {
+    { "log_level", CONFIG_CHOICE, AT(log_level), .choices = levels, .default_text = "debug", .help = "As it says." },
+    { "queue_url", CONFIG_STRING, AT(queue_url), .help = "Where messages come from." },
+    { "dead_letter_queue_url", CONFIG_STRING, AT(dead_letter_queue_url), .default_text = "", .help = "Another one." },
+    { "messages", CONFIG_INT, AT(messages), 1, 10000, .default_text = "1", .help = "How many to receive." },
+    { "visibility", CONFIG_DURATION, AT(visibility_ms), 1000, 60000, .default_text = "30s", .help = "Asked for." },
+    { "hold", CONFIG_DURATION, AT(hold_ms), 0, 60000, .default_text = "0s", .help = "Before they are settled." },
+    { "take", CONFIG_DURATION, AT(take_ms), 0, 60000, .default_text = "0s",
+      .help = "Not 0s: they are taken from the table after the hold, and so long later the tool ends." },
+    { "published_at", CONFIG_INT, AT(published_at), 0, INT64_MAX, .default_text = "0", .help = "Of every message." },
+    { "backoff_min", CONFIG_DURATION, AT(backoff_min_ms), 0, 43200000, .default_text = "30s", .help = "The first." },
+    { "backoff_max", CONFIG_DURATION, AT(backoff_max_ms), 0, 43200000, .default_text = "10m", .help = "The last." },
+};
+
+static const struct config_schema schema = {
+    .prefix = "TOOL_SETTLE", .keys = keys, .n_keys = N_ELEMENTS(keys), .size = sizeof(struct settings)
+};
+
+static const char *log_level(const void *config)
+{
+    return levels[((const struct settings *)config)->log_level];
+}
+
+static int64_t stop_timeout_ms(const void *config)
+{
+    (void)config;
+    return 1000;
+}
+
+static bool begins(const char *text, const char *word)
+{
+    return strncmp(text, word, strlen(word)) == 0;
+}
+
+static int result_of(const struct sqs_message *message, struct err *err)
+{
+    const char *text = message->body + strcspn(message->body, " ");
+    int len = (int)strcspn(text, "\n");
+    if (begins(message->body, "later"))
+        return err_later(err, "not_yet", "%.*s", len, text);
+    if (begins(message->body, "never"))
+        return err_never(err, "bad_thing", "%.*s", len, text);
+    return begins(message->body, "return") ? SETTLE_RETURN : 0;
+}
+
+static int receive(const struct settings *settings, struct settler *settler, struct sqs_messages *ret, struct err *err)
+{
+    int64_t deadline_ms = time_mono_ms() + 20000;
+    while ((int64_t)ret->n < settings->messages && time_mono_ms() < deadline_ms) {
+        int64_t left = settings->messages - (int64_t)ret->n;
+        struct sqs_receive options = { .n_requests = 1,
+                                       .max_messages = left < SQS_BATCH_MAX ? (int)left : SQS_BATCH_MAX,
+                                       .wait_s = 1,
+                                       .visibility_s = (int)(settings->visibility_ms / 1000) };
+        size_t full = 0;
+        int result = sqs_receive(settler_queue(settler), &options, ret, &full, err);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+static int settle_all(const struct settings *settings, struct settler *settler, const struct sqs_messages *messages,
+                      struct err *err)
+{
+    auto_free struct settlement *settlements = calloc(messages->n + 1, sizeof(*settlements));
+    auto_free struct err *errors = calloc(messages->n + 1, sizeof(*errors));
+    if (!settlements || !errors)
+        return err_no_memory(err);
+    for (size_t i = 0; i < messages->n; i++)
+        settlements[i] = (struct settlement){ .message = &messages->list[i],
+                                              .result = result_of(&messages->list[i], &errors[i]),
+                                              .err = &errors[i],
+                                              .published_at_ms = settings->published_at };
+    return settle(settler, settlements, messages->n, err);
+}
+
+static int hold_and_settle(const struct settings *settings, struct service *service, struct held *held,
+                           struct settler *settler, struct err *err)
+{
+    auto_sqs_messages struct sqs_messages messages = { .list = NULL };
+    int result = receive(settings, settler, &messages, err);
+    auto_free const struct sqs_message **list = calloc(messages.n + 1, sizeof(*list));
+    if (!list)
+        return err_no_memory(err);
+    for (size_t i = 0; i < messages.n; i++)
+        list[i] = &messages.list[i];
+    if (result == 0)
+        result = held_add(held, list, messages.n, err);
+    if (result != 0)
+        return result;
+    log_write(LOG_INFO, LOG_EVENT_DAEMON_STARTED, NULL, "holds %zu", held_count(held));
+    wait_fd(-1, 0, service_drain_fd(service), time_mono_ms() + settings->hold_ms);
+    size_t ours = 0;
+    for (size_t i = 0; i < messages.n; i++)
+        ours += held_is_ours(held, list[i]);
+    log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "ours %zu, heartbeats %lld", ours,
+              (long long)service_counters(service)->heartbeats);
+    if (settings->take_ms == 0)
+        return settle_all(settings, settler, &messages, err);
+    held_take(held, list, messages.n);
+    log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "taken, holds %zu", held_count(held));
+    wait_fd(-1, 0, service_drain_fd(service), time_mono_ms() + settings->take_ms);
+    return 0;
+}
+
+static int run(const void *config, struct service *service, struct err *err)
+{
+    const struct settings *settings = config;
+    struct aws *aws = NULL;
+    struct aws_client *client = NULL;
+    struct held *held = NULL;
+    struct settler *settler = NULL;
+    int result = aws_new(NULL, &aws, err);
+    if (result == 0)
+        result = aws_client_new(aws, -1, &client, err);
+    struct held_options held_options = { .service = service,
+                                         .aws = aws,
+                                         .queue_url = settings->queue_url,
+                                         .visibility_s = (int)(settings->visibility_ms / 1000) };
+    if (result == 0)
+        result = held_start(&held_options, &held, err);
+    struct settler_options settler_options = { .service = service,
+                                               .client = client,
+                                               .held = held,
+                                               .queue_url = settings->queue_url,
+                                               .dead_letter_url = settings->dead_letter_queue_url,
+                                               .backoff_min_ms = settings->backoff_min_ms,
+                                               .backoff_max_ms = settings->backoff_max_ms };
+    if (result == 0)
+        result = settler_new(&settler_options, &settler, err);
+    if (result == 0)
+        result = hold_and_settle(settings, service, held, settler, err);
+    settler_free(settler);
+    held_stop(held);
+    aws_client_free(client);
+    aws_free(aws);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct daemon daemon = {
+        .name = "tool-settle",
+        .summary = "receives, holds and settles",
+        .schema = &schema,
+        .default_config = "/nowhere/tool-settle.yaml",
+        .log_level = log_level,
+        .stop_timeout_ms = stop_timeout_ms,
+        .run = run,
+    };
+    return daemon_main(&daemon, argc, argv);
+}
