@@ -1,0 +1,38 @@
+"""
+For every test: nothing of the caller's AWS or database settings is seen, and the run ends with `N passed, N failed`.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local import environment
+
+ROOT = Path(__file__).resolve().parent.parent
+
+environment.scrub()
+
+RESULT = pytest.StashKey[str]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    stats = terminalreporter.stats
+    for report in stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.write_line(f"skipped: {report.nodeid}: {reason}")
+    failed = len(stats.get("failed", [])) + len(stats.get("error", []))
+    config.stash[RESULT] = f"{len(stats.get('passed', []))} passed, {failed} failed"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """After pytest's own last line."""
+    if result := config.stash.get(RESULT, None):
+        print(result, flush=True)
+
+
+@pytest.fixture(scope="session")
+def build() -> Path:
+    """Where make put what it built: build, or build/san."""
+    return ROOT / os.environ.get("BUILD", "build")

@@ -1,0 +1,229 @@
+"""itemgend: requests from the topic to finished items, and what becomes of bad ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Pipeline, wait_until
+from .probe import make_wheel
+
+GFC_ARGS = [f"https://example.com/Hansen_GFC-2023-v1.11_{layer}_40N_080W.tif" for layer in ("gain", "treecover2000", "lossyear", "datamask")]
+
+
+def request(behaviour: str, *args: str, **changes: Any) -> dict[str, Any]:
+    """A request to the probe package."""
+    return {"package_name": "stactools-probe", "group_name": "probe", "create_item_args": [behaviour, *args]} | changes
+
+
+@pytest.fixture
+def generating(pipeline: Pipeline, tmp_path: Path) -> Pipeline:
+    """itemgend runs and can install the probe package."""
+    wheels = make_wheel(tmp_path / "wheels")
+    pipeline.probe_settings = {"UV_FIND_LINKS": str(wheels), "ITEMGEND_MEMORY_LIMIT": "300MiB", "ITEMGEND_TIME_LIMIT": "20s"}
+    pipeline.start("itemgend", **pipeline.probe_settings)
+    return pipeline
+
+
+def generated(pipeline: Pipeline, timeout_s: float = 60) -> dict[str, Any]:
+    """Takes the one item that was published to the load queue: {"body", attributes}."""
+    messages = wait_until(
+        "an item is published",
+        lambda: pipeline.sqs.receive_message(QueueUrl=pipeline.load_queue, MessageAttributeNames=["All"]).get("Messages"),
+        timeout_s,
+    )
+    pipeline.sqs.delete_message(QueueUrl=pipeline.load_queue, ReceiptHandle=messages[0]["ReceiptHandle"])
+    attributes = {k: v["StringValue"] for k, v in messages[0].get("MessageAttributes", {}).items()}
+    return {"body": json.loads(messages[0]["Body"], parse_float=Decimal, parse_int=Decimal)} | attributes
+
+
+def test_both_real_packages_into_the_catalog(pipeline: Pipeline) -> None:
+    asset_url = pipeline.stack.env["ASSET_URL"]
+    for collection in ("glad-glclu2020-v2", "elsewhere"):
+        pipeline.add_collection(collection)
+    pipeline.start("itemgend", ITEMGEND_WORKERS="2")
+    pipeline.start("itemloadd")
+    pipeline.publish(
+        pipeline.gen_topic,
+        {
+            "package_name": "stactools-glad-glclu2020",
+            "group_name": "gladglclu2020",
+            "create_item_args": [f"{asset_url}/v2/2000/50N_090W.tif"],
+            "create_item_options": {"href-format": f"{asset_url}/v2/{{year}}/{{loc}}.tif"},
+        },
+    )
+    pipeline.publish(
+        pipeline.gen_topic,
+        {
+            "package_name": "stactools-glad-global-forest-change==0.1.2",
+            "group_name": "gladglobalforestchange",
+            "create_item_args": GFC_ARGS,
+            "collection_id": "elsewhere",
+        },
+    )
+    wait_until("both are in the catalog", lambda: pipeline.ids("glad-glclu2020-v2") and pipeline.ids("elsewhere"), 180)
+    assert pipeline.ids("glad-glclu2020-v2") == ["2000_50N_090W"]
+    assert pipeline.content("2000_50N_090W", "glad-glclu2020-v2")["bbox"] == [-90, 40, -80, 50]
+    pipeline.wait_empty(pipeline.gen_queue)
+    pipeline.wait_empty(pipeline.load_queue)
+    found = pipeline.query("SELECT search('{\"collections\": [\"elsewhere\"]}')")[0][0]["features"]
+    assert [feature["collection"] for feature in found] == ["elsewhere"]
+
+
+BAD = {
+    "no JSON": ("{", "invalid_json", "line 1"),
+    "a list": ([], "invalid_request", "an array"),
+    "nothing": ({}, "invalid_request", "package_name is missing; group_name is missing; create_item_args is missing"),
+    "ill-typed": (request("ok") | {"create_item_args": "x"}, "invalid_request", "create_item_args is no list"),
+    "ill-typed argument": (request("ok") | {"create_item_args": [1]}, "invalid_request", "create_item_args"),
+    "ill-typed option": (request("ok", create_item_options={"title": 1}), "invalid_request", "create_item_options"),
+    "option as argument": (request("ok") | {"create_item_args": ["--help"]}, "invalid_request", "begins with '-'"),
+    "option with blank": (request("ok", create_item_options={"title x": "y"}), "invalid_request", "create_item_options"),
+    "group as option": (request("ok", group_name="--version"), "invalid_request", "group_name"),
+    "path": (request("ok", package_name="./stactools-probe"), "invalid_package", "plain requirement"),
+    "URL": (request("ok", package_name="stactools-probe @ https://example.com/x.whl"), "invalid_package", "plain requirement"),
+    "two packages": (request("ok", package_name="stactools-probe,requests"), "invalid_package", "plain requirement"),
+    "option as package": (request("ok", package_name="--help"), "invalid_package", "plain requirement"),
+    "archive": (request("ok", package_name="stactools-probe.zip"), "invalid_package", "plain requirement"),
+    "not allowed": (request("ok", package_name="requests"), "package_not_allowed", "requests"),
+    "no such package": (request("ok", package_name="stactools-this-is-not-there"), "unresolvable", "stactools-this-is-not-there"),
+    "no such version": (request("ok", package_name="stactools-probe==9"), "unresolvable", "stactools-probe==9"),
+    "no such group": (request("ok", group_name="nothere"), "bad_command", "nothere"),
+    "no such option": (request("ok", create_item_options={"nothere": "x"}), "bad_command", "--nothere"),
+    "no item": (request("nothing"), "no_item", "wrote no item"),
+    "no JSON item": (request("text"), "invalid_json", "what create-item wrote"),
+    "no STAC item": (request("incomplete"), "invalid_item", "geometry is missing; properties is missing; links is missing; assets is missing"),
+    "no collection": (request("homeless"), "no_collection", "collection_id"),
+    "a link as item": (request("symlink"), "no_item", "no item"),
+    "too large": (request("large"), "item_too_large", "SNS takes"),
+    "too much memory": (request("memory"), "out_of_memory", "memory"),
+}
+
+
+def test_requests_that_cannot_succeed(generating: Pipeline) -> None:
+    """Each is dead-lettered at its first receive, unchanged, with its reason; the good one after them is made."""
+    for body, _, _ in BAD.values():
+        generating.publish(generating.gen_topic, body)
+    generating.publish(generating.gen_topic, request("ok", "after-them"))
+    letters = generating.dead_letters(generating.gen_dlq, len(BAD), timeout_s=240)
+    by_body = {letter["body"]: letter for letter in letters}
+    for name, (body, code, words) in BAD.items():
+        letter = by_body[body if isinstance(body, str) else json.dumps(body)]
+        assert letter["error_code"] == code, (name, letter)
+        assert words in letter["error"], (name, letter)
+        assert letter["receive_count"] == "1"
+    assert generated(generating)["body"]["id"] == "after-them"
+    generating.wait_empty(generating.gen_queue)
+
+
+def test_failures_that_may_pass_are_tried_to_the_last_receive(generating: Pipeline) -> None:
+    generating.publish(generating.gen_topic, request("exit", "3"))
+    (letter,) = generating.dead_letters(generating.gen_dlq, 1, timeout_s=120)
+    assert (letter["error_code"], letter["receive_count"]) == ("create_item_failed", "5")
+    assert "exit code 3" in letter["error"] and "the reason, on stderr" in letter["error"]
+    assert len(generating.log("itemgend", "MESSAGE_LATER")) == 4
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code", "words"),
+    [
+        (("raise",), "create_item_failed", "RuntimeError: the file is broken"),
+        (("sleep", "60"), "time_limit", "20 s"),
+        (("print",), "create_item_failed", "exit code 1"),
+    ],
+)
+def test_what_is_told_of_a_failure(generating: Pipeline, behaviour: tuple[str, ...], code: str, words: str) -> None:
+    generating.publish(generating.gen_topic, request(*behaviour))
+    later = wait_until("it is put off", lambda: generating.log("itemgend", "MESSAGE_LATER"))
+    assert later[0]["error_code"] == code and words in later[0]["message"]
+
+
+def test_package_code_sees_no_credentials(generating: Pipeline) -> None:
+    generating.publish(generating.gen_topic, request("environment"))
+    properties = generated(generating)["body"]["properties"]
+    environ = properties["environ"]
+    assert not [name for name in environ if name.startswith(("AWS_", "ITEMGEND_", "PG"))]
+    for secret in (generating.stack.env["AWS_SECRET_ACCESS_KEY"], generating.stack.env["PGPASSWORD"]):
+        assert secret not in json.dumps(environ)
+    assert environ["HOME"] == properties["cwd"] != os.getcwd()
+    ours = {"0", "1", "2"}
+    assert {properties["descriptors"].pop(name).split(":")[0] for name in ours} == {"/dev/null", "pipe"}
+    assert [target for target in properties["descriptors"].values() if target.startswith(("socket", "pipe", "anon_inode"))] == []
+    assert list((Path(generating.stack.directory) / "work").glob("item-*")) == []
+
+
+def test_arguments_options_collection_and_digits(generating: Pipeline) -> None:
+    generating.publish(
+        generating.gen_topic,
+        request("ok", "a b", "$(id)", "*", "the-id", create_item_options={"title": "--x 'y'"}, collection_id="other", unknown=1),
+        published_at=1234,
+    )
+    item = generated(generating)
+    assert item["published_at"] == "1234"
+    assert item["body"]["collection"] == "other" and item["body"]["id"] == "the-id"
+    assert item["body"]["properties"]["args"] == ["a b", "$(id)", "*", "the-id"]
+    assert item["body"]["properties"]["title"] == "--x 'y'"
+    assert "unknown" in generating.log("itemgend", "WARNING")[0]["message"]
+    generating.publish(generating.gen_topic, request("digits"))
+    assert [str(number) for number in generated(generating)["body"]["properties"]["args"]] == ["1.10", "12345678901234567890"]
+
+
+def test_nothing_outlives_an_item(generating: Pipeline) -> None:
+    generating.publish(generating.gen_topic, request("children"))
+    generated(generating)
+    daemon = generating.stack.process("itemgend").pid
+    sleeping = subprocess.run(["pgrep", "-af", "stac probe create-item children"], capture_output=True, text=True).stdout
+    assert sleeping == "", f"itemgend is {daemon}"
+
+
+def test_longer_than_the_visibility_timeout_runs_once(generating: Pipeline) -> None:
+    generating.publish(generating.gen_topic, request("sleep", "10", "slow"))  # the visibility timeout is 4 s
+    assert generated(generating)["body"]["id"] == "slow"
+    generating.wait_empty(generating.gen_queue)
+    assert len(generating.log("itemgend", "ITEM_GENERATED")) == 1
+
+
+def test_killed_in_the_middle(generating: Pipeline) -> None:
+    generating.start("itemloadd")
+    for number in range(6):
+        generating.publish(generating.gen_topic, request("sleep", "1", f"item-{number}"))
+    for made in (1, 3):
+        wait_until(f"{made} are made", lambda: len(generating.log("itemgend", "ITEM_GENERATED")) >= made)
+        time.sleep(0.5)
+        generating.stack.stop_daemon("itemgend", signal.SIGKILL)
+        generating.start("itemgend", **generating.probe_settings)
+    expected = [f"item-{number}" for number in range(6)]
+    wait_until("all are in the catalog", lambda: generating.ids() == expected, timeout_s=120)
+    generating.wait_empty(generating.gen_queue, timeout_s=120)
+    assert generating.counts(generating.gen_dlq) == (0, 0)
+    assert generating.query("SELECT count(*) FROM items") == [(6,)]
+
+
+def test_a_stop_lets_the_item_finish(generating: Pipeline) -> None:
+    generating.publish(generating.gen_topic, request("sleep", "5", "finished"))
+    wait_until("it is at work", lambda: generating.counts(generating.gen_queue) == (0, 1))
+    time.sleep(2)
+    generating.stack.stop_daemon("itemgend", signal.SIGTERM)
+    assert generating.counts(generating.gen_queue) == (0, 0)
+    assert generated(generating)["body"]["id"] == "finished"
+
+
+def test_a_stop_that_cannot_wait_hands_back(generating: Pipeline) -> None:
+    generating.stack.stop_daemon("itemgend", signal.SIGTERM)
+    generating.start("itemgend", **generating.probe_settings | {"ITEMGEND_STOP_TIMEOUT": "1s", "ITEMGEND_VISIBILITY_TIMEOUT": "10m"})
+    generating.publish(generating.gen_topic, request("sleep", "15", "unfinished"))
+    wait_until("it is at work", lambda: generating.counts(generating.gen_queue) == (0, 1))
+    time.sleep(2)
+    began = time.monotonic()
+    generating.stack.stop_daemon("itemgend", signal.SIGTERM)
+    assert time.monotonic() - began < 10
+    assert generating.counts(generating.gen_queue) == (1, 0)
+    assert generating.log("itemgend", "MESSAGE_RETURNED")

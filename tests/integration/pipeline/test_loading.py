@@ -1,0 +1,231 @@
+"""itemloadd: items from the topic to the catalog, and what becomes of bad ones."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pypgstac.hydration import hydrate_py
+
+from .conftest import Pipeline, item, wait_until
+
+# name: (body, error_code, what its error must say)
+BAD = {
+    "no JSON": ('{"type": "Feature", ', "invalid_json", "line 1"),
+    "no id": (item(1, id=None), "invalid_item", "id is missing"),
+    "no collection": (item(2, collection=None), "invalid_item", "collection is missing"),
+    "null geometry": (item(3, geometry=None), "invalid_item", "geometry is null"),
+    "NUL": (json.dumps(item(4)).replace("item-4", "item\\u0000"), "invalid_json", "U+0000"),
+    "end before start": (
+        item(5, properties={"datetime": None, "start_datetime": "2021-01-02T00:00:00Z", "end_datetime": "2021-01-01T00:00:00Z"}),
+        "invalid_item",
+        "end_datetime is before start_datetime",
+    ),
+    "unknown collection": (item(6, collection="nowhere"), "missing_collection", '"nowhere"'),
+    "no geometry's type": (item(7, geometry={"type": "Blob", "coordinates": [1, 2]}), "invalid_item", '"Blob"'),
+    "open ring": (
+        item(8, geometry={"type": "Polygon", "coordinates": [[[0, 0], [0, 1], [1, 1], [1, 0]]]}),
+        "invalid_item",
+        "coordinates[0]",
+    ),
+    "no datetime": (item(9, properties={"datetime": "yesterday"}), "invalid_item", "properties.datetime"),
+}
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ten_bad_ones_among_a_thousand(pipeline: Pipeline, workers: str) -> None:
+    bodies: list[Any] = [item(f"good-{number}") for number in range(990)]
+    for place, (body, _, _) in enumerate(BAD.values()):
+        bodies.insert(place * 97, body)
+    pipeline.publish_items(bodies)
+    pipeline.start("itemloadd", ITEMLOADD_MISSING_COLLECTION="reject", ITEMLOADD_WORKERS=workers)
+    letters = pipeline.dead_letters(pipeline.load_dlq, len(BAD), timeout_s=120)
+    pipeline.wait_empty(pipeline.load_queue, timeout_s=120)
+    assert len(pipeline.ids()) == 990
+    by_body = {letter["body"]: letter for letter in letters}
+    for name, (body, code, words) in BAD.items():
+        letter = by_body[body if isinstance(body, str) else json.dumps(body)]
+        assert letter["error_code"] == code, name
+        assert words in letter["error"], name
+        assert letter["source_message_id"] and letter["receive_count"] == "1" and letter["failed_at"].endswith("Z")
+        assert int(letter["published_at"]) > 1_600_000_000_000
+
+
+def test_newest_of_two_wins_whatever_the_order(pipeline: Pipeline) -> None:
+    for published_at, title in ((2000, "newer"), (1000, "older")):
+        pipeline.publish(pipeline.load_topic, item(1, properties={"datetime": "2021-01-01T00:00:00Z", "title": title}), published_at)
+    pipeline.start("itemloadd")
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.content("item-1")["properties"]["title"] == "newer"
+    # ... nor across batches.
+    pipeline.publish(pipeline.load_topic, item(1, properties={"datetime": "2021-01-01T00:00:00Z", "title": "stale"}), 1500)
+    wait_until("the stale one is told", lambda: [e for e in pipeline.log("itemloadd", "ITEM_LOADED") if "newer" in e["message"]])
+    assert pipeline.content("item-1")["properties"]["title"] == "newer"
+    assert pipeline.query("SELECT private FROM items WHERE id = 'item-1'") == [({"published_at": 2000},)]
+
+
+def test_without_an_attribute_the_later_publication_wins(pipeline: Pipeline) -> None:
+    for title in ("first", "second"):
+        pipeline.publish(pipeline.load_topic, item(1, properties={"datetime": "2021-01-01T00:00:00Z", "title": title}))
+        time.sleep(0.05)
+    pipeline.start("itemloadd")
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.content("item-1")["properties"]["title"] == "second"
+
+
+def test_every_key_and_value_arrives(pipeline: Pipeline) -> None:
+    assets = {"data": {"roles": ["data"], "type": "image/tiff", "gsd": 30, "eo:bands": [{"name": "a", "x": 1}, {"name": "b"}]}}
+    pipeline.add_collection("test", item_assets=assets)
+    text = json.dumps(
+        item(
+            1,
+            properties={
+                "datetime": "2021-01-01T00:00:00.725Z",
+                "null": None,
+                "deep": {"a": [[{"b": [None, {}]}]], "": ""},
+                "text": 'é 😀 "\\ \n\t \u007f',
+                "true": True,
+                "empty": [],
+            },
+            assets={
+                "data": {"href": "h", "roles": ["data"], "type": None, "gsd": 30.0, "eo:bands": [{"name": "a", "x": None}, {"name": "c"}]}
+            },
+            foreign={"member": 1},
+            links=[{"rel": "self", "href": "x"}],
+        )
+    )
+    # Numbers that a double would change.
+    text = text.replace('"null": null', '"null": null, "n": [1.10, 12345678901234567890, 1e-7, 0.1234567890123456789012345678901234567890, -0.0, 1e300]')
+    pipeline.publish(pipeline.load_topic, text)
+    pipeline.start("itemloadd")
+    pipeline.wait_empty(pipeline.load_queue)
+    published = json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    merged = hydrate_py(pipeline.base_item(), pipeline.content("item-1"))
+    expected = {key: value for key, value in published.items() if key not in ("id", "geometry", "collection")}
+    assert {key: value for key, value in merged.items() if key != "collection"} == expected
+
+
+def test_documents_of_several_items(pipeline: Pipeline) -> None:
+    features = {"type": "FeatureCollection", "features": [item(1), item(2), item(3, id=None), item(4)]}
+    pipeline.publish(pipeline.load_topic, features)
+    pipeline.publish(pipeline.load_topic, [item(5), item(6)])
+    pipeline.publish(pipeline.load_topic, [])
+    pipeline.start("itemloadd")
+    letters = {letter["error_code"]: letter for letter in pipeline.dead_letters(pipeline.load_dlq, 2)}
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.ids() == [f"item-{number}" for number in (1, 2, 4, 5, 6)]
+    assert json.loads(letters["invalid_item"]["body"]) == features
+    assert "1 of 4 documents" in letters["invalid_item"]["error"] and "id is missing" in letters["invalid_item"]["error"]
+    assert "empty" in letters["no_items"]["error"]
+
+
+def test_a_collection_and_its_items_in_one_batch(pipeline: Pipeline) -> None:
+    (collection,) = pipeline.query("SELECT content FROM collections WHERE id = 'test'")[0]
+    pipeline.publish(pipeline.load_topic, item(1, collection="fresh"))
+    pipeline.publish(pipeline.load_topic, collection | {"id": "fresh"})
+    pipeline.start("itemloadd", ITEMLOADD_WORKERS="1", ITEMLOADD_MISSING_COLLECTION="reject")
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.ids("fresh") == ["item-1"]
+
+
+def test_sns_envelope(pipeline: Pipeline) -> None:
+    envelope = {
+        "Type": "Notification",
+        "MessageId": "m",
+        "TopicArn": pipeline.load_topic,
+        "Message": json.dumps(item(1)),
+        "Timestamp": "2021-01-01T00:00:00.123Z",
+        "MessageAttributes": {"other": {"Type": "String", "Value": "x"}},
+    }
+    pipeline.sqs.send_message(QueueUrl=pipeline.load_queue, MessageBody=json.dumps(envelope))
+    pipeline.start("itemloadd")
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.query("SELECT id, private FROM items") == [("item-1", {"published_at": 1609459200123})]
+
+
+def test_a_missing_collection_is_waited_for(pipeline: Pipeline) -> None:
+    pipeline.publish(pipeline.load_topic, item(1, collection="late"))
+    pipeline.start("itemloadd")
+    wait_until("it is put off", lambda: pipeline.log("itemloadd", "MESSAGE_LATER"))
+    pipeline.add_collection("late")
+    wait_until("it is loaded", lambda: pipeline.ids("late") == ["item-1"])
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.counts(pipeline.load_dlq) == (0, 0)
+
+
+def test_the_last_permitted_receive_leaves_its_reason(pipeline: Pipeline) -> None:
+    message_id = pipeline.sqs.send_message(QueueUrl=pipeline.load_queue, MessageBody=json.dumps(item(1, collection="never")))["MessageId"]
+    pipeline.start("itemloadd")
+    (letter,) = pipeline.dead_letters(pipeline.load_dlq, 1, timeout_s=90)
+    assert letter["error_code"] == "missing_collection" and '"never"' in letter["error"]
+    assert letter["receive_count"] == "5" and letter["source_message_id"] == message_id
+    pipeline.wait_empty(pipeline.load_queue)
+
+
+def test_killed_in_the_middle(pipeline: Pipeline) -> None:
+    """Small batches, so that kill -9 meets some before, some in and some after their transaction."""
+    pipeline.publish_items([item(number) for number in range(400)])
+    settings = {"ITEMLOADD_BATCH_ITEMS": "20", "ITEMLOADD_RECEIVES": "2"}
+    for loaded in (40, 160):
+        pipeline.start("itemloadd", **settings)
+        wait_until(f"{loaded} are loaded", lambda: len(pipeline.ids()) >= loaded)
+        pipeline.stop_all(signal.SIGKILL)
+    assert len(pipeline.ids()) < 400
+    pipeline.start("itemloadd", **settings)
+    wait_until("all are loaded", lambda: len(pipeline.ids()) == 400, timeout_s=120)
+    pipeline.wait_empty(pipeline.load_queue, timeout_s=120)
+    assert pipeline.query("SELECT count(*), count(DISTINCT id) FROM items") == [(400, 400)]
+    assert pipeline.counts(pipeline.load_dlq) == (0, 0)
+
+
+def test_a_stop_finishes_or_hands_back(pipeline: Pipeline) -> None:
+    pipeline.publish_items([item(number) for number in range(300)])
+    pipeline.start("itemloadd", ITEMLOADD_BATCH_ITEMS="50", ITEMLOADD_VISIBILITY_TIMEOUT="10m")
+    wait_until("it is at work", lambda: len(pipeline.ids()) >= 50)
+    pipeline.stop_all(signal.SIGTERM)
+    visible, in_flight = pipeline.counts(pipeline.load_queue)
+    assert in_flight == 0
+    assert len(pipeline.ids()) + visible == 300
+
+
+def test_database_down_and_back(pipeline: Pipeline) -> None:
+    """The loader's role may not log in for a while: nothing is received, nothing is spent, work goes on by itself."""
+    role = json.loads(pipeline.secrets.get_secret_value(SecretId=pipeline.stack.env["PGSTAC_SECRET_ARN"])["SecretString"])["username"]
+    pipeline.start("itemloadd")
+    pipeline.publish(pipeline.load_topic, item(1))
+    wait_until("it works", lambda: pipeline.ids() == ["item-1"])
+    try:
+        pipeline.db.execute(f'ALTER ROLE "{role}" NOLOGIN')
+        pipeline.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", role)
+        pipeline.publish_items([item(number) for number in range(2, 12)])
+        wait_until("it is told", lambda: pipeline.log("itemloadd", "DEPENDENCY_DOWN"))
+        time.sleep(9)  # twice the visibility timeout
+        assert pipeline.ids() == ["item-1"]
+    finally:
+        pipeline.db.execute(f'ALTER ROLE "{role}" LOGIN')
+    wait_until("all are loaded", lambda: len(pipeline.ids()) == 11, timeout_s=90)
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.log("itemloadd", "MESSAGE_LATER") == [] and pipeline.counts(pipeline.load_dlq) == (0, 0)
+
+
+def test_rotated_password(pipeline: Pipeline) -> None:
+    arn = pipeline.stack.env["PGSTAC_SECRET_ARN"]
+    old = pipeline.secrets.get_secret_value(SecretId=arn)["SecretString"]
+    secret = json.loads(old)
+    pipeline.start("itemloadd")
+    pipeline.publish(pipeline.load_topic, item(1))
+    wait_until("it works", lambda: pipeline.ids() == ["item-1"])
+    try:
+        pipeline.db.execute(f"""ALTER ROLE "{secret['username']}" PASSWORD 'rotated'""")
+        pipeline.secrets.put_secret_value(SecretId=arn, SecretString=json.dumps(secret | {"password": "rotated"}))
+        pipeline.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", secret["username"])
+        pipeline.publish(pipeline.load_topic, item(2))
+        wait_until("the new password is used", lambda: pipeline.ids() == ["item-1", "item-2"], timeout_s=90)
+    finally:
+        pipeline.stop_all()
+        pipeline.db.execute(f"""ALTER ROLE "{secret['username']}" PASSWORD '{secret['password']}'""")
+        pipeline.secrets.put_secret_value(SecretId=arn, SecretString=old)
