@@ -102,7 +102,7 @@ run: deps
 
 up: deps
 	@$(MAKE) --no-print-directory all
-	@$(TOOLS)/python -m local.stack up --dir $(LOCAL)
+	@$(TOOLS)/python -m local.stack up --dir $(LOCAL) --programs $(OUT)/bin
 
 down status:
 	@if [ -x $(TOOLS)/python ]; then $(TOOLS)/python -m local.stack $@ --dir $(LOCAL); else echo "nothing is up"; fi

@@ -31,7 +31,9 @@ def upper_left(tile: str) -> tuple[float, float]:
 
 
 def _fields(longitude: float, latitude: float, offset: int) -> list[tuple[int, int, tuple[float, ...]]]:
-    """The image's tags in ascending order (TIFF 6.0; GeoTIFF 1.1): number, type, values. `offset`: where the pixels begin."""
+    """
+    The image's tags in ascending order (TIFF 6.0; GeoTIFF 1.1): number, type, values. `offset`: where the pixels begin.
+    """
     geo_keys = (
         *(1, 1, 0, 3),  # version 1.1.0, three keys
         *(1024, 0, 1, 2),  # GTModelType: geographic
@@ -88,8 +90,8 @@ def generate(directory: Path, base_url: str) -> None:
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:
     """
-    First and last byte of a Range header (RFC 9110, 14.1.2), last < first where it cannot be satisfied. None: not a single
-    range of bytes, which a server may ignore.
+    First and last byte of a Range header (RFC 9110, 14.1.2), last < first where it cannot be satisfied. None: not a
+    single range of bytes, which a server may ignore.
     """
     match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header.strip())
     if not match or not (match[1] or match[2]):
@@ -101,7 +103,7 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
     if match[2] and int(match[2]) < first:
         return None
     last = min(int(match[2]), size - 1) if match[2] else size - 1
-    return (first, last) if first < size else (0, -1)
+    return first, last
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -110,7 +112,7 @@ class Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30
 
-    def send_head(self) -> BinaryIO | None:  # type: ignore[override]
+    def send_head(self) -> BinaryIO | None:
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             self.send_error(HTTPStatus.NOT_FOUND)

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 # moto reads these when it is imported; the caller's own AWS settings are none of its business.
@@ -68,15 +69,13 @@ class Handler(MotoRequestHandler):
     def _call(self, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
         answer: list[Any] = []
 
-        def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
+        def start_response(
+            status: str, headers: list[tuple[str, str]], _exc_info: object = None
+        ) -> Callable[[bytes], object]:
             answer[:] = [status, headers]
+            return answer.append
 
-        chunks = self.server.app(environ, start_response)
-        try:
-            body = b"".join(chunks)
-        finally:
-            if hasattr(chunks, "close"):
-                chunks.close()
+        body = b"".join(self.server.app(environ, start_response))
         return answer[0], answer[1], body
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -116,12 +115,13 @@ def build() -> aws_auth.Authenticated:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="local.aws", description=__doc__)
-    parser.add_argument("--ready-fd", type=int, required=True, help="where the URL and the user's key are written once it serves")
+    parser.add_argument(
+        "--ready-fd", type=int, required=True, help="where the URL and the user's key are written once it serves"
+    )
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     server = make_server("127.0.0.1", 0, build(), threaded=True, request_handler=Handler)
-    server.daemon_threads = True
     ready = {"url": f"http://127.0.0.1:{server.server_port}", "account": ACCOUNT, **create_user()}
     os.write(options.ready_fd, json.dumps(ready).encode())
     os.close(options.ready_fd)

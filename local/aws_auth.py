@@ -1,9 +1,9 @@
 """
 Who asks: signature version 4, checked on the request's own bytes before moto sees it.
 
-moto checks it too, but on a form it parsed and wrote again, it believes X-Amz-Content-Sha256 without looking at the body, and
-knows neither clock nor expiry. From the IAM user guide, "Create a signed AWS API request" and "Troubleshoot"; botocore, which
-signs for boto3, calculates. What the caller may do is then for moto's policy check.
+moto checks it too, but on a form it parsed and wrote again, it believes X-Amz-Content-Sha256 without looking at the
+body, and knows neither clock nor expiry. From the IAM user guide, "Create a signed AWS API request" and "Troubleshoot";
+botocore, which signs for boto3, calculates. What the caller may do is then for moto's policy check.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -40,6 +40,7 @@ UNSIGNED_ACTION = "AssumeRoleWithWebIdentity"
 
 # The same refusals under the names that JSON services give them ("Common errors").
 JSON_NAMES = {
+    "AccessDenied": "AccessDeniedException",
     "SignatureDoesNotMatch": "InvalidSignatureException",
     "InvalidClientTokenId": "UnrecognizedClientException",
     "MissingAuthenticationToken": "MissingAuthenticationTokenException",
@@ -104,16 +105,22 @@ def check_time(signature: Signature, stamp: str, now: datetime) -> None:
     if stamp[:8] != signature.date:
         raise Denied(
             "SignatureDoesNotMatch",
-            f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{signature.date}'"
-            f" != '{stamp[:8]}', from '{stamp}'.",
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+            f"'{signature.date}' != '{stamp[:8]}', from '{stamp}'.",
         )
     skew = SKEW_S3 if signature.service == "s3" else SKEW
     if abs(signed_at - now) <= skew:
         return
     if signature.service == "s3":
-        raise Denied("RequestTimeTooSkewed", "The difference between the request time and the current time is too large.")
+        raise Denied(
+            "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."
+        )
     limit = now - skew if signed_at < now else now + skew
-    relation = "Signature expired: {} is now earlier than {}" if signed_at < now else "Signature not yet current: {} is still later than {}"
+    relation = (
+        "Signature expired: {} is now earlier than {}"
+        if signed_at < now
+        else "Signature not yet current: {} is still later than {}"
+    )
     raise Denied("SignatureDoesNotMatch", relation.format(stamp, limit.strftime("%Y%m%dT%H%M%SZ")))
 
 
@@ -128,9 +135,7 @@ def check_payload(declared: str | None, service: str, body: bytes) -> None:
 def check_signed_headers(signature: Signature, names: Iterable[str]) -> None:
     wanted = {"host"} | {name for name in names if name.startswith("x-amz-")}
     if missing := sorted(wanted - set(signature.headers)):
-        raise Denied(
-            "SignatureDoesNotMatch", f"'{missing[0]}' must be a 'SignedHeader' in the AWS Authorization."
-        )
+        raise Denied("SignatureDoesNotMatch", f"'{missing[0]}' must be a 'SignedHeader' in the AWS Authorization.")
 
 
 def expected_signature(signature: Signature, credentials: Credentials, environ: Environ, body: bytes) -> str:
@@ -144,7 +149,8 @@ def expected_signature(signature: Signature, credentials: Credentials, environ: 
     request.context["timestamp"] = headers["x-amz-date"]
     kind = S3SigV4Auth if signature.service == "s3" else SigV4Auth
     auth = kind(credentials, signature.service, signature.region)
-    return auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
+    calculated: str = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
+    return calculated
 
 
 def is_never_signed(environ: Environ, body: bytes) -> bool:
@@ -191,7 +197,8 @@ def render(denied: Denied, is_json: bool) -> tuple[str, list[tuple[str, str]], b
     if denied.service == "s3":
         text = f"<Error>{inner}<RequestId>{request_id}</RequestId></Error>"
     else:
-        text = f"<ErrorResponse><Error><Type>Sender</Type>{inner}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+        error = f"<Error><Type>Sender</Type>{inner}</Error>"
+        text = f"<ErrorResponse>{error}<RequestId>{request_id}</RequestId></ErrorResponse>"
     return "403 Forbidden", [*headers, ("Content-Type", "text/xml")], text.encode()
 
 
@@ -211,15 +218,38 @@ class Authenticated:
         if environ["PATH_INFO"].startswith("/moto-api"):
             start_response("404 Not Found", [])
             return [b""]
+        is_json = environ.get("CONTENT_TYPE", "").startswith("application/x-amz-json")
         try:
             check(environ, body, self._account, datetime.now(timezone.utc))
+            status, headers, text = self._ask(environ, body)
+            if is_json and status.startswith("403"):
+                raise policy_refusal(text)
         except Denied as denied:
-            is_json = environ.get("CONTENT_TYPE", "").startswith("application/x-amz-json")
             status, headers, text = render(denied, is_json)
-            start_response(status, headers)
-            return [text]
+        start_response(status, headers)
+        return [text]
+
+    def _ask(self, environ: Environ, body: bytes) -> tuple[str, list[tuple[str, str]], bytes]:
+        """moto's answer."""
+        answer: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
+            answer[:] = [status, headers]
+
         environ["wsgi.input"] = io.BytesIO(body)
-        return self._app(environ, start_response)
+        chunks = self._app(environ, start_response)
+        try:
+            text = b"".join(chunks)
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+        return answer[0], answer[1], text
+
+
+def policy_refusal(text: bytes) -> Denied:
+    """What moto wrote in XML, whatever the service's protocol."""
+    message = re.search(rb"<Message>(.*?)</Message>", text, re.DOTALL)
+    return Denied("AccessDenied", unescape(message[1].decode()) if message else "Access Denied")
 
 
 def install() -> None:

@@ -1,8 +1,8 @@
 """
 What SQS and SNS refuse, and the codes they refuse it with.
 
-From the Amazon SQS and SNS API references and developer guides ("message metadata", "message quotas", "message attributes").
-An attribute is what both services' models call it: {"DataType", "StringValue" or "BinaryValue"}.
+From the Amazon SQS and SNS API references and developer guides ("message metadata", "message quotas", "message
+attributes"). An attribute is what both services' models call it: {"DataType", "StringValue" or "BinaryValue"}.
 """
 
 import re
@@ -87,7 +87,9 @@ def check_sqs_message(body: str | None, attributes: Attributes, maximum: int) ->
     if has_forbidden_character(body):
         raise Refusal("InvalidMessageContents", SQS_CHARACTERS)
     if len(attributes) > ATTRIBUTES:
-        raise invalid_value(f"Number of message attributes [{len(attributes)}] exceeds the allowed maximum [{ATTRIBUTES}].")
+        raise invalid_value(
+            f"Number of message attributes [{len(attributes)}] exceeds the allowed maximum [{ATTRIBUTES}]."
+        )
     for name, attribute in attributes.items():
         _check_sqs_attribute(name, attribute)
     if message_size(body, attributes) > maximum:
@@ -203,8 +205,8 @@ def _check_sns_attribute(name: str, attribute: Mapping[str, Any], where: str) ->
     if kind is None:
         raise Refusal(
             "ValidationError",
-            f"1 validation error detected: Value null at '{where}.{name}.member.dataType' failed to satisfy constraint: "
-            "Member must not be null",
+            f"1 validation error detected: Value null at '{where}.{name}.member.dataType' failed to satisfy "
+            "constraint: Member must not be null",
         )
     if not _TYPE.fullmatch(kind):
         raise Refusal(

@@ -1,10 +1,10 @@
 """
 One standard queue: what becomes of a message between its sending and its deletion.
 
-moto keeps queues, tags and permissions; the messages are kept here, because moto's lose one that is sent while another is
-deleted, delete by an old receipt handle, count the twelve hours from the sending, and scan the whole queue for each receive.
-Rules: Amazon SQS API reference (ReceiveMessage, ChangeMessageVisibility, DeleteMessage) and developer guide ("visibility
-timeout", "dead-letter queues").
+moto keeps queues, tags and permissions; the messages are kept here, because moto's lose one that is sent while another
+is deleted, delete by an old receipt handle, count the twelve hours from the sending, and scan the whole queue for each
+receive. Rules: Amazon SQS API reference (ReceiveMessage, ChangeMessageVisibility, DeleteMessage) and developer guide
+("visibility timeout", "dead-letter queues").
 """
 
 import heapq
@@ -66,7 +66,11 @@ def _check_redrive_allow_policy(text: str) -> None:
         policy = json.loads(text or "{}")
     except ValueError:
         policy = None
-    if not isinstance(policy, dict) or policy.get("redrivePermission", "allowAll") not in ("allowAll", "denyAll", "byQueue"):
+    if not isinstance(policy, dict) or policy.get("redrivePermission", "allowAll") not in (
+        "allowAll",
+        "denyAll",
+        "byQueue",
+    ):
         raise invalid_value(f"Value {text} for parameter RedriveAllowPolicy is invalid.")
 
 
@@ -78,7 +82,9 @@ class LocalQueue(Queue):
 
     def __init__(self, name: str, region: str, account_id: str, **attributes: Any) -> None:
         self._visible: dict[Message, None] = {}  # in the order in which they are handed out
-        self._hidden: list[tuple[int, int, Message]] = []  # a heap by time; an entry whose time was changed since is void
+        self._hidden: list[
+            tuple[int, int, Message]
+        ] = []  # a heap by time; an entry whose time was changed since is void
         self._order = itertools.count()
         self._handles: dict[str, Message | None] = {}  # every handle ever given out; None: its message is gone
         self._here: set[Message] = set()
@@ -103,8 +109,9 @@ class LocalQueue(Queue):
         if self.redrive_policy:
             if not 1 <= self.redrive_policy["maxReceiveCount"] <= 1000:
                 raise invalid_value(
-                    f"Value {policy} for parameter RedrivePolicy is invalid. Reason: Invalid value for maxReceiveCount: "
-                    f"{self.redrive_policy['maxReceiveCount']}, valid values are from 1 to 1000 both inclusive."
+                    f"Value {policy} for parameter RedrivePolicy is invalid. Reason: Invalid value for "
+                    f"maxReceiveCount: {self.redrive_policy['maxReceiveCount']}, valid values are from 1 to 1000 both "
+                    "inclusive."
                 )
             self._check_allowed(policy)
 
@@ -176,8 +183,8 @@ class LocalQueue(Queue):
 
     def change_visibility(self, handle: str, visibility_s: int) -> None:
         """
-        Any handle of a message in flight does (AWS takes older ones too). A message that became visible again stays so, and the
-        call still succeeds.
+        Any handle of a message in flight does (AWS takes older ones too). A message that became visible again stays so,
+        and the call still succeeds.
         """
         with self._messages_lock:
             message = self._of_handle(handle)
@@ -213,7 +220,9 @@ class LocalQueue(Queue):
 
     def _of_handle(self, handle: str) -> Message | None:
         if handle not in self._handles:
-            raise Refusal("ReceiptHandleIsInvalid", f'The input receipt handle "{handle}" is not a valid receipt handle.')
+            raise Refusal(
+                "ReceiptHandleIsInvalid", f'The input receipt handle "{handle}" is not a valid receipt handle.'
+            )
         return self._handles[handle]
 
     def _hide(self, message: Message, until: int) -> None:
@@ -252,11 +261,8 @@ class LocalQueue(Queue):
         return taken
 
     def _is_spent(self, message: Message) -> bool:
-        return (
-            isinstance(self.dead_letter_queue, LocalQueue)
-            and bool(self.redrive_policy)
-            and message.receive_count >= self.redrive_policy["maxReceiveCount"]
-        )
+        policy: dict[str, Any] = self.redrive_policy or {}
+        return bool(policy) and message.receive_count >= policy["maxReceiveCount"]
 
     def _redrive(self, message: Message) -> None:
         """Keeps its id, its enqueue time and its receive count."""

@@ -1,9 +1,9 @@
 """
 SNS's Publish and PublishBatch, with the refusals of local.aws_limits, and what then reaches a queue.
 
-A queue is reached only where its policy admits the topic and SQS would take the message: what SQS refuses is discarded, as
-SNS does with a client-side error ("Amazon SNS message delivery retries"; "message attributes and raw message delivery"), and
-the server's log says so.
+A queue is reached only where its policy admits the topic and SQS would take the message: what SQS refuses is discarded,
+as SNS does with a client-side error ("Amazon SNS message delivery retries"; "message attributes and raw message
+delivery"), and the server's log says so.
 """
 
 import base64
@@ -81,7 +81,9 @@ class LocalSubscription(Subscription):
         message_structure: str | None = None,
     ) -> None:
         if self.protocol != "sqs":
-            log.warning("topic %s: protocol %s is not here, message %s discarded", self.topic.name, self.protocol, message_id)
+            log.warning(
+                "topic %s: protocol %s is not here, message %s discarded", self.topic.name, self.protocol, message_id
+            )
             return
         attributes = message_attributes or {}
         if self._filter_policy_matcher and not self._filter_policy_matcher.matches(attributes, message):
@@ -126,10 +128,10 @@ class LocalSNS(SNSResponse):
         return params.get("TopicArn") or params.get("TargetArn") or "*"
 
     def create_topic(self) -> ActionResult:
-        result = super().create_topic()
+        result: Any = super().create_topic()
         topic = self.backend.get_topic(result.result["TopicArn"])
         topic.sent_notifications = deque(maxlen=0)  # type: ignore[assignment]  # moto would keep every message ever sent
-        return result
+        return ActionResult(result.result)
 
     def publish(self) -> ActionResult:
         attributes = self._get_param("MessageAttributes", {})

@@ -90,8 +90,8 @@ class MoveTask:
 
     def run(self, backend: LocalBackend) -> None:
         """
-        Until the source holds no visible message. Without a destination each goes back to where its redrive policy took it
-        from; one that was sent to the dead-letter queue directly has no such place, and ends the task.
+        Until the source holds no visible message. Without a destination each goes back to where its redrive policy took
+        it from; one that was sent to the dead-letter queue directly has no such place, and ends the task.
         """
         pause = 1 / (self.per_second or MOVES_PER_SECOND)
         try:
@@ -243,7 +243,9 @@ class LocalSQS(SQSResponse):
         return self._batch("DeleteMessageBatchRequestEntry", delete)
 
     def change_message_visibility(self) -> ActionResult:
-        self._change({"ReceiptHandle": self._require("ReceiptHandle"), "VisibilityTimeout": self._require("VisibilityTimeout")})
+        self._change(
+            {"ReceiptHandle": self._require("ReceiptHandle"), "VisibilityTimeout": self._require("VisibilityTimeout")}
+        )
         return EmptyResult()
 
     def _change(self, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,8 +275,8 @@ class LocalSQS(SQSResponse):
         with self.tasks_lock:
             if any(task.source_arn == source_arn and task.status == "RUNNING" for task in self.tasks):
                 raise invalid_value(
-                    "There is already a task running. Only one active task is allowed for a source queue arn at a given "
-                    "time."
+                    "There is already a task running. Only one active task is allowed for a source queue arn at a "
+                    "given time."
                 )
             task = MoveTask(source_arn, destination_arn, per_second, source.approximate_number_of_messages)
             self.tasks.insert(0, task)

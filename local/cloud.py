@@ -1,4 +1,6 @@
-"""What is set up in the local AWS: topics, queues with their dead-letter queues and policies, subscriptions, the secret."""
+"""
+What is set up in the local AWS: topics, queues with their dead-letter queues and policies, subscriptions, the secret.
+"""
 
 import json
 from dataclasses import dataclass
@@ -7,8 +9,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-# One that aws-cli 1 has no legacy name for: for us-west-2 and its like `aws sqs` goes to REGION.queue.amazonaws.com whatever
-# AWS_ENDPOINT_URL says (awscli/customizations/overridesslcommonname.py).
+# One that aws-cli 1 has no legacy name for: for us-west-2 and its like `aws sqs` goes to REGION.queue.amazonaws.com,
+# whatever AWS_ENDPOINT_URL says (awscli/customizations/overridesslcommonname.py).
 REGION = "eu-central-2"
 RECEIVES = 5  # before a message is dead-lettered
 DEAD_LETTERS_KEPT_S = 14 * 24 * 60 * 60

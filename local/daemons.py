@@ -36,7 +36,9 @@ class Notify:
         self.address = address
 
     def ready_from(self, pid: int, timeout_s: float) -> bool:
-        """Whether READY=1 has come from this very process; messages of others, and any other message, are passed over."""
+        """
+        Whether READY=1 has come from this very process; messages of others, and any other message, are passed over.
+        """
         self._channel.settimeout(max(timeout_s, 0.001))
         try:
             data, ancillary, _, _ = self._channel.recvmsg(65536, socket.CMSG_SPACE(struct.calcsize("3i")))
@@ -55,9 +57,7 @@ def notify_socket() -> Iterator[Notify]:
         yield Notify(channel, "@" + os.fsdecode(name[1:]))
 
 
-def start(
-    daemon: Daemon, env: Mapping[str, str], timeout_s: float, spawned: Callable[[Process], None]
-) -> None:
+def start(daemon: Daemon, env: Mapping[str, str], timeout_s: float, spawned: Callable[[Process], None]) -> None:
     """Starts one and waits until it is ready. DaemonError with the end of its log where it ends or stays silent."""
     with notify_socket() as notify:
         with process.interrupts.shielded():

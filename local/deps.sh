@@ -39,12 +39,12 @@ as_root() {
     done
     if [ "$(id -u)" = 0 ]; then
         env "${keep[@]}" "$@"
-    elif command -v sudo >/dev/null; then
-        sudo env "${keep[@]}" "$@"
     else
-        fail "needs root for: $* - run \`make deps\` as root once, or install sudo"
+        sudo env "${keep[@]}" "$@"
     fi
 }
+
+can_be_root() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
 
 apt() { as_root apt-get -q -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1; }
 
@@ -89,13 +89,16 @@ install_missing() {
     for package in "$@"; do
         is_installed "$package" || missing+=("$package")
     done
-    if ! has_postgres; then
+    if ! has_postgres && ! can_be_root; then
+        missing+=(postgresql postgis)
+    elif ! has_postgres; then
         postgres=$(postgres_packages) || { update_lists && postgres=$(postgres_packages); } ||
             fail "apt knows no package postgresql: the local stack needs PostgreSQL with PostGIS"
     fi
     # shellcheck disable=SC2206 # two words by intent
     missing+=($postgres)
     [ ${#missing[@]} -gt 0 ] || return 0
+    can_be_root || fail "neither root nor sudo; as root: apt-get install --no-install-recommends ${missing[*]}"
     apt-cache show --no-all-versions "${missing[@]}" >/dev/null 2>&1 || update_lists
     say "apt-get install ${missing[*]}"
     install_packages "${missing[@]}" || {
@@ -114,7 +117,8 @@ install_tools() {
         cat local/requirements.txt
     } | sha256sum)
     [ "$key" != "$(cat "$venv/.complete" 2>/dev/null)" ] || return 0
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "Python 3.10 or newer is needed, $("$python" -V) is here"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        fail "Python 3.10 or newer is needed, $("$python" -V) is here"
     say "Python tools from local/requirements.txt into $venv (half a minute)"
     rm -rf "$venv"
     "$python" -m venv "$venv" >>"$log" 2>&1 || fail "$python -m venv failed, see $log"

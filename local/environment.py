@@ -1,4 +1,6 @@
-"""What of the caller's environment reaches the stack: not his AWS account, not his database, not his service manager."""
+"""
+What of the caller's environment reaches the stack: not his AWS account, not his database, not his service manager.
+"""
 
 import os
 

@@ -1,7 +1,8 @@
 """
 A private PostgreSQL with PostGIS and pgstac: its own data directory, socket and loopback port, passwords of its own.
 
-initdb and pgstac's migration take seconds, so their result is kept as an archive under build/cache and unpacked for each start.
+initdb and pgstac's migration take seconds, so their result is kept as an archive under build/cache and unpacked for
+each start.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +32,10 @@ OWNER = "stac_owner"  # superuser: loads collections, looks at everything, ends 
 LOADER = "stac_loader"  # what the secret holds: may do what a loader of items needs
 DATABASE = "postgis"
 
+INITDB = (
+    *("-U", OWNER, "-E", "UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", "--auth-local=peer"),
+    *("--no-instructions", "--no-sync"),
+)
 TEMPLATE_SQL = f"""
 CREATE DATABASE {DATABASE} OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8';
 CREATE ROLE {LOADER} LOGIN;
@@ -85,6 +91,13 @@ def account() -> str | None:
     return "postgres" if os.geteuid() == 0 else None
 
 
+def can_live_in(parent: str) -> bool:
+    """Whether the server's account can enter a directory below `parent`, and a socket's path there is not too long."""
+    path = Path(parent).resolve()
+    is_open = account() is None or all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
+    return is_open and len(str(path)) <= 60  # a socket's address has 107 characters (unix(7))
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -92,7 +105,9 @@ def free_port() -> int:
 
 
 class Postgres:
-    """One server. `directory`: made for it, removed with it by whoever made it; not below a home that others cannot enter."""
+    """
+    One server. `directory`: made for it, removed with it by whoever made it; not below a home that others cannot enter.
+    """
 
     def __init__(self, directory: Path, log: Path, state: State) -> None:
         self.directory = directory
@@ -133,20 +148,19 @@ class Postgres:
         server = subprocess.run([self._programs / "postgres", "-V"], capture_output=True, check=True).stdout
         major = self._programs.parent.name
         control = Path(f"/usr/share/postgresql/{major}/extension/postgis.control").read_bytes()
-        recipe = [TEMPLATE_SQL, PGSTAC_SQL, version("pypgstac")]
+        recipe = [INITDB, TEMPLATE_SQL, PGSTAC_SQL, version("pypgstac")]
         key = hashlib.sha256(server + control + json.dumps(recipe).encode()).hexdigest()[:16]
         return cache / f"postgres-{major}-{key}.tar"
 
     def _make_archive(self, archive: Path) -> None:
         print("postgres: initdb and pgstac's migration, once", flush=True)
-        initdb = [self._programs / "initdb", "-D", self._data, "-U", OWNER, "-E", "UTF8", "--locale=C.UTF-8"]
-        self._tool([*initdb, "--auth=scram-sha-256", "--auth-local=peer", "--no-instructions", "--no-sync"])
+        self._tool([self._programs / "initdb", "-D", self._data, *INITDB])
         self._run(fsync=False)
         self._sql("postgres", TEMPLATE_SQL)
         self._set_passwords()
         self._migrate()
         with psycopg.connect(**self.dsn(self.owner), autocommit=True) as connection:  # type: ignore[arg-type]
-            connection.execute(PGSTAC_SQL)  # type: ignore[call-overload]
+            connection.execute(PGSTAC_SQL)
         self._sql("postgres", f"ALTER ROLE {OWNER} PASSWORD NULL; ALTER ROLE {LOADER} PASSWORD NULL;")
         assert self._process
         self._state.end(self._process, signal.SIGINT, 30)
@@ -223,21 +237,19 @@ class Postgres:
         return len(lines) >= 8 and lines[7].strip() == "ready"
 
     def _set_passwords(self) -> None:
-        statements = [
-            f"ALTER ROLE {login.user} PASSWORD '{login.password}';" for login in (self.owner, self.loader)
-        ]
+        statements = [f"ALTER ROLE {login.user} PASSWORD '{login.password}';" for login in (self.owner, self.loader)]
         self._sql("postgres", "\n".join(statements))
 
     def _sql(self, database: str, text: str) -> None:
-        psql = [self._programs / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.directory, "-p", str(self.port)]
-        self._tool([*psql, "-U", OWNER, "-d", database], text=text)
+        options = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", str(self.directory), "-p", str(self.port)]
+        self._tool([self._programs / "psql", *options, "-U", OWNER, "-d", database], text=text)
 
     def _write(self, name: str, text: str) -> None:
         self._tool(["tee", self._data / name], text=text)
 
     def _tool(
         self,
-        argv: list[str | Path],
+        argv: Sequence[str | Path],
         *,
         text: str | None = None,
         stdin: object = None,

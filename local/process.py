@@ -1,17 +1,24 @@
 """Processes that outlive the command that starts them, and that only their own `down` ends."""
 
+import json
 import os
+import select
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class Interrupted(BaseException):
     """A signal asked this command to end; like KeyboardInterrupt, no `except Exception` catches it."""
+
+
+class StartError(Exception):
+    pass
 
 
 class Interrupts:
@@ -100,7 +107,7 @@ def spawn(
     return Process(name, child.pid, started if started is not None else -1), child
 
 
-def as_user(user: str | None) -> dict[str, object]:
+def as_user(user: str | None) -> dict[str, Any]:
     """Arguments of subprocess for running as `user`; none where that is who runs this."""
     if user is None or os.geteuid() != 0:
         return {}
@@ -122,14 +129,14 @@ def _send(process: Process, number: int) -> None:
 
 
 def _reap(process: Process) -> None:
-    try:
+    with suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
 
 
 def _session(process: Process) -> list[Process]:
-    """What is left of the session that `process` led: pids of a session whose number is still in use are not given away."""
+    """
+    What is left of the session that `process` led: pids of a session whose number is still in use are not given away.
+    """
     leader = _start_time(process.pid)
     if leader is not None and leader != process.started:
         return []
@@ -153,8 +160,8 @@ def _wait_for_end(processes: Sequence[Process], deadline: float) -> list[Process
 
 def stop(processes: Sequence[Process], number: int, timeout_s: float) -> list[Process]:
     """
-    Ends processes and whatever is left of their sessions; all at once. Returns those that had to be killed because they were
-    still there after `timeout_s`.
+    Ends processes and whatever is left of their sessions; all at once. Returns those that had to be killed because they
+    were still there after `timeout_s`.
     """
     for process in processes:
         _send(process, number)
@@ -175,3 +182,23 @@ def tail(log: Path, lines: int = 20) -> str:
     except OSError:
         return f"({log} is not there)"
     return "\n".join(text.splitlines()[-lines:])
+
+
+class Starting:
+    """A server that has been started and will say where it is."""
+
+    def __init__(self, name: str, child: "subprocess.Popen[bytes]", reader: int, log: Path) -> None:
+        self._name = name
+        self._child = child
+        self._reader = reader
+        self._log = log
+
+    def wait(self, timeout_s: float) -> dict[str, str]:
+        readable, _, _ = select.select([self._reader], [], [], timeout_s)
+        data = os.read(self._reader, 65536) if readable else b""
+        os.close(self._reader)
+        if not data:
+            problem = "ended" if readable else f"did not start within {timeout_s} s"
+            raise StartError(f"{self._name} {problem}; the end of {self._log}:\n{tail(self._log)}")
+        answer: dict[str, str] = json.loads(data)
+        return answer

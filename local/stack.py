@@ -1,20 +1,17 @@
 """
 The whole stack in one folder: up, down, status; and `with Stack(directory):` for tests and benchmarks.
 
-    python -m local.stack up [--dir build/local] [--enveloped] [--no-daemons]
+    python -m local.stack up [--dir build/local] [--programs build/bin] [--enveloped] [--no-daemons]
     python -m local.stack down | status [--dir build/local]
 """
 
 import argparse
 import fcntl
-import json
 import os
-import select
 import shlex
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +24,7 @@ from local import cloud, daemons, environment, postgres, process
 from local.cloud import Account, Cloud
 from local.daemons import Daemon
 from local.postgres import Postgres
-from local.process import Process
+from local.process import Process, Starting
 from local.state import State
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,8 +45,9 @@ class StackError(Exception):
 
 class Stack:
     """
-    One stack. `directory` holds its logs and DIR/env. `prefix`: of the names of topics and queues. `programs`: where the
-    daemons are; one that is not there is not started. `settings`: environment for the daemons, over the stack's own.
+    One stack. `directory` holds its logs and DIR/env. `prefix`: of the names of topics and queues. `programs`: where
+    the daemons are; one that is not there is not started. `settings`: environment for the daemons, over the stack's
+    own.
     """
 
     def __init__(
@@ -72,7 +70,7 @@ class Stack:
         self.run_daemons = run_daemons
         self.fsync = fsync
         self.programs = Path(programs).absolute()
-        self.cache = cache
+        self.cache = Path(cache).absolute()
         self.settings = dict(settings or {})
         self.ready_timeout_s = ready_timeout_s
         self.stop_timeout_s = stop_timeout_s
@@ -111,8 +109,12 @@ class Stack:
 
     def problems(self) -> list[str]:
         """What is not as `up` left it; empty for a healthy stack. Asked of one that is up."""
-        dead = [f"{started.name} (pid {started.pid}) is gone" for started in self.processes if not process.is_alive(started)]
-        deaf = [f"{name} does not answer at {where}" for name, where in self.state.endpoints.items() if not answers(where)]
+        dead = [
+            f"{started.name} (pid {started.pid}) is gone" for started in self.processes if not process.is_alive(started)
+        ]
+        deaf = [
+            f"{name} does not answer at {where}" for name, where in self.state.endpoints.items() if not answers(where)
+        ]
         return dead + deaf
 
     # --- up
@@ -165,15 +167,16 @@ class Stack:
 
     def _make_temporary(self) -> Path:
         """Not in build/: a clone below /root could not be entered by the account that PostgreSQL runs as."""
+        usual = tempfile.gettempdir()
         with process.interrupts.shielded():
-            temporary = tempfile.mkdtemp(prefix=PREFIX)
+            temporary = tempfile.mkdtemp(prefix=PREFIX, dir=usual if postgres.can_live_in(usual) else "/tmp")
             self.state.temporary = temporary
             self.state.save()
         if owner := postgres.account():
             shutil.chown(temporary, owner, owner)
         return Path(temporary)
 
-    def _server(self, name: str, arguments: Sequence[str]) -> "Starting":
+    def _server(self, name: str, arguments: Sequence[str]) -> Starting:
         reader, writer = os.pipe()
         try:
             with process.interrupts.shielded():
@@ -276,6 +279,9 @@ class Stack:
 
     def _down(self) -> None:
         running = self.processes
+        busy = [started.name for started in running if started.name in daemons.NAMES and process.is_alive(started)]
+        if busy:
+            print(f"ending {' and '.join(busy)}: what is held is finished, at most {self.stop_timeout_s} s", flush=True)
         late = process.stop([p for p in running if p.name in daemons.NAMES], signal.SIGTERM, self.stop_timeout_s)
         for killed in late:
             print(f"{killed.name} did not end within {self.stop_timeout_s} s and was killed", flush=True)
@@ -288,26 +294,6 @@ class Stack:
             shutil.rmtree(self.directory / name, ignore_errors=True)
         (self.directory / "env").unlink(missing_ok=True)
         self.state.remove()
-
-
-class Starting:
-    """A server that has been started and will say where it is."""
-
-    def __init__(self, name: str, child: "subprocess.Popen[bytes]", reader: int, log: Path) -> None:
-        self._name = name
-        self._child = child
-        self._reader = reader
-        self._log = log
-
-    def wait(self, timeout_s: float) -> dict[str, str]:
-        readable, _, _ = select.select([self._reader], [], [], timeout_s)
-        data = os.read(self._reader, 65536) if readable else b""
-        os.close(self._reader)
-        if not data:
-            problem = "ended" if readable else f"did not start within {timeout_s} s"
-            raise StackError(f"{self._name} {problem}; the end of {self._log}:\n{process.tail(self._log)}")
-        answer: dict[str, str] = json.loads(data)
-        return answer
 
 
 def answers(where: str) -> bool:
@@ -364,18 +350,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dir", default="build/local", help="its folder (default: %(default)s)")
     enveloped = os.environ.get("LOCAL_ENVELOPED", "0") not in ("", "0")
     parser.add_argument("--enveloped", action="store_true", default=enveloped, help="SNS envelopes, not raw delivery")
+    parser.add_argument("--programs", default="build/bin", help="where the daemons are (default: %(default)s)")
+    parser.add_argument("--cache", default="build/cache", help="what is kept between runs (default: %(default)s)")
     parser.add_argument("--no-daemons", action="store_true", help="without itemgend and itemloadd")
     options = parser.parse_args(arguments)
     environment.scrub()
     process.interrupts.install()
-    stack = Stack(options.dir, enveloped=options.enveloped, run_daemons=not options.no_daemons)
+    stack = Stack(
+        options.dir,
+        enveloped=options.enveloped,
+        run_daemons=not options.no_daemons,
+        programs=Path(options.programs),
+        cache=Path(options.cache),
+    )
     commands = {"up": run_up, "down": run_down, "status": run_status}
     try:
         return commands[options.command](stack)
     except process.Interrupted:
         print("interrupted: everything that was started has been ended", file=sys.stderr)
         return 130
-    except (StackError, postgres.PostgresError, daemons.DaemonError) as error:
+    except (StackError, process.StartError, postgres.PostgresError, daemons.DaemonError) as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 1
 

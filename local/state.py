@@ -1,4 +1,6 @@
-"""What a stack has started, in DIR/state.json: written at each step, so that `down` finds it whatever became of `up`."""
+"""
+What a stack has started, in DIR/state.json: written at each step, so that `down` finds it whatever became of `up`.
+"""
 
 import json
 from dataclasses import asdict
