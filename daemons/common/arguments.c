@@ -2,6 +2,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <sysexits.h>
 
 static const struct option long_options[] = {
     { "config", required_argument, NULL, 'c' }, { "check-config", no_argument, NULL, ARGUMENTS_CHECK },
@@ -36,7 +37,7 @@ bool arguments_parse(const struct daemon *daemon, int argc, char **argv, struct 
     return true;
 }
 
-void arguments_help(const struct daemon *daemon, struct buf *ret)
+static void add_help(const struct daemon *daemon, struct buf *ret)
 {
     const char *name = daemon->name, *prefix = daemon->schema->prefix;
     buf_printf(ret,
@@ -61,4 +62,62 @@ void arguments_help(const struct daemon *daemon, struct buf *ret)
                "  %s --config ./%s.yaml --check-config\n"
                "  %s_LOG_LEVEL=debug %s --config ./%s.yaml\n",
                name, name, prefix, name, name);
+}
+
+static int print(const struct buf *text)
+{
+    bool ok = !buf_failed(text) && fputs(buf_str(text), stdout) >= 0;
+    return fflush(stdout) == 0 && ok ? 0 : 1;
+}
+
+/* What is in force beside the configuration, as comments: the whole stays readable as a configuration. */
+static void add_description(const struct daemon *daemon, const void *config, struct buf *ret)
+{
+    auto_buf struct buf text = BUF_INIT;
+    if (daemon->describe)
+        daemon->describe(config, &text);
+    char *rest = text.data;
+    for (const char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
+        if (*line)
+            buf_printf(ret, "# %s\n", line);
+}
+
+static int check_config(const struct daemon *daemon, const struct config_source *source)
+{
+    auto_buf struct buf errors = BUF_INIT, text = BUF_INIT;
+    auto_free void *config = calloc(1, daemon->schema->size);
+    auto_free struct config_origin *origins = calloc(daemon->schema->n_keys + 1, sizeof(*origins));
+    if (!config || !origins)
+        return 1;
+    struct config_source with_origins = { source->path, source->must_exist, origins };
+    int result = config_load(daemon->schema, &with_origins, config, &errors);
+    if (result != 0) {
+        fputs(result < 0 ? strerror(-result) : buf_str(&errors), stderr);
+        return result < 0 ? 1 : EX_CONFIG;
+    }
+    config_print(daemon->schema, &with_origins, config, &text);
+    add_description(daemon, config, &text);
+    config_clear(daemon->schema, config);
+    return print(&text);
+}
+
+int arguments_answer(const struct daemon *daemon, const struct arguments *arguments, const struct config_source *source)
+{
+    auto_buf struct buf text = BUF_INIT;
+    switch (arguments->action) {
+    case ARGUMENTS_HELP:
+        add_help(daemon, &text);
+        break;
+    case ARGUMENTS_HELP_CONFIG:
+        config_print_help(daemon->schema, &text);
+        break;
+    case ARGUMENTS_VERSION:
+        buf_printf(&text, "%s " VERSION "\n", daemon->name);
+        break;
+    case ARGUMENTS_CHECK:
+        return check_config(daemon, source);
+    case ARGUMENTS_RUN:
+        break;
+    }
+    return print(&text);
 }

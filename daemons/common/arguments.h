@@ -17,7 +17,9 @@ struct arguments {
 
 /* False: the usage is wrong, and has been told on stderr. */
 bool arguments_parse(const struct daemon *daemon, int argc, char **argv, struct arguments *ret);
-/* What --help prints. */
-void arguments_help(const struct daemon *daemon, struct buf *ret);
+/* Does what any action but ARGUMENTS_RUN asks for, on stdout; the errors of a configuration go to stderr. Returns the
+ * exit code. */
+int arguments_answer(const struct daemon *daemon, const struct arguments *arguments,
+                     const struct config_source *source);
 
 #endif

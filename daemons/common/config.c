@@ -153,11 +153,16 @@ static int apply_entry(struct load *load, const char *path, const struct config_
         return 0;
     seen[i] = entry->line;
     struct err err = ERR_INIT;
-    int result = NEVER;
+    const struct config_key *key = &load->schema->keys[i];
+    int result = 0;
     if (entry->problem)
-        snprintf(err.text, sizeof(err.text), "%s", entry->problem);
+        result = err_never(&err, "bad_value", "%s", entry->problem);
+    else if (!entry->is_null)
+        result = config_value_set(key, load->config, &entry->values, entry->is_list, &err);
+    else if (key->default_text && !*key->default_text)
+        config_value_clear(key, load->config);
     else
-        result = config_value_set(&load->schema->keys[i], load->config, &entry->values, entry->is_list, &err);
+        result = err_never(&err, "bad_value", "has no value");
     if (result != 0)
         config_complain(load->errors, where, "%s", err.text);
     return note(load, i, result, &(struct config_origin){ .from = from, .line = entry->line });

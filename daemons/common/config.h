@@ -63,8 +63,9 @@ struct config_source {
 
 /*
  * Reads into `config` (schema->size bytes). A file is at most 1 MiB of YAML: one mapping of plain keys to scalars
- * (or sequences of scalars for lists), without anchors, tags or nesting. A variable that begins with the prefix and
- * names no key is an error, since it is most likely a typo; one that is empty counts as not set.
+ * (or sequences of scalars for lists), without anchors, tags or nesting; "key:" with nothing behind it is for keys that
+ * can be not set. A variable that begins with the prefix and names no key is an error, since it is most likely a typo;
+ * one that is empty counts as not set.
  * NEVER: `errors` holds one line for each thing wrong ("FILE:LINE: key: what", "environment PREFIX_KEY: what"), and
  * `config` is cleared. < 0: no memory, cleared too. Values of secret keys are never in the errors.
  */

@@ -16,17 +16,17 @@ static void list_clear(struct config_list *list)
     *list = (struct config_list){ .items = NULL };
 }
 
-static void drop_last(struct config_entries *entries)
+static void entry_clear(struct config_entry *entry)
 {
-    struct config_entry *last = &entries->list[--entries->n];
-    free(last->key);
-    list_clear(&last->values);
+    free(entry->key);
+    list_clear(&entry->values);
 }
+#define auto_entry cleanup(entry_clear)
 
 void config_entries_clear(struct config_entries *entries)
 {
-    while (entries->n > 0)
-        drop_last(entries);
+    for (size_t i = 0; i < entries->n; i++)
+        entry_clear(&entries->list[i]);
     free(entries->list);
     *entries = (struct config_entries){ .list = NULL };
 }
@@ -136,7 +136,8 @@ static int skip_node(struct reader *reader, yaml_event_type_t type, struct err *
     }
 }
 
-static int add_entry(struct config_entries *entries, int line, struct config_entry **ret, struct err *err)
+/* Takes over what the entry owns. */
+static int add_entry(struct config_entries *entries, struct config_entry *entry, struct err *err)
 {
     if (entries->n == entries->cap) {
         size_t cap = entries->cap ? entries->cap * 2 : 16;
@@ -146,9 +147,8 @@ static int add_entry(struct config_entries *entries, int line, struct config_ent
         entries->list = list;
         entries->cap = cap;
     }
-    struct config_entry *entry = &entries->list[entries->n++];
-    *entry = (struct config_entry){ .line = line };
-    *ret = entry;
+    entries->list[entries->n++] = *entry;
+    *entry = (struct config_entry){ .key = NULL };
     return 0;
 }
 
@@ -176,10 +176,14 @@ static const char *scalar_problem(const yaml_event_t *event)
         return "tags are not used here";
     if (strlen(value) != event->data.scalar.length)
         return "holds a NUL character";
-    bool null = !*value || strcmp(value, "~") == 0 || strcmp(value, "null") == 0;
-    if (null && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
-        return "has no value; leave the line out for the default, or write \"\" for none";
     return NULL;
+}
+
+static bool is_null(const yaml_event_t *event)
+{
+    const char *value = (const char *)event->data.scalar.value;
+    return event->type == YAML_SCALAR_EVENT && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+           (!*value || strcmp(value, "~") == 0 || strcmp(value, "null") == 0);
 }
 
 static int read_list(struct reader *reader, const yaml_event_t *begin, struct config_entry *entry, struct err *err)
@@ -196,7 +200,7 @@ static int read_list(struct reader *reader, const yaml_event_t *begin, struct co
             return result;
         const char *problem = NULL;
         if (event.type == YAML_SCALAR_EVENT)
-            problem = scalar_problem(&event);
+            problem = is_null(&event) ? "holds an empty element" : scalar_problem(&event);
         else if (event.type == YAML_ALIAS_EVENT)
             problem = "anchors and aliases are not used here";
         else
@@ -226,6 +230,9 @@ static int read_value(struct reader *reader, struct config_entry *entry, struct 
         problem = "holds nested keys; keys stand at the top only";
     if (!entry->problem)
         entry->problem = problem;
+    entry->is_null = is_null(&event);
+    if (entry->is_null)
+        return 0;
     return problem ? skip_node(reader, event.type, err) : add_value(&entry->values, &event, err);
 }
 
@@ -248,17 +255,14 @@ static int read_mapping(struct reader *reader, struct config_entries *ret, struc
         int result = next(reader, &event, err);
         if (result != 0 || event.type == YAML_MAPPING_END_EVENT)
             return result;
-        struct config_entry *entry = NULL;
-        result = add_entry(ret, reader->line, &entry, err);
+        auto_entry struct config_entry entry = { .line = reader->line };
+        result = read_key(reader, &event, &entry, err);
+        if (result == 0)
+            result = read_value(reader, &entry, err);
+        if (result == 0)
+            result = add_entry(ret, &entry, err);
         if (result != 0)
             return result;
-        result = read_key(reader, &event, entry, err);
-        if (result == 0)
-            result = read_value(reader, entry, err);
-        if (result != 0) {
-            drop_last(ret);
-            return result;
-        }
     }
 }
 

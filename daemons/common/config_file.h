@@ -16,6 +16,7 @@ struct config_entry {
     int line;
     const char *problem; /* why it cannot be used, a literal; NULL: none */
     bool is_list;
+    bool is_null;              /* nothing, ~ or null stands there; values is empty */
     struct config_list values; /* one where it is no list */
 };
 

@@ -35,11 +35,12 @@ static int set_string(const struct config_key *key, char **at, const char *text,
 {
     if (!*text && !key->default_text)
         return err_never(err, "bad_value", "must not be empty");
-    char *copy = *text ? strdup(text) : NULL;
+    auto_wipe char *copy = *text ? strdup(text) : NULL;
     if (*text && !copy)
         return err_no_memory(err);
-    wipe_string(*at);
+    char *old = *at;
     *at = copy;
+    copy = old; /* freed */
     return 0;
 }
 

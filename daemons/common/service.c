@@ -339,43 +339,6 @@ static int serve(const struct daemon *daemon, const struct config_source *source
     return code;
 }
 
-static int print(const struct buf *text)
-{
-    bool ok = !buf_failed(text) && fputs(buf_str(text), stdout) >= 0;
-    return fflush(stdout) == 0 && ok ? 0 : 1;
-}
-
-/* What is in force beside the configuration, as comments: the whole stays readable as a configuration. */
-static void add_description(const struct daemon *daemon, const void *config, struct buf *ret)
-{
-    auto_buf struct buf text = BUF_INIT;
-    if (daemon->describe)
-        daemon->describe(config, &text);
-    char *rest = text.data;
-    for (const char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
-        if (*line)
-            buf_printf(ret, "# %s\n", line);
-}
-
-static int check_config(const struct daemon *daemon, const struct config_source *source)
-{
-    auto_buf struct buf errors = BUF_INIT, text = BUF_INIT;
-    auto_free struct config_origin *origins = calloc(daemon->schema->n_keys + 1, sizeof(*origins));
-    if (!origins)
-        return 1;
-    struct config_source with_origins = { source->path, source->must_exist, origins };
-    void *config = load_config(daemon, &with_origins, &errors);
-    if (!config) {
-        fputs(buf_str(&errors), stderr);
-        return EX_CONFIG;
-    }
-    config_print(daemon->schema, &with_origins, config, &text);
-    add_description(daemon, config, &text);
-    config_clear(daemon->schema, config);
-    free(config);
-    return print(&text);
-}
-
 int daemon_main(const struct daemon *daemon, int argc, char **argv)
 {
     open_standard_fds();
@@ -386,21 +349,7 @@ int daemon_main(const struct daemon *daemon, int argc, char **argv)
         .path = arguments.config_path ? arguments.config_path : daemon->default_config,
         .must_exist = arguments.config_path != NULL,
     };
-    auto_buf struct buf text = BUF_INIT;
-    switch (arguments.action) {
-    case ARGUMENTS_HELP:
-        arguments_help(daemon, &text);
-        return print(&text);
-    case ARGUMENTS_HELP_CONFIG:
-        config_print_help(daemon->schema, &text);
-        return print(&text);
-    case ARGUMENTS_VERSION:
-        buf_printf(&text, "%s " VERSION "\n", daemon->name);
-        return print(&text);
-    case ARGUMENTS_CHECK:
-        return check_config(daemon, &source);
-    case ARGUMENTS_RUN:
-        break;
-    }
+    if (arguments.action != ARGUMENTS_RUN)
+        return arguments_answer(daemon, &arguments, &source);
     return serve(daemon, &source);
 }

@@ -231,7 +231,7 @@ static int bury(struct settler *settler, struct item *items, size_t n, struct er
     cleanup(letters_clear) struct letters letters = {
         .list = calloc(n_letters, sizeof(*letters.list)),
         .sends = calloc(n_letters, sizeof(*letters.sends)),
-        .items = calloc(n_letters, sizeof(*letters.items)),
+        .items = calloc(n_letters, sizeof(letters.items[0])),
     };
     if (!letters.list || !letters.sends || !letters.items)
         return err_no_memory(err);

@@ -83,6 +83,10 @@ static const struct {
     FILE_ROW("---\n# c\nqueue_url: x # c\n...\n", ""),
     FILE_ROW("\xef\xbb\xbfqueue_url: x\n", ""),
     FILE_ROW("queue_url: \"\\u00e9\"\nallowed: []\nworkers: \"64\"\nverify: off\nlog_level: 'debug'\n", ""),
+    FILE_ROW("queue_url: x\nname:\npassword: ~\n", ""),
+    FILE_ROW("queue_url: x\nname: !!str\nallowed: [a, ~]\n",
+             "FILE:2: name: tags are not used here\nFILE:3: allowed: holds an empty element\n"),
+    FILE_ROW("queue_url:\n", "FILE:1: queue_url: has no value\n"),
     FILE_ROW("{queue_url: x, allowed: [a,\nb]}", ""),
     FILE_ROW("", "FILE: queue_url: required; set it here or as TESTD_QUEUE_URL\n"),
     /* Unknown, twice, ill-typed, out of range: all told, in order. */
@@ -104,9 +108,9 @@ static const struct {
              "FILE:3: name: expected one value, got a list\n"
              "FILE:4: allowed: expected a list, like [a, b]\n"
              "FILE:5: workers: expected one value, got a list\n"
-             "FILE:6: verify: has no value; leave the line out for the default, or write \"\" for none\n"
-             "FILE:7: memory: has no value; leave the line out for the default, or write \"\" for none\n"
-             "FILE:8: log_level: has no value; leave the line out for the default, or write \"\" for none\n"),
+             "FILE:6: verify: has no value\n"
+             "FILE:7: memory: has no value\n"
+             "FILE:8: log_level: has no value\n"),
     FILE_ROW("queue_url: &a x\nname: *a\nallowed: [&b c, d]\nworkers: !!str 3\n? [q]\n: 1\n<<: {a: 1}\n",
              "FILE:1: queue_url: anchors and aliases are not used here\n"
              "FILE:2: name: anchors and aliases are not used here\n"
