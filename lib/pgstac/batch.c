@@ -207,10 +207,6 @@ static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct b
 
 /* --------------------------------------------------------------- upserting */
 
-/* The published_at of a private column, NULL where it has none: the operator may keep other things there. */
-#define PUBLISHED_AT(private) \
-    "CASE WHEN jsonb_typeof(" private "->'published_at') = 'number' THEN (" private "->>'published_at')::numeric END"
-
 /*
  * A newer row stays as it is; equal times: the last to arrive wins. What is the same is kept as it
  * is stored, so that an unchanged item rewrites nothing but `private` (its large values stay where they are).
@@ -224,10 +220,10 @@ static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct b
     "datetime = EXCLUDED.datetime, end_datetime = EXCLUDED.end_datetime, "                                        \
     "content = CASE WHEN t.content = EXCLUDED.content THEN t.content ELSE EXCLUDED.content END, "                 \
     "private = CASE WHEN jsonb_typeof(t.private) = 'object' THEN t.private ELSE '{}' END || EXCLUDED.private "    \
-    "WHERE coalesce(" PUBLISHED_AT("t.private") " <= (EXCLUDED.private->>'published_at')::numeric, true) "        \
-                                                "RETURNING id, xmax = 0"
+    "WHERE coalesce(" BATCH_PUBLISHED_AT("t.private") " <= (EXCLUDED.private->>'published_at')::numeric, true) "  \
+                                                      "RETURNING id, xmax = 0"
 
-static struct batch_row *find_row(struct batch_row *rows, const struct batch_group *group, const char *id)
+struct batch_row *batch_find(struct batch_row *rows, const struct batch_group *group, const char *id)
 {
     size_t low = group->first, high = group->first + group->n;
     while (low < high) {
@@ -263,7 +259,7 @@ static int upsert_group(struct pg *pg, struct batch_row *rows, const struct batc
         if (!rows[i].settled)
             rows[i].item->outcome = PGSTAC_STALE;
     for (int i = 0; i < PQntuples(returned); i++) {
-        struct batch_row *row = find_row(rows, group, PQgetvalue(returned, i, 0));
+        struct batch_row *row = batch_find(rows, group, PQgetvalue(returned, i, 0));
         bool inserted = *PQgetvalue(returned, i, 1) == 't';
         if (row)
             row->item->outcome = inserted ? PGSTAC_INSERTED : PGSTAC_UPDATED;
@@ -272,7 +268,14 @@ static int upsert_group(struct pg *pg, struct batch_row *rows, const struct batc
     return 0;
 }
 
-/* Direct writes to a partition do not fire the trigger that does this. */
+int batch_clear_format_cache(struct pg *pg, const char *collection, const struct buf *ids, struct err *err)
+{
+    if (buf_failed(ids))
+        return err_no_memory(err);
+    const char *params[] = { collection, buf_str(ids) };
+    return pg_exec(pg, "DELETE FROM format_item_cache WHERE collection = $1 AND id = ANY($2)", params, 2, NULL, err);
+}
+
 static int clear_format_cache(struct pg *pg, const struct batch_row *rows, const struct batch_group *groups,
                               size_t n_groups, struct err *err)
 {
@@ -284,11 +287,7 @@ static int clear_format_cache(struct pg *pg, const struct batch_row *rows, const
         if (ids.len == 0)
             continue;
         pg_array_end(&ids);
-        if (buf_failed(&ids))
-            return err_no_memory(err);
-        const char *params[] = { groups[g].need.collection->id, buf_str(&ids) };
-        int r =
-            pg_exec(pg, "DELETE FROM format_item_cache WHERE collection = $1 AND id = ANY($2)", params, 2, NULL, err);
+        int r = batch_clear_format_cache(pg, groups[g].need.collection->id, &ids, err);
         if (r != 0)
             return r;
     }
@@ -320,93 +319,5 @@ int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, c
         r = upsert_group(pg, rows, &groups[g], (int)g, &updated, err);
     if (r == 0 && updated)
         r = clear_format_cache(pg, rows, groups, n_groups, err);
-    return r;
-}
-
-/* ---------------------------------------------------------------- sweeping */
-
-#define FIND_TWINS \
-    "SELECT id FROM items WHERE collection = $1 AND id = ANY($2) GROUP BY id HAVING count(*) > 1 ORDER BY id"
-
-/*
- * The newest stays, of equal times the one that was written last, and every loader sees the same
- * order. A row that somebody wrote since it was looked at (another xmin) stays too: its writer sweeps after us.
- */
-#define REMOVE_TWINS                                                                                                \
-    "WITH found AS MATERIALIZED (SELECT tableoid AS part, id, xmin AS version, row_number() OVER (PARTITION BY id " \
-    "ORDER BY " PUBLISHED_AT(                                                                                       \
-        "private") " DESC NULLS LAST, age(xmin), tableoid) AS rank FROM items WHERE collection = $1 AND id = "      \
-                   "ANY($2)) "                                                                                      \
-                   "DELETE FROM items i USING found f WHERE i.collection = $1 AND i.id = f.id AND i.tableoid = "    \
-                   "f.part AND i.xmin = f.version "                                                                 \
-                   "AND f.rank > 1 RETURNING i.id, (SELECT relname FROM pg_class WHERE oid = i.tableoid)"
-
-/* Our own row may be the one that went. */
-static void mark_removed(struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
-                         const PGresult *removed)
-{
-    for (int i = 0; i < PQntuples(removed); i++)
-        for (size_t g = 0; g < n_groups; g++) {
-            if (strcmp(groups[g].need.name, PQgetvalue(removed, i, 1)) != 0)
-                continue;
-            struct batch_row *row = find_row(rows, &groups[g], PQgetvalue(removed, i, 0));
-            if (row && !row->settled)
-                row->item->outcome = PGSTAC_STALE;
-        }
-}
-
-/* The groups of one collection lie beside each other: [first, end). */
-static int sweep_collection(struct pg *pg, struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
-                            struct err *err)
-{
-    auto_buf struct buf ids = BUF_INIT;
-    for (size_t g = 0; g < n_groups; g++)
-        for (size_t i = groups[g].first; i < groups[g].first + groups[g].n; i++)
-            if (!rows[i].settled && rows[i].item->outcome == PGSTAC_INSERTED)
-                pg_array_add(&ids, rows[i].item->item.id);
-    if (ids.len == 0)
-        return 0;
-    pg_array_end(&ids);
-    if (buf_failed(&ids))
-        return err_no_memory(err);
-    const char *params[] = { groups[0].need.collection->id, buf_str(&ids) };
-    auto_pg_result PGresult *twins = NULL;
-    int r = pg_exec(pg, FIND_TWINS, params, 2, &twins, err);
-    if (r != 0 || PQntuples(twins) == 0)
-        return r;
-    buf_reset(&ids);
-    for (int i = 0; i < PQntuples(twins); i++)
-        pg_array_add(&ids, PQgetvalue(twins, i, 0));
-    pg_array_end(&ids);
-    if (buf_failed(&ids))
-        return err_no_memory(err);
-    params[1] = buf_str(&ids);
-    auto_pg_result PGresult *removed = NULL;
-    r = pg_exec(pg, REMOVE_TWINS, params, 2, &removed, err);
-    if (r == 0)
-        mark_removed(rows, groups, n_groups, removed);
-    return r;
-}
-
-int batch_sweep(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
-                size_t n_groups, struct err *err)
-{
-    bool any = false;
-    for (size_t g = 0; g < n_groups; g++)
-        any |= groups[g].need.collection->trunc != TRUNC_NONE;
-    if (!any)
-        return 0; /* one partition a collection: its unique index has seen to it */
-    int r = catalog_begin(catalog, pg, err);
-    for (size_t first = 0, end; r == 0 && first < n_groups; first = end) {
-        const struct catalog_collection *collection = groups[first].need.collection;
-        for (end = first + 1; end < n_groups && groups[end].need.collection == collection; end++)
-            ;
-        if (collection->trunc != TRUNC_NONE)
-            r = sweep_collection(pg, rows, groups + first, end - first, err);
-    }
-    if (r == 0)
-        r = pg_run(pg, "COMMIT", err);
-    if (r != 0)
-        pg_rollback(pg);
     return r;
 }

@@ -46,12 +46,14 @@ int batch_groups(const struct batch_row *rows, size_t n, struct batch_group **re
 int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
                size_t n_groups, bool *ret_same, struct err *err) must_check;
 
-/*
- * After the commit: for each row that was inserted (not updated in place) removes what the item has
- * in other partitions, or the row itself where the other is newer (its outcome becomes PGSTAC_STALE). A transaction of
- * its own.
- */
-int batch_sweep(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
-                size_t n_groups, struct err *err) must_check;
+/* A group's row by its item's id, settled ones too; NULL: not there. */
+struct batch_row *batch_find(struct batch_row *rows, const struct batch_group *group, const char *id);
+
+/* The published_at of a private column, NULL where it has none: the operator may keep other things there. */
+#define BATCH_PUBLISHED_AT(private) \
+    "CASE WHEN jsonb_typeof(" private "->'published_at') = 'number' THEN (" private "->>'published_at')::numeric END"
+
+/* Has pgstac's format_item_cache forget the items (a text[]): writes past `items` do not fire the trigger that does. */
+int batch_clear_format_cache(struct pg *pg, const char *collection, const struct buf *ids, struct err *err) must_check;
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "pgstac/batch.h"
+#include "pgstac/sweep.h"
 #include "stac/collection.h"
 
 /* A batch that meets deadlocks and partitions in the making is tried this often before it waits in the queue. */
@@ -220,7 +221,7 @@ static int attempt(struct pgstac *pgstac, struct batch_row *rows, size_t n, bool
     for (size_t g = 0; g < n_groups; g++)
         catalog_mark_statistics(&pgstac->catalog, groups[g].need.name);
     /* Loading again what is committed changes nothing, so a sweep that fails simply has the attempt repeated. */
-    return batch_sweep(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, err);
+    return sweep_twins(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, err);
 }
 
 static bool is_partition_trouble(const struct pg *pg)

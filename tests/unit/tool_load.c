@@ -1,7 +1,8 @@
 /*
- * build/tests/load [-m retry|reject|create] [-b BATCH] KEYWORD=VALUE...: loads lines of {"published_at": MS, "item":
- * {...}} from stdin into the database and prints a line for each: {"id", "result", "outcome", "code", "error"}. A line
- * {"collection": {...}} is loaded as a collection. Exit 1: the database could not be had.
+ * build/tests/load [-m retry|reject|create] [-b BATCH] [-s STATEMENT_TIMEOUT_MS] [-n] KEYWORD=VALUE...: loads lines of
+ * {"published_at": MS, "item": {...}} from stdin into the database and prints a line for each: {"id", "result",
+ * "outcome", "code", "error"}. A line {"collection": {...}} is loaded as a collection. -n: leaves the statistics as
+ * they are. Exit 1: the database could not be had, and stderr says why.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +10,11 @@
 #include <unistd.h>
 
 #include "pgstac/pgstac.h"
+
+static void tell(const struct err *err)
+{
+    fprintf(stderr, "%s%s: %s\n", err->code, err->outage ? " (outage)" : "", err->text);
+}
 
 static void report(const struct pgstac_item *item, const char *fallback_id)
 {
@@ -45,15 +51,16 @@ static int load_batch(struct pgstac *pgstac, struct pgstac_item *items, cJSON **
     }
     int r = pgstac_load(pgstac, good, n_good, &err);
     if (r != 0)
-        fprintf(stderr, "%s: %s\n", err.code, err.text);
+        tell(&err);
     for (size_t i = 0; r == 0 && i < n_good; i++)
         report(&good[i], "");
+    fflush(stdout);
     for (size_t i = 0; i < n; i++)
         stac_item_clear(&items[i].item);
     return r;
 }
 
-static int load_all(struct pgstac *pgstac, size_t batch)
+static int load_all(struct pgstac *pgstac, size_t batch, bool statistics)
 {
     auto_free struct pgstac_item *items = calloc(batch, sizeof(*items));
     auto_free cJSON **lines = calloc(batch, sizeof(*lines));
@@ -73,7 +80,7 @@ static int load_all(struct pgstac *pgstac, size_t batch)
             }
         }
         if (r != 0)
-            fprintf(stderr, "%s: %s\n", err.code, err.text);
+            tell(&err);
         if (r == 0 && n > 0 && (n == batch || len <= 0)) {
             r = load_batch(pgstac, items, lines, n);
             while (n > 0)
@@ -84,28 +91,42 @@ static int load_all(struct pgstac *pgstac, size_t batch)
     }
     while (n > 0)
         cJSON_Delete(lines[--n]);
-    if (r == 0 && pgstac_update_statistics(pgstac, 0, &err) != 0)
-        fprintf(stderr, "%s: %s\n", err.code, err.text);
+    if (r == 0 && statistics && pgstac_update_statistics(pgstac, 0, &err) != 0)
+        tell(&err);
     return r;
+}
+
+static bool parse_missing(const char *text, enum missing_collection *ret)
+{
+    static const char *const names[] = { "retry", "reject", "create" }; /* in the enum's order */
+    for (size_t i = 0; i < N_ELEMENTS(names); i++)
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum missing_collection)i;
+            return true;
+        }
+    return false;
 }
 
 int main(int argc, char **argv)
 {
     struct pgstac_options options = { .stop_fd = -1, .statement_timeout_ms = 45000, .connect_timeout_ms = 5000 };
     size_t batch = 1000;
-    for (int option; (option = getopt(argc, argv, "m:b:")) != -1;) {
-        if (option == 'm')
-            options.missing_collection = *optarg == 'c'     ? MISSING_COLLECTION_CREATE
-                                         : optarg[2] == 'j' ? MISSING_COLLECTION_REJECT
-                                                            : MISSING_COLLECTION_RETRY;
-        else if (option == 'b')
+    bool statistics = true;
+    for (int option; (option = getopt(argc, argv, "m:b:s:n")) != -1;) {
+        if (option == 'b')
             batch = strtoul(optarg, NULL, 10);
-        else
+        else if (option == 's')
+            options.statement_timeout_ms = atoi(optarg);
+        else if (option == 'n')
+            statistics = false;
+        else if (option != 'm' || !parse_missing(optarg, &options.missing_collection))
             return 64;
     }
     const char *keywords[16] = { NULL }, *values[16] = { NULL };
     for (int i = optind, n = 0; i < argc && n < 15; i++, n++) {
         char *equals = strchr(argv[i], '=');
+        if (!equals)
+            return 64;
         *equals = '\0';
         keywords[n] = argv[i];
         values[n] = equals + 1;
@@ -116,9 +137,9 @@ int main(int argc, char **argv)
     if (r == 0)
         r = pgstac_connect(pgstac, keywords, values, &err);
     if (r != 0)
-        fprintf(stderr, "%s: %s\n", err.code, err.text);
+        tell(&err);
     else
-        r = load_all(pgstac, batch);
+        r = load_all(pgstac, batch, statistics);
     pgstac_free(pgstac);
     return r != 0;
 }

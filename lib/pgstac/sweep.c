@@ -1,0 +1,151 @@
+#include "pgstac/sweep.h"
+
+#include <string.h>
+
+#define FIND_TWINS "SELECT id FROM items WHERE collection = $1 AND id = ANY($2) GROUP BY id HAVING count(*) > 1"
+
+/*
+ * Every loader sees the same order: the newest, then of equal times the one that was written last. By partition and id,
+ * so that loaders delete in one order.
+ */
+#define RANK_TWINS                                                                                                  \
+    "SELECT partition, id, version, winner, other::text FROM ("                                                     \
+    "SELECT c.relname AS partition, i.id, i.xmin AS version, first_value(c.relname) OVER ranks AS winner, "         \
+    "row_number() OVER ranks AS rank, CASE WHEN jsonb_typeof(i.private) = 'object' THEN "                           \
+    "nullif(i.private - 'published_at', '{}') END AS other "                                                        \
+    "FROM items i JOIN pg_class c ON c.oid = i.tableoid WHERE i.collection = $1 AND i.id = ANY($2) "                \
+    "WINDOW ranks AS (PARTITION BY i.id ORDER BY " BATCH_PUBLISHED_AT(                                              \
+        "i.private") " DESC NULLS LAST, age(i.xmin), i.tableoid)) AS ranked WHERE rank > 1 ORDER BY partition, id " \
+                     "COLLATE \"C\""
+
+enum { TWIN_PARTITION, TWIN_ID, TWIN_VERSION, TWIN_WINNER, TWIN_OTHER }; /* its columns */
+
+/* A row that somebody wrote since it was looked at has another xmin and stays: its writer sweeps after us. */
+#define REMOVE                                                                                                       \
+    " AS t USING unnest($1::text[], $2::xid[]) AS gone(id, version) WHERE t.id = gone.id AND t.xmin = gone.version " \
+    "RETURNING t.id"
+#define INHERIT \
+    " SET private = $2::jsonb || CASE WHEN jsonb_typeof(private) = 'object' THEN private ELSE '{}' END WHERE id = $1"
+
+/* Our own row may be the one that went. */
+static void mark_removed(struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
+                         const char *partition, const PGresult *removed)
+{
+    for (size_t g = 0; g < n_groups; g++)
+        for (int i = 0; strcmp(groups[g].need.name, partition) == 0 && i < PQntuples(removed); i++) {
+            struct batch_row *row = batch_find(rows, &groups[g], PQgetvalue(removed, i, 0));
+            if (row && !row->settled)
+                row->item->outcome = PGSTAC_STALE;
+        }
+}
+
+/* Straight from the partition: through `items` pgstac's triggers would write statistics, without the lock for it. */
+static int remove_from(struct pg *pg, const PGresult *twins, int first, int end, PGresult **ret, struct err *err)
+{
+    auto_buf struct buf sql = BUF_INIT;
+    auto_buf struct buf ids = BUF_INIT;
+    auto_buf struct buf versions = BUF_INIT;
+    buf_puts(&sql, "DELETE FROM ");
+    pg_quote_identifier(PQgetvalue(twins, first, TWIN_PARTITION), &sql);
+    buf_puts(&sql, REMOVE);
+    for (int i = first; i < end; i++) {
+        pg_array_add(&ids, PQgetvalue(twins, i, TWIN_ID));
+        pg_array_add(&versions, PQgetvalue(twins, i, TWIN_VERSION));
+    }
+    pg_array_end(&ids);
+    pg_array_end(&versions);
+    if (buf_failed(&sql) || buf_failed(&ids) || buf_failed(&versions))
+        return err_no_memory(err);
+    const char *params[] = { buf_str(&ids), buf_str(&versions) };
+    return pg_exec(pg, buf_str(&sql), params, 2, ret, err);
+}
+
+/* What the operator kept beside published_at moves with the item. */
+static int inherit(struct pg *pg, const PGresult *twins, int i, struct err *err)
+{
+    auto_buf struct buf sql = BUF_INIT;
+    buf_puts(&sql, "UPDATE ");
+    pg_quote_identifier(PQgetvalue(twins, i, TWIN_WINNER), &sql);
+    buf_puts(&sql, INHERIT);
+    if (buf_failed(&sql))
+        return err_no_memory(err);
+    const char *params[] = { PQgetvalue(twins, i, TWIN_ID), PQgetvalue(twins, i, TWIN_OTHER) };
+    return pg_exec(pg, buf_str(&sql), params, 2, NULL, err);
+}
+
+static int remove_twins(struct pg *pg, struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
+                        const PGresult *twins, struct err *err)
+{
+    int n = PQntuples(twins);
+    for (int first = 0, end; first < n; first = end) {
+        const char *partition = PQgetvalue(twins, first, TWIN_PARTITION);
+        for (end = first; end < n && strcmp(PQgetvalue(twins, end, TWIN_PARTITION), partition) == 0; end++)
+            if (!PQgetisnull(twins, end, TWIN_OTHER)) {
+                int r = inherit(pg, twins, end, err);
+                if (r != 0)
+                    return r;
+            }
+        auto_pg_result PGresult *removed = NULL;
+        int r = remove_from(pg, twins, first, end, &removed, err);
+        if (r != 0)
+            return r;
+        mark_removed(rows, groups, n_groups, partition, removed);
+    }
+    return 0;
+}
+
+/* The groups of one collection, which lie beside each other. */
+static int sweep_collection(struct pg *pg, struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
+                            struct err *err)
+{
+    const char *collection = groups[0].need.collection->id;
+    auto_buf struct buf ids = BUF_INIT;
+    for (size_t g = 0; g < n_groups; g++)
+        for (size_t i = groups[g].first; i < groups[g].first + groups[g].n; i++)
+            if (!rows[i].settled)
+                pg_array_add(&ids, rows[i].item->item.id);
+    pg_array_end(&ids);
+    if (buf_failed(&ids))
+        return err_no_memory(err);
+    const char *params[] = { collection, buf_str(&ids) };
+    auto_pg_result PGresult *found = NULL;
+    int r = pg_exec(pg, FIND_TWINS, params, 2, &found, err);
+    if (r != 0 || PQntuples(found) == 0)
+        return r;
+
+    buf_reset(&ids);
+    for (int i = 0; i < PQntuples(found); i++)
+        pg_array_add(&ids, PQgetvalue(found, i, 0));
+    pg_array_end(&ids);
+    if (buf_failed(&ids))
+        return err_no_memory(err);
+    params[1] = buf_str(&ids);
+    auto_pg_result PGresult *twins = NULL;
+    r = pg_exec(pg, RANK_TWINS, params, 2, &twins, err);
+    if (r == 0)
+        r = remove_twins(pg, rows, groups, n_groups, twins, err);
+    return r != 0 ? r : batch_clear_format_cache(pg, collection, &ids, err);
+}
+
+int sweep_twins(const struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
+                size_t n_groups, struct err *err)
+{
+    bool any = false;
+    for (size_t g = 0; g < n_groups; g++)
+        any |= groups[g].need.collection->trunc != TRUNC_NONE;
+    if (!any)
+        return 0; /* one partition a collection: its unique index has seen to it */
+    int r = catalog_begin(catalog, pg, err);
+    for (size_t first = 0, end; r == 0 && first < n_groups; first = end) {
+        const struct catalog_collection *collection = groups[first].need.collection;
+        for (end = first + 1; end < n_groups && groups[end].need.collection == collection; end++)
+            ;
+        if (collection->trunc != TRUNC_NONE)
+            r = sweep_collection(pg, rows, groups + first, end - first, err);
+    }
+    if (r == 0)
+        r = pg_run(pg, "COMMIT", err);
+    if (r != 0)
+        pg_rollback(pg);
+    return r;
+}
