@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "aws/aws_error.h"
-#include "aws/batch.h"
+#include "aws/aws_batch.h"
 #include "aws/message_check.h"
 #include "aws/xml.h"
 
@@ -80,8 +80,8 @@ static void write_action(const char *action, const char *topic_arn, struct buf *
     write_value(topic_arn, ret);
 }
 
-static void write_request(const char *topic_arn, const struct sns_message *messages, const struct batch_group *group,
-                          struct buf *ret)
+static void write_request(const char *topic_arn, const struct sns_message *messages,
+                          const struct aws_batch_group *group, struct buf *ret)
 {
     write_action("PublishBatch", topic_arn, ret);
     for (size_t i = 0; i < group->n; i++) {
@@ -119,19 +119,19 @@ static int failure_result(const struct aws_call *call, struct err *err)
     return LATER;
 }
 
-static void judge_failure(struct batch_group *group, const struct aws_call *call)
+static void judge_failure(struct aws_batch_group *group, const struct aws_call *call)
 {
     bool is_one_message = call->result == NEVER && is_about_message(call->error_code, call->err.text);
     if (is_one_message && group->n > 1) {
-        batch_split(group);
+        aws_batch_split(group);
         return;
     }
     struct err story = ERR_INIT;
     int result = failure_result(call, &story);
-    batch_request_failed(group, result, &story);
+    aws_batch_request_failed(group, result, &story);
 }
 
-static void judge_entry(struct batch *batch, struct batch_item *item, const struct xml_rows *failed, size_t row)
+static void judge_entry(struct aws_batch *batch, struct aws_batch_item *item, const struct xml_rows *failed, size_t row)
 {
     enum { ID, CODE, MESSAGE, SENDER_FAULT };
     const char *code = xml_field(failed, row, CODE);
@@ -142,13 +142,13 @@ static void judge_entry(struct batch *batch, struct batch_item *item, const stru
     if (!message)
         message = "";
     if (!sender_fault || strcmp(sender_fault, "true") != 0) {
-        batch_failed(batch, item, code, message);
+        aws_batch_failed(batch, item, code, message);
         return;
     }
     char text[ERR_TEXT_SIZE];
     snprintf(text, sizeof(text), "sns PublishBatch: %s: %s", code, message);
     *item->result = refuse(code, text, item->err);
-    batch_settled(item);
+    aws_batch_settled(item);
 }
 
 static int invalid_answer(int r, const struct err *story, struct err *err)
@@ -161,7 +161,7 @@ static int invalid_answer(int r, const struct err *story, struct err *err)
 }
 
 /* Reads a PublishBatch answer. `messages` get their ids. */
-static int read_answer(struct batch *batch, struct batch_group *group, struct aws_call *call,
+static int read_answer(struct aws_batch *batch, struct aws_batch_group *group, struct aws_call *call,
                        struct sns_message *messages)
 {
     static const char *const done_fields[] = { "Id", "MessageId", NULL };
@@ -177,19 +177,19 @@ static int read_answer(struct batch *batch, struct batch_group *group, struct aw
     if (r != 0)
         return invalid_answer(r, &story, &call->err);
     for (size_t i = 0; i < done.n; i++) {
-        struct batch_item *item = batch_find(group, xml_field(&done, i, 0));
+        struct aws_batch_item *item = aws_batch_find(group, xml_field(&done, i, 0));
         const char *id = xml_field(&done, i, 1);
         if (!item)
             continue;
         snprintf(messages[item->index].message_id, sizeof(messages->message_id), "%s", id ? id : "");
-        batch_done(item);
+        aws_batch_done(item);
     }
     for (size_t i = 0; i < failed.n; i++) {
-        struct batch_item *item = batch_find(group, xml_field(&failed, i, 0));
+        struct aws_batch_item *item = aws_batch_find(group, xml_field(&failed, i, 0));
         if (item)
             judge_entry(batch, item, &failed, i);
     }
-    batch_unanswered(batch, group);
+    aws_batch_unanswered(batch, group);
     return 0;
 }
 
@@ -273,19 +273,19 @@ int sns_publish(struct aws_client *client, const char *topic_arn, struct sns_mes
 
 /* The requests of one round; freed together. */
 struct round {
-    struct buf bodies[BATCH_REQUESTS_MAX];
-    struct aws_call calls[BATCH_REQUESTS_MAX];
+    struct buf bodies[AWS_BATCH_REQUESTS_MAX];
+    struct aws_call calls[AWS_BATCH_REQUESTS_MAX];
 };
 
 static void round_clear(struct round *round)
 {
-    for (size_t i = 0; i < BATCH_REQUESTS_MAX; i++) {
+    for (size_t i = 0; i < AWS_BATCH_REQUESTS_MAX; i++) {
         buf_clear(&round->bodies[i]);
         aws_call_clear(&round->calls[i]);
     }
 }
 
-static int run_round(struct aws_client *client, const struct destination *destination, struct batch *batch,
+static int run_round(struct aws_client *client, const struct destination *destination, struct aws_batch *batch,
                      struct sns_message *messages, struct err *err)
 {
     cleanup(round_clear) struct round round = { .bodies = { BUF_INIT } };
@@ -312,7 +312,7 @@ static int run_round(struct aws_client *client, const struct destination *destin
 }
 
 /* An item of each message that can be published; the others have their result. */
-static size_t make_items(struct sns_message *messages, size_t n, struct batch_item *ret)
+static size_t make_items(struct sns_message *messages, size_t n, struct aws_batch_item *ret)
 {
     size_t n_items = 0;
     for (size_t i = 0; i < n; i++) {
@@ -320,8 +320,9 @@ static size_t make_items(struct sns_message *messages, size_t n, struct batch_it
         messages[i].message_id[0] = '\0';
         messages[i].result = check(&messages[i], size, &messages[i].err);
         if (messages[i].result == 0)
-            ret[n_items++] =
-                (struct batch_item){ .index = i, .size = size, .result = &messages[i].result, .err = &messages[i].err };
+            ret[n_items++] = (struct aws_batch_item){
+                .index = i, .size = size, .result = &messages[i].result, .err = &messages[i].err
+            };
     }
     return n_items;
 }
@@ -331,10 +332,10 @@ int sns_publish_many(struct aws_client *client, const char *topic_arn, struct sn
 {
     if (n == 0)
         return 0;
-    auto_free struct batch_item *items = calloc(n, sizeof(*items));
+    auto_free struct aws_batch_item *items = calloc(n, sizeof(*items));
     if (!items)
         return err_no_memory(err);
-    struct batch batch = { .items = items, .n = make_items(messages, n, items), .size_max = SNS_MESSAGE_MAX };
+    struct aws_batch batch = { .items = items, .n = make_items(messages, n, items), .size_max = SNS_MESSAGE_MAX };
 
     auto_destination struct destination destination = { .topic_arn = topic_arn };
     struct err story = ERR_INIT;
@@ -347,9 +348,9 @@ int sns_publish_many(struct aws_client *client, const char *topic_arn, struct sn
     for (size_t i = 0; r != 0 && i < batch.n; i++) {
         *items[i].result = r;
         *items[i].err = story;
-        batch_settled(&items[i]);
+        aws_batch_settled(&items[i]);
     }
-    while (batch_next(&batch, client)) {
+    while (aws_batch_next(&batch, client)) {
         r = run_round(client, &destination, &batch, messages, err);
         if (r != 0)
             return r;

@@ -38,7 +38,7 @@ const char *sns_topic_region(const char *topic_arn, struct buf *ret);
 int sns_publish(struct aws_client *client, const char *topic_arn, struct sns_message *message, struct err *err)
     must_check;
 /*
- * Publishes any number, ten and 256 KiB a request, some requests at once (lib/aws/batch.h); each
+ * Publishes any number, ten and 256 KiB a request, some requests at once (lib/aws/aws_batch.h); each
  * message has its own result. < 0: this process cannot go on.
  */
 int sns_publish_many(struct aws_client *client, const char *topic_arn, struct sns_message *messages, size_t n,

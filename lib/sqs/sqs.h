@@ -2,9 +2,9 @@
  * sqs: the queue client (JSON protocol 1.0).
  *
  * One struct sqs is one queue as one thread sees it. Batches of any size are cut into SQS's tens,
- * up to BATCH_REQUESTS_MAX requests (lib/aws/batch.h) are under way at once, and each entry has its own result: a
- * 200 answer with `Failed` entries is a failure of those entries, and those that are not the sender's
- * fault are tried again. LATER with outage: no entry could have passed (no such queue, no permission, no answer).
+ * up to AWS_BATCH_REQUESTS_MAX requests (lib/aws/aws_batch.h) are under way at once, and each entry has its own result:
+ * a 200 answer with `Failed` entries is a failure of those entries, and those that are not the sender's fault are tried
+ * again. LATER with outage: no entry could have passed (no such queue, no permission, no answer).
  */
 #ifndef SQS_SQS_H
 #define SQS_SQS_H

@@ -49,7 +49,7 @@ static void write_entry(const struct sqs_batch *what, size_t index, struct buf *
         buf_printf(ret, ",\"VisibilityTimeout\":%d", what->entries[index].visibility_s);
 }
 
-static void write_request(const struct sqs *sqs, const struct sqs_batch *what, const struct batch_group *group,
+static void write_request(const struct sqs *sqs, const struct sqs_batch *what, const struct aws_batch_group *group,
                           struct buf *ret)
 {
     sqs_begin_body(sqs, ret);
@@ -75,7 +75,7 @@ static bool is_about_entry(enum sqs_batch_op op, const char *code)
 }
 
 /* The entry itself was refused. `text` tells why. */
-static void refuse(enum sqs_batch_op op, struct batch_item *item, const char *code, const char *text)
+static void refuse(enum sqs_batch_op op, struct aws_batch_item *item, const char *code, const char *text)
 {
     struct err *err = item->err;
     if (!is_about_entry(op, code))
@@ -86,10 +86,11 @@ static void refuse(enum sqs_batch_op op, struct batch_item *item, const char *co
         *item->result = err_never(err, "message_too_large", "%s", text);
     else
         *item->result = err_never(err, "invalid_message", "%s", text);
-    batch_settled(item);
+    aws_batch_settled(item);
 }
 
-static void judge_entry(const struct sqs_batch *what, struct batch *batch, struct batch_item *item, const cJSON *failed)
+static void judge_entry(const struct sqs_batch *what, struct aws_batch *batch, struct aws_batch_item *item,
+                        const cJSON *failed)
 {
     const char *code = json_get_string(failed, "Code");
     const char *message = json_get_string(failed, "Message");
@@ -102,17 +103,17 @@ static void judge_entry(const struct sqs_batch *what, struct batch *batch, struc
         snprintf(text, sizeof(text), "%s: %s", code, message);
         refuse(what->op, item, code, text);
     } else {
-        batch_failed(batch, item, code, message);
+        aws_batch_failed(batch, item, code, message);
     }
 }
 
 /* The request was refused, or no answer came. */
-static void judge_failure(const struct sqs_batch *what, struct batch_group *group, const struct aws_call *call)
+static void judge_failure(const struct sqs_batch *what, struct aws_batch_group *group, const struct aws_call *call)
 {
     bool is_refusal = call->result == NEVER && call->error_code[0];
     if (is_refusal && is_about_entry(what->op, call->error_code)) {
         if (group->n > 1)
-            batch_split(group);
+            aws_batch_split(group);
         else
             refuse(what->op, group->items[0], call->error_code, call->err.text);
         return;
@@ -120,10 +121,10 @@ static void judge_failure(const struct sqs_batch *what, struct batch_group *grou
     /* Not these entries' fault: no such queue, no permission. */
     struct err err = call->err;
     err.outage = err.outage || call->result == NEVER;
-    batch_request_failed(group, LATER, &err);
+    aws_batch_request_failed(group, LATER, &err);
 }
 
-static int judge_answer(const struct sqs_batch *what, struct batch *batch, struct batch_group *group,
+static int judge_answer(const struct sqs_batch *what, struct aws_batch *batch, struct aws_batch_group *group,
                         struct aws_call *call)
 {
     auto_json cJSON *json = NULL;
@@ -138,35 +139,35 @@ static int judge_answer(const struct sqs_batch *what, struct batch *batch, struc
     const cJSON *entry;
     cJSON_ArrayForEach(entry, json_get(json, "Successful"))
     {
-        struct batch_item *item = batch_find(group, json_get_string(entry, "Id"));
+        struct aws_batch_item *item = aws_batch_find(group, json_get_string(entry, "Id"));
         if (item)
-            batch_done(item);
+            aws_batch_done(item);
     }
     cJSON_ArrayForEach(entry, json_get(json, "Failed"))
     {
-        struct batch_item *item = batch_find(group, json_get_string(entry, "Id"));
+        struct aws_batch_item *item = aws_batch_find(group, json_get_string(entry, "Id"));
         if (item)
             judge_entry(what, batch, item, entry);
     }
-    batch_unanswered(batch, group);
+    aws_batch_unanswered(batch, group);
     return 0;
 }
 
 /* The requests of one round; freed together. */
 struct round {
-    struct buf bodies[BATCH_REQUESTS_MAX];
-    struct aws_call calls[BATCH_REQUESTS_MAX];
+    struct buf bodies[AWS_BATCH_REQUESTS_MAX];
+    struct aws_call calls[AWS_BATCH_REQUESTS_MAX];
 };
 
 static void round_clear(struct round *round)
 {
-    for (size_t i = 0; i < BATCH_REQUESTS_MAX; i++) {
+    for (size_t i = 0; i < AWS_BATCH_REQUESTS_MAX; i++) {
         buf_clear(&round->bodies[i]);
         aws_call_clear(&round->calls[i]);
     }
 }
 
-static int run_round(struct sqs *sqs, const struct sqs_batch *what, struct batch *batch, struct err *err)
+static int run_round(struct sqs *sqs, const struct sqs_batch *what, struct aws_batch *batch, struct err *err)
 {
     cleanup(round_clear) struct round round = { .bodies = { BUF_INIT } };
     for (size_t i = 0; i < batch->n_groups; i++) {
@@ -184,10 +185,11 @@ static int run_round(struct sqs *sqs, const struct sqs_batch *what, struct batch
     return r;
 }
 
-int sqs_batch_run(struct sqs *sqs, const struct sqs_batch *what, struct batch_item *items, size_t n, struct err *err)
+int sqs_batch_run(struct sqs *sqs, const struct sqs_batch *what, struct aws_batch_item *items, size_t n,
+                  struct err *err)
 {
-    struct batch batch = { .items = items, .n = n, .size_max = SQS_MESSAGE_MAX };
-    while (batch_next(&batch, sqs->client)) {
+    struct aws_batch batch = { .items = items, .n = n, .size_max = SQS_MESSAGE_MAX };
+    while (aws_batch_next(&batch, sqs->client)) {
         int r = run_round(sqs, what, &batch, err);
         if (r != 0)
             return r;

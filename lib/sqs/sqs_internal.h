@@ -2,7 +2,7 @@
 #ifndef SQS_SQS_INTERNAL_H
 #define SQS_SQS_INTERNAL_H
 
-#include "aws/batch.h"
+#include "aws/aws_batch.h"
 #include "base/json.h"
 #include "sqs/sqs.h"
 
@@ -47,7 +47,7 @@ struct sqs_batch {
     const struct sqs_entry *entries; /* of delete and visibility; items hold indices into them */
     const struct sqs_send *sends;    /* of send */
 };
-int sqs_batch_run(struct sqs *sqs, const struct sqs_batch *what, struct batch_item *items, size_t n, struct err *err)
-    must_check;
+int sqs_batch_run(struct sqs *sqs, const struct sqs_batch *what, struct aws_batch_item *items, size_t n,
+                  struct err *err) must_check;
 
 #endif

@@ -30,7 +30,7 @@ int sqs_send_many(struct sqs *sqs, struct sqs_send *entries, size_t n, struct er
 {
     if (n == 0)
         return 0;
-    auto_free struct batch_item *items = calloc(n, sizeof(*items));
+    auto_free struct aws_batch_item *items = calloc(n, sizeof(*items));
     if (!items)
         return err_no_memory(err);
     size_t n_items = 0;
@@ -38,8 +38,9 @@ int sqs_send_many(struct sqs *sqs, struct sqs_send *entries, size_t n, struct er
         size_t size = sqs_send_size(&entries[i]);
         entries[i].result = check(&entries[i], size, &entries[i].err);
         if (entries[i].result == 0)
-            items[n_items++] =
-                (struct batch_item){ .index = i, .size = size, .result = &entries[i].result, .err = &entries[i].err };
+            items[n_items++] = (struct aws_batch_item){
+                .index = i, .size = size, .result = &entries[i].result, .err = &entries[i].err
+            };
     }
     const struct sqs_batch what = { .op = SQS_BATCH_SEND, .sends = entries };
     return sqs_batch_run(sqs, &what, items, n_items, err);

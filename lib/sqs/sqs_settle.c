@@ -10,16 +10,17 @@ static int compare_handles(const void *a, const void *b)
 }
 
 /* Makes an item of each entry but those whose handle an earlier one has. `sorted`: by handle. */
-static size_t make_items(struct sqs_entry *entries, struct sqs_entry *const *sorted, size_t n, struct batch_item *ret)
+static size_t make_items(struct sqs_entry *entries, struct sqs_entry *const *sorted, size_t n,
+                         struct aws_batch_item *ret)
 {
     size_t n_items = 0;
     for (size_t i = 0; i < n; i++) {
         if (i > 0 && strcmp(sorted[i]->receipt_handle, sorted[i - 1]->receipt_handle) == 0)
             continue;
-        ret[n_items++] = (struct batch_item){ .index = (size_t)(sorted[i] - entries),
-                                              .size = strlen(sorted[i]->receipt_handle),
-                                              .result = &sorted[i]->result,
-                                              .err = &sorted[i]->err };
+        ret[n_items++] = (struct aws_batch_item){ .index = (size_t)(sorted[i] - entries),
+                                                  .size = strlen(sorted[i]->receipt_handle),
+                                                  .result = &sorted[i]->result,
+                                                  .err = &sorted[i]->err };
     }
     return n_items;
 }
@@ -30,7 +31,7 @@ static int run(struct sqs *sqs, enum sqs_batch_op op, struct sqs_entry *entries,
     if (n == 0)
         return 0;
     auto_free struct sqs_entry **sorted = calloc(n, sizeof(struct sqs_entry *));
-    auto_free struct batch_item *items = calloc(n, sizeof(*items));
+    auto_free struct aws_batch_item *items = calloc(n, sizeof(*items));
     if (!sorted || !items)
         return err_no_memory(err);
     for (size_t i = 0; i < n; i++)
