@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import Pipeline, wait_until
-from .probe import make_wheel
+from tests.integration.pipeline.conftest import Pipeline, wait_until
+from tests.integration.pipeline.probe import make_wheel
 
 GFC_ARGS = [f"https://example.com/Hansen_GFC-2023-v1.11_{layer}_40N_080W.tif" for layer in ("gain", "treecover2000", "lossyear", "datamask")]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pypgstac.hydration import hydrate_py
 
-from .conftest import Pipeline, item, wait_until
+from tests.integration.pipeline.conftest import Pipeline, item, wait_until
 
 # name: (body, error_code, what its error must say)
 BAD = {

@@ -1,0 +1,125 @@
+"""The units as an administrator meets them: systemctl and journalctl."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.integration.pipeline.conftest import Pipeline, item, wait_until
+from tests.integration.pipeline.test_generation import GFC_ARGS
+
+from .conftest import Booted
+
+UNITS = ("itemgend", "itemloadd")
+
+
+def journal(booted: Booted, unit: str, *match: str) -> list[dict[str, Any]]:
+    output = booted.run(f"journalctl -q -u {unit} -o json {' '.join(match)}", check=False)
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+
+def start(booted: Booted, *units: str) -> None:
+    booted.run(f"systemctl start {' '.join(units)} || {{ journalctl -n 30 --no-pager; false; }}")
+
+
+@pytest.fixture(autouse=True)
+def stopped(booted: Booted):
+    yield
+    booted.run("systemctl stop itemgend itemloadd; systemctl reset-failed itemgend itemloadd", check=False)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_unit_verifies(booted: Booted, unit: str) -> None:
+    assert booted.run(f"systemd-analyze verify --man=no {unit}.service") == ""
+
+
+@pytest.mark.parametrize(("unit", "threshold"), [("itemgend", 35), ("itemloadd", 15)])
+def test_exposure(booted: Booted, unit: str, threshold: int) -> None:
+    booted.run(f"systemd-analyze security --no-pager --threshold={threshold} {unit}.service")
+
+
+def test_a_request_through_both_units(booted: Booted, pipeline: Pipeline) -> None:
+    start(booted, "itemgend", "itemloadd")
+    assert booted.run("systemctl show -p ActiveState --value itemgend itemloadd").split() == ["active", "active"]
+    pipeline.publish(
+        pipeline.gen_topic,
+        {
+            "package_name": "stactools-glad-global-forest-change==0.1.2",
+            "group_name": "gladglobalforestchange",
+            "create_item_args": GFC_ARGS,
+            "collection_id": "test",
+        },
+    )
+    wait_until("the item is loaded", lambda: pipeline.ids(), timeout_s=120)
+    (item_id,) = pipeline.ids()
+    loaded = wait_until("the journal has it", lambda: journal(booted, "itemloadd", "EVENT=ITEM_LOADED"))
+    assert (loaded[0]["ITEM_ID"], loaded[0]["COLLECTION"]) == (item_id, "test")
+    message_id = loaded[0]["SQS_MESSAGE_ID"]
+    shown = booted.run("journalctl -q -u itemloadd --no-pager")
+    assert item_id in shown and message_id in shown
+    made = journal(booted, "itemgend", "EVENT=ITEM_GENERATED")
+    assert made[0]["ITEM_ID"] == item_id and made[0]["SQS_MESSAGE_ID"] and made[0]["SQS_MESSAGE_ID"] != message_id
+    assert made[0]["MESSAGE_ID"] and made[0]["_SYSTEMD_UNIT"] == "itemgend.service"
+    booted.run("systemctl stop itemgend itemloadd")
+    assert booted.run("systemctl show -p Result --value itemgend itemloadd").split() == ["success", "success"]
+    assert pipeline.counts(pipeline.gen_queue) == pipeline.counts(pipeline.load_queue) == (0, 0)
+
+
+def test_stop_drains(booted: Booted, pipeline: Pipeline) -> None:
+    booted.run("mkdir -p /run/systemd/system/itemloadd.service.d")
+    override = "[Service]\\nEnvironment=ITEMLOADD_BATCH_ITEMS=40 ITEMLOADD_VISIBILITY_TIMEOUT=10m\\n"
+    # EnvironmentFile wins over Environment: what is to differ must leave the file.
+    booted.run("sed -i.all '/^ITEMLOADD_VISIBILITY_TIMEOUT=/d' /etc/stactools-ingest/environment")
+    booted.run(f"printf '{override}' >/run/systemd/system/itemloadd.service.d/test.conf; systemctl daemon-reload")
+    try:
+        pipeline.publish_items([item(number) for number in range(240)])
+        start(booted, "itemloadd")
+        wait_until("it is at work", lambda: len(pipeline.ids()) >= 40)
+        booted.run("systemctl stop itemloadd")
+    finally:
+        booted.run("rm -r /run/systemd/system/itemloadd.service.d; mv /etc/stactools-ingest/environment.all /etc/stactools-ingest/environment")
+        booted.run("systemctl daemon-reload")
+    visible, in_flight = pipeline.counts(pipeline.load_queue)
+    assert in_flight == 0 and len(pipeline.ids()) + visible == 240
+    assert booted.run("systemctl show -p Result --value itemloadd") == "success"
+    start(booted, "itemloadd")
+    wait_until("the rest is loaded", lambda: len(pipeline.ids()) == 240)
+    pipeline.wait_empty(pipeline.load_queue)
+
+
+def test_reload(booted: Booted) -> None:
+    start(booted, "itemloadd")
+    pid = booted.run("systemctl show -p MainPID --value itemloadd")
+    booted.run("cp /etc/stactools-ingest/itemloadd.yaml /tmp/good; echo 'batch_window: soon' >>/etc/stactools-ingest/itemloadd.yaml")
+    booted.run("systemctl reload itemloadd")
+    refused = wait_until("the bad one is refused", lambda: journal(booted, "itemloadd", "EVENT=CONFIG_REFUSED"))
+    assert any("batch_window" in line["MESSAGE"] and "itemloadd.yaml:" in line["MESSAGE"] for line in refused)
+    booted.run("cp /tmp/good /etc/stactools-ingest/itemloadd.yaml; echo 'log_level: debug' >>/etc/stactools-ingest/itemloadd.yaml")
+    booted.run("systemctl reload itemloadd")
+    wait_until("the good one is taken", lambda: journal(booted, "itemloadd", "EVENT=CONFIG_RELOADED"))
+    booted.run("cp /tmp/good /etc/stactools-ingest/itemloadd.yaml")
+    assert booted.run("systemctl is-active itemloadd") == "active"
+    assert booted.run("systemctl show -p MainPID --value itemloadd") == pid
+
+
+def test_bad_configuration_is_told_and_not_tried_again(booted: Booted) -> None:
+    booted.run("cp /etc/stactools-ingest/itemgend.yaml /tmp/good; echo 'workerz: 2' >>/etc/stactools-ingest/itemgend.yaml")
+    try:
+        booted.run("systemctl start itemgend", check=False)
+        assert booted.run("systemctl show -p ExecMainStatus --value itemgend") == "78"
+        time.sleep(6)
+        assert booted.run("systemctl show -p NRestarts --value itemgend") == "0"
+        assert "workerz" in booted.run("journalctl -q -u itemgend --no-pager")
+    finally:
+        booted.run("cp /tmp/good /etc/stactools-ingest/itemgend.yaml")
+
+
+def test_killed_is_started_again(booted: Booted, pipeline: Pipeline) -> None:
+    start(booted, "itemloadd")
+    booted.run("systemctl kill -s KILL itemloadd")
+    wait_until("it is back", lambda: booted.run("systemctl show -p NRestarts --value itemloadd") == "1", timeout_s=30)
+    pipeline.publish(pipeline.load_topic, item(1))
+    wait_until("it works", lambda: pipeline.ids() == ["item-1"])
