@@ -97,18 +97,18 @@ deps-test:
 	@local/deps.sh test
 
 run: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -s all
 	@local/run.sh
 
 up: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -s all
 	@$(TOOLS)/python -m local.stack up --dir $(LOCAL) --programs $(OUT)/bin
 
 down status:
 	@if [ -x $(TOOLS)/python ]; then $(TOOLS)/python -m local.stack $@ --dir $(LOCAL); else echo "nothing is up"; fi
 
 test: deps-test
-	@$(MAKE) --no-print-directory test-now
+	@$(MAKE) --no-print-directory -s test-now
 
 test-now: all $(UNIT_TESTS) $(TEST_TOOLS)
 	@BUILD=$(OUT) $(TOOLS)/pytest $(PYTEST) tests
