@@ -9,11 +9,10 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/num.h"
+#include "base/process.h"
 #include "base/time.h"
 
 enum { OUTPUT_MAX = 8192, SAMPLE_INTERVAL_MS = 250, OPEN_FILES_MAX = 1024 };
@@ -144,11 +143,16 @@ static int64_t session_memory(pid_t session)
 struct running {
     const struct command *command;
     pid_t pid;
-    int pid_fd;    /* readable when it has ended */
+    int pid_fd;    /* as process_fd gave it */
     int output_fd; /* -1: closed by all who wrote */
     int64_t deadline_ms;
     int64_t next_sample_ms;
 };
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* Waits for the next thing to happen; true when the command is over, by itself or because a limit was met. */
 static bool step(struct running *running, struct command_result *result)
@@ -157,14 +161,16 @@ static bool step(struct running *running, struct command_result *result)
                             { .fd = running->pid_fd, .events = POLLIN },
                             { .fd = running->output_fd, .events = POLLIN } };
     int64_t now_ms = time_mono_ms();
-    int64_t until_ms = running->deadline_ms < running->next_sample_ms ? running->deadline_ms : running->next_sample_ms;
+    int64_t until_ms = earlier(running->deadline_ms, running->next_sample_ms);
+    if (running->pid_fd < 0)
+        until_ms = earlier(until_ms, now_ms + PROCESS_LOOK_MS);
     poll(fds, N_ELEMENTS(fds), until_ms > now_ms ? (int)(until_ms - now_ms) : 0);
 
     if (fds[2].revents && !read_output(running->output_fd, &result->output)) {
         close(running->output_fd);
         running->output_fd = -1;
     }
-    if (fds[1].revents)
+    if (fds[1].revents || (running->pid_fd < 0 && process_has_ended(running->pid)))
         return true;
     if (fds[0].revents) {
         result->end = COMMAND_INTERRUPTED;
@@ -232,13 +238,7 @@ static int start(const struct command *command, const char *program, struct runn
                          strerror(error_number));
     }
     running->pid = pid;
-    running->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (running->pid_fd < 0) {
-        error_number = errno;
-        kill(-pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        return err_fatal(err, error_number, "pidfd_open");
-    }
+    running->pid_fd = process_fd(pid);
     running->output_fd = output_read;
     output_read = -1;
     return 0;
@@ -261,7 +261,7 @@ int command_run(const struct command *command, struct command_result *ret, struc
     while (!step(&running, &result))
         ;
     finish(&running, &result);
-    close(running.pid_fd);
+    base_close_fd(&running.pid_fd);
     base_close_fd(&running.output_fd);
     err_make_printable(result.output.data ? result.output.data : (char[]){ "" });
     *ret = result;

@@ -5,10 +5,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/process.h"
 #include "base/time.h"
 
 enum { READ_STEP = 4096, FIRST_FREE_FD = STDERR_FILENO + 1 };
@@ -124,10 +124,8 @@ static int start(struct run *run, struct err *err)
         r = make_pipe(&run->message_fd, &message_fd);
     if (r == 0)
         r = spawn(run, output_fd, message_fd);
-    if (r == 0) {
-        run->pidfd = (int)syscall(SYS_pidfd_open, run->pid, 0);
-        r = run->pidfd >= 0 ? 0 : errno;
-    }
+    if (r == 0)
+        run->pidfd = process_fd(run->pid);
     if (r == ENOENT || r == EACCES || r == ENOEXEC || r == ENOTDIR)
         return err_never(err, "not_found", "cannot run %s: %s", run->child->argv[0], strerror(r));
     return r == 0 ? 0 : err_later(err, "cannot_run", "cannot run %s: %s", run->child->argv[0], strerror(r));
@@ -182,6 +180,8 @@ static int watch(struct run *run, struct err *err)
         int64_t left_ms = deadline_ms - time_mono_ms();
         if (left_ms <= 0)
             return err_later(err, "timeout", "%s did not end within %d s", child->argv[0], child->timeout_ms / 1000);
+        if (run->pidfd < 0 && left_ms > PROCESS_LOOK_MS)
+            left_ms = PROCESS_LOOK_MS;
         if (poll(fds, N_ELEMENTS(fds), (int)left_ms) < 0) {
             if (errno != EINTR)
                 return err_fatal(err, errno, "cannot wait for %s", child->argv[0]);
@@ -189,8 +189,10 @@ static int watch(struct run *run, struct err *err)
         }
         if (fds[0].revents)
             return err_later(err, "interrupted", "stopped while %s ran", child->argv[0]);
+        bool ended =
+            fds[1].revents || (run->pidfd < 0 && process_has_ended(run->pid)); /* before the last of its output */
         int r = take_output(run, err);
-        if (r != 0 || fds[1].revents)
+        if (r != 0 || ended)
             return r;
     }
 }
