@@ -86,7 +86,7 @@ is_up() {
     local child
     child=$(cat "/proc/$outer/task/$outer/children" 2>/dev/null) && child=${child// /}
     [ -n "$child" ] && [ "$(cat "/proc/$child/comm" 2>/dev/null)" = systemd ] && init=$child &&
-        [ "$(nsenter -t "$init" -m -p systemctl is-active booted.target 2>/dev/null)" = active ]
+        [ "$(nsenter -t "$init" -m -r -p systemctl is-active booted.target 2>/dev/null)" = active ]
 }
 for _ in {1..300}; do
     is_up && break
@@ -98,5 +98,5 @@ is_up || { cat "$work/log" >&2 && cannot "systemd did not boot"; }
 environment=()
 while read -r name; do environment+=("--setenv=$name"); done < <(compgen -e)
 # As a unit of its own, so that it ends with the system.
-nsenter -t "$init" -m -p -- timeout --foreground -k 5 "$limit" \
+nsenter -t "$init" -m -r -w -p -- timeout --foreground -k 5 "$limit" \
     systemd-run --quiet --wait --pipe --collect --working-directory=/ "${environment[@]}" -- "$@"
