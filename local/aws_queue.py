@@ -1,10 +1,11 @@
 """
 One standard queue: what becomes of a message between its sending and its deletion.
 
-moto keeps queues, tags and permissions; the messages are kept here, because moto's lose one that is sent while another
-is deleted, delete by an old receipt handle, count the twelve hours from the sending, and scan the whole queue for each
-receive. Rules: Amazon SQS API reference (ReceiveMessage, ChangeMessageVisibility, DeleteMessage) and developer guide
-("visibility timeout", "dead-letter queues").
+moto keeps queues, tags and permissions; the messages are kept here. With several threads moto's own queue hands one
+message to two receivers, brings deleted ones back and refuses handles it has just given out; with one it deletes by an
+old handle, counts the twelve hours from the sending, and scans the whole queue for each receive. Rules: Amazon SQS API
+reference (ReceiveMessage, ChangeMessageVisibility, DeleteMessage) and developer guide ("visibility timeout",
+"dead-letter queues").
 """
 
 import heapq
