@@ -3,6 +3,7 @@ For every test: nothing of the caller's AWS or database settings is seen, and th
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 environment.scrub()
 
 RESULT = pytest.StashKey[str]()
+
+
+def pytest_configure() -> None:
+    """A SIGTERM ends the run as Ctrl-C does: stacks and servers are taken down."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

@@ -190,8 +190,8 @@ static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct b
                      struct err *err)
 {
     auto_buf struct buf data = BUF_INIT;
-    buf_add(&data, "PGCOPY\n\377\r\n", 12); /* with the literal's NUL: eleven bytes of signature */
-    data.len = data.len ? 11 : 0;
+    static const char signature[] = "PGCOPY\n\377\r\n"; /* its NUL is a part of it */
+    buf_add(&data, signature, sizeof(signature));
     put_i32(&data, 0);
     put_i32(&data, 0);
     for (size_t g = 0; g < n_groups; g++)
