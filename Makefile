@@ -125,7 +125,7 @@ check-format:
 
 # Objects of their own: the analyzer looks at each file while it is compiled.
 analyze:
-	@$(MAKE) --no-print-directory OUT=build/analyze CFLAGS="-O1 -fanalyzer" SAN= build/analyze/libstacingest.a \
+	@$(MAKE) --no-print-directory OUT=build/analyze CFLAGS="-O1 -fanalyzer" build/analyze/libstacingest.a \
 	    $(patsubst %.c,build/analyze/obj/%.o,$(filter-out daemons/common/%,$(wildcard daemons/*/*.c)))
 
 cppcheck:

@@ -16,7 +16,11 @@ DAEMONS = ("itemgend", "itemloadd")
 
 
 def run(*command: str | Path, **options) -> subprocess.CompletedProcess:
-    return subprocess.run([str(word) for word in command], cwd=TOP, text=True, capture_output=True, **options)
+    # The make that runs us hands its variables (SAN=1) down by the environment.
+    handed_down = ("SAN", "CC", "OUT", "CFLAGS", "V")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k not in handed_down}
+    words = [str(word) for word in command]
+    return subprocess.run(words, cwd=TOP, text=True, capture_output=True, env=environment, **options)
 
 
 def tracked(*patterns: str) -> list[Path]:

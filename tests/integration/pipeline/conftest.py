@@ -184,3 +184,6 @@ def pipeline(session_stack: Stack) -> Iterator[Pipeline]:
     yield pipeline
     pipeline.stop_all()
     pipeline.db.close()
+    for log in Path(session_stack.directory).glob("item*.log"):  # SAN=1: what a sanitizer says, leaks at the end among it
+        text = log.read_text()
+        assert "Sanitizer" not in text and "runtime error" not in text, text[-8000:]
