@@ -29,7 +29,8 @@ static const struct config_key keys[] = {
     { "visibility", CONFIG_DURATION, AT(visibility_ms), 1000, 60000, .default_text = "30s", .help = "Asked for." },
     { "hold", CONFIG_DURATION, AT(hold_ms), 0, 60000, .default_text = "0s", .help = "Before they are settled." },
     { "take", CONFIG_DURATION, AT(take_ms), 0, 60000, .default_text = "0s",
-      .help = "Not 0s: they are taken from the table after the hold, and so long later the tool ends." },
+      .help = "Not 0s: all but the last of several are taken from the table after the hold, and so long later the tool "
+              "ends." },
     { "published_at", CONFIG_INT, AT(published_at), 0, INT64_MAX, .default_text = "0", .help = "Of every message." },
     { "backoff_min", CONFIG_DURATION, AT(backoff_min_ms), 0, 43200000, .default_text = "30s", .help = "The first." },
     { "backoff_max", CONFIG_DURATION, AT(backoff_max_ms), 0, 43200000, .default_text = "10m", .help = "The last." },
@@ -119,9 +120,12 @@ static int hold_and_settle(const struct settings *settings, struct service *serv
         ours += held_is_ours(held, list[i]);
     log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "ours %zu, heartbeats %lld", ours,
               (long long)service_counters(service)->heartbeats);
-    if (settings->take_ms == 0)
-        return settle_all(settings, settler, &messages, err);
-    held_take(held, list, messages.n);
+    if (settings->take_ms == 0) {
+        result = settle_all(settings, settler, &messages, err);
+        log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "settled, holds %zu", held_count(held));
+        return result;
+    }
+    held_take(held, list, messages.n > 1 ? messages.n - 1 : messages.n);
     log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "taken, holds %zu", held_count(held));
     wait_fd(-1, 0, service_drain_fd(service), time_mono_ms() + settings->take_ms);
     return 0;
