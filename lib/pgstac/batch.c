@@ -94,7 +94,7 @@ static bool same_partition(const struct batch_row *a, const struct batch_row *b)
     return a->collection == b->collection && a->year == b->year && a->month == b->month;
 }
 
-static void widen(struct catalog_range *range, int64_t us)
+static void widen(struct partition_range *range, int64_t us)
 {
     if (us < range->min_us)
         range->min_us = us;
@@ -118,9 +118,9 @@ int batch_groups(const struct batch_row *rows, size_t n, struct batch_group **re
             group = &groups[n_groups++];
             group->first = i;
             group->need.collection = rows[i].collection;
-            group->need.datetime = (struct catalog_range){ item->datetime_us, item->datetime_us };
-            group->need.end_datetime = (struct catalog_range){ item->end_datetime_us, item->end_datetime_us };
-            catalog_partition_name(rows[i].collection, item->datetime_us, group->need.name);
+            group->need.datetime = (struct partition_range){ item->datetime_us, item->datetime_us };
+            group->need.end_datetime = (struct partition_range){ item->end_datetime_us, item->end_datetime_us };
+            partition_name(rows[i].collection, item->datetime_us, group->need.name);
         }
         group->n = i + 1 - group->first;
         widen(&group->need.datetime, item->datetime_us);
@@ -220,8 +220,8 @@ static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct b
     "datetime = EXCLUDED.datetime, end_datetime = EXCLUDED.end_datetime, "                                        \
     "content = CASE WHEN t.content = EXCLUDED.content THEN t.content ELSE EXCLUDED.content END, "                 \
     "private = CASE WHEN jsonb_typeof(t.private) = 'object' THEN t.private ELSE '{}' END || EXCLUDED.private "    \
-    "WHERE coalesce(" BATCH_PUBLISHED_AT("t.private") " <= (EXCLUDED.private->>'published_at')::numeric, true) "  \
-                                                      "RETURNING id, xmax = 0"
+    "WHERE coalesce(" BATCH_PUBLISHED_AT " <= (EXCLUDED.private->>'published_at')::numeric, true) "               \
+    "RETURNING id, xmax = 0"
 
 struct batch_row *batch_find(struct batch_row *rows, const struct batch_group *group, const char *id)
 {

@@ -6,7 +6,7 @@
 #ifndef PGSTAC_BATCH_H
 #define PGSTAC_BATCH_H
 
-#include "pgstac/catalog.h"
+#include "pgstac/partition.h"
 #include "pgstac/pgstac.h"
 
 struct batch_row {
@@ -33,7 +33,7 @@ void batch_sort(struct batch_row *rows, size_t n);
 /* One partition's share: rows[first .. first + n - 1]. */
 struct batch_group {
     size_t first, n;
-    struct catalog_need need;
+    struct partition_need need;
 };
 /* The groups of sorted rows, settled ones skipped inside them; the caller frees. */
 int batch_groups(const struct batch_row *rows, size_t n, struct batch_group **ret, size_t *ret_n, struct err *err)
@@ -49,9 +49,9 @@ int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, c
 /* A group's row by its item's id, settled ones too; NULL: not there. */
 struct batch_row *batch_find(struct batch_row *rows, const struct batch_group *group, const char *id);
 
-/* The published_at of a private column, NULL where it has none: the operator may keep other things there. */
-#define BATCH_PUBLISHED_AT(private) \
-    "CASE WHEN jsonb_typeof(" private "->'published_at') = 'number' THEN (" private "->>'published_at')::numeric END"
+/* The published_at of the row t, NULL where it has none: the operator may keep other things in private. */
+#define BATCH_PUBLISHED_AT \
+    "CASE WHEN jsonb_typeof(t.private->'published_at') = 'number' THEN (t.private->>'published_at')::numeric END"
 
 /* Has pgstac's format_item_cache forget the items (a text[]): writes past `items` do not fire the trigger that does. */
 int batch_clear_format_cache(struct pg *pg, const char *collection, const struct buf *ids, struct err *err) must_check;

@@ -9,7 +9,6 @@
 struct pg {
     PGconn *conn;
     struct pg_options options;
-    char sqlstate[6];
 };
 
 /* A part of a COPY that is small enough for libpq to buffer beside it. */
@@ -37,11 +36,19 @@ static const char *const outage_states[] = {
 };
 
 static const char *const conflict_states[] = {
-    "40001", "40P01", "40003", "55P03", "55006", "57014", /* statement timeout */
-    "42P01", /* the partition is being made, or was dropped by a repartition */
-    "23514", /* the partition's range is being widened */
-    "23503", /* the collection went away */
+    "40",                      /* serialization failures, deadlocks */
+    "55006", "55P03", "23503", /* the collection went away */
 };
+
+static const char *const partition_states[] = {
+    "42P01", /* it is being made, or was dropped by a repartition */
+    "23514", /* its range is being widened */
+};
+
+/* Objects that went or changed under a statement: internal errors to PostgreSQL, whose texts for them are not
+ * translated. */
+static const char *const conflict_texts[] = { "tuple concurrently updated", "tuple concurrently deleted",
+                                              "could not open relation with OID", "cache lookup failed for" };
 
 static bool has_prefix(const char *state, const char *const *prefixes, size_t n)
 {
@@ -51,19 +58,37 @@ static bool has_prefix(const char *state, const char *const *prefixes, size_t n)
     return false;
 }
 
-/* libpq's message is several lines; the first says what, further ones where. */
-static int failed(struct pg *pg, const char *message, const char *state, struct err *err)
+static bool is_conflict(const char *state, const char *message)
 {
-    snprintf(pg->sqlstate, sizeof(pg->sqlstate), "%s", state ? state : "");
-    auto_buf struct buf text = BUF_INIT;
+    if (has_prefix(state, conflict_states, N_ELEMENTS(conflict_states)))
+        return true;
+    for (size_t i = 0; strcmp(state, "XX000") == 0 && i < N_ELEMENTS(conflict_texts); i++)
+        if (strstr(message, conflict_texts[i]))
+            return true;
+    return false;
+}
+
+/* A message of several lines (the first says what, further ones where) as one. */
+static void put_lines(struct buf *ret, const char *message)
+{
     for (const char *at = message; *at; at++)
         if (*at != '\n')
-            buf_putc(&text, *at);
+            buf_putc(ret, *at);
         else if (at[1])
-            buf_puts(&text, "; ");
+            buf_puts(ret, "; ");
+}
+
+static int failed(const struct pg *pg, const char *message, const char *state, struct err *err)
+{
+    auto_buf struct buf text = BUF_INIT;
+    put_lines(&text, message);
     if (!pg_is_usable(pg) || !state || !*state)
         return err_outage(err, "database_unavailable", "lost the database: %s", buf_str(&text));
-    if (has_prefix(state, conflict_states, N_ELEMENTS(conflict_states)))
+    if (strcmp(state, "57014") == 0)
+        return err_later(err, "database_timeout", "%s (SQLSTATE %s)", buf_str(&text), state);
+    if (has_prefix(state, partition_states, N_ELEMENTS(partition_states)))
+        return err_later(err, "partition_unavailable", "%s (SQLSTATE %s)", buf_str(&text), state);
+    if (is_conflict(state, message))
         return err_later(err, "database_conflict", "%s (SQLSTATE %s)", buf_str(&text), state);
     if (has_prefix(state, outage_states, N_ELEMENTS(outage_states)))
         return err_outage(err, "database_refused", "%s (SQLSTATE %s)", buf_str(&text), state);
@@ -71,7 +96,7 @@ static int failed(struct pg *pg, const char *message, const char *state, struct 
 }
 
 /* What the server said to a statement, or what libpq said where it said nothing. */
-static int result_failed(struct pg *pg, const PGresult *result, struct err *err)
+static int result_failed(const struct pg *pg, const PGresult *result, struct err *err)
 {
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
@@ -87,7 +112,6 @@ static int waited_in_vain(struct pg *pg, enum wait_result waited, struct err *er
     /* The exchange is broken off in the middle: nothing else can be said on this connection. */
     PQfinish(pg->conn);
     pg->conn = NULL;
-    pg->sqlstate[0] = '\0';
     if (waited == WAIT_STOPPED)
         return err_outage(err, "interrupted", "interrupted while waiting for the database");
     return err_outage(err, "database_unavailable", "the database did not answer within %d s",
@@ -96,22 +120,39 @@ static int waited_in_vain(struct pg *pg, enum wait_result waited, struct err *er
 
 /* -------------------------------------------------------------- connecting */
 
-static int connect_failed(struct pg *pg, struct err *err)
+/*
+ * The SQLSTATE of a refused connection, for which libpq has no function: verbose messages show it behind the severity
+ * ("FATAL:  28P01: ..."), whatever their language. Of several hosts the last one's; "" where no server answered.
+ */
+static void connect_state(const char *message, char ret[6])
 {
-    const char *message = PQerrorMessage(pg->conn);
-    /* libpq has no SQLSTATE for a failed connection, and the server's texts are translated; these are protocol-level
-     * words. */
-    static const char *const refusals[] = { "authentication failed", "no password supplied",
-                                            "is not permitted to log in", "no pg_hba.conf entry", "does not exist" };
+    ret[0] = '\0';
+    for (const char *at = message; (at = strstr(at, ":  ")); at += 3)
+        if (strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && at[8] == ':')
+            snprintf(ret, 6, "%.5s", at + 3);
+}
+
+static int connect_failed(const struct pg *pg, struct err *err)
+{
+    static const char *const refusals[] = { "28", "3D000" };
+    char *message = PQerrorMessage(pg->conn);
+    char state[6];
+    connect_state(message, state);
     auto_buf struct buf text = BUF_INIT;
-    for (const char *at = message; *at; at++)
-        buf_putc(&text, *at == '\n' ? ' ' : *at);
-    while (text.len && text.data[text.len - 1] == ' ')
-        text.data[--text.len] = '\0';
-    for (size_t i = 0; i < N_ELEMENTS(refusals); i++)
-        if (strstr(message, refusals[i]))
-            return err_outage(err, "database_auth", "%s", buf_str(&text));
+    char *location = strstr(message, "\nLOCATION:"); /* of the server's source */
+    if (location)
+        *location = '\0';
+    put_lines(&text, message);
+    if (has_prefix(state, refusals, N_ELEMENTS(refusals)) || PQconnectionNeedsPassword(pg->conn))
+        return err_outage(err, "database_auth", "%s", buf_str(&text));
     return err_outage(err, "database_unavailable", "%s", buf_str(&text));
+}
+
+/* The environment (PGCLIENTENCODING) or the role may ask for another. */
+static int use_utf8(struct pg *pg, struct err *err)
+{
+    const char *encoding = PQparameterStatus(pg->conn, "client_encoding");
+    return encoding && strcmp(encoding, "UTF8") == 0 ? 0 : pg_run(pg, "SET client_encoding TO 'UTF8'", err);
 }
 
 int pg_connect(const struct pg_options *options, const char *const *keywords, const char *const *values,
@@ -126,6 +167,7 @@ int pg_connect(const struct pg_options *options, const char *const *keywords, co
         pg_free(pg);
         return err_no_memory(err);
     }
+    PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
     int64_t deadline_ms = time_mono_ms() + options->connect_timeout_ms;
     PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
     while (PQstatus(pg->conn) != CONNECTION_BAD && polling != PGRES_POLLING_OK && polling != PGRES_POLLING_FAILED) {
@@ -145,7 +187,13 @@ int pg_connect(const struct pg_options *options, const char *const *keywords, co
         pg_free(pg);
         return r;
     }
+    PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
     PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    int r = use_utf8(pg, err);
+    if (r != 0) {
+        pg_free(pg);
+        return r;
+    }
     *ret = pg;
     return 0;
 }
@@ -161,11 +209,6 @@ void pg_free(struct pg *pg)
 bool pg_is_usable(const struct pg *pg)
 {
     return pg && PQstatus(pg->conn) == CONNECTION_OK;
-}
-
-const char *pg_sqlstate(const struct pg *pg)
-{
-    return pg->sqlstate;
 }
 
 /* --------------------------------------------------------------- statements */
@@ -310,6 +353,14 @@ void pg_rollback(struct pg *pg)
         PQfinish(pg->conn);
         pg->conn = NULL;
     }
+}
+
+int pg_find_row(const PGresult *rows, const char *value)
+{
+    for (int row = 0; row < PQntuples(rows); row++)
+        if (strcmp(PQgetvalue(rows, row, 0), value) == 0)
+            return row;
+    return -1;
 }
 
 void pg_array_add(struct buf *array, const char *text)

@@ -1,12 +1,14 @@
 /*
  * pg: libpq with every wait bounded, and its errors sorted into what they mean for a message.
  *
- * Results of the calls, with err filled:
- *     0
- *     LATER          a conflict with other sessions that passes (deadlock, lock or statement timeout, a partition being
- * made) LATER, outage  the server cannot be used by anybody: connection lost, shutting down, read-only, disk full,
- * refused NEVER          the data (or, in a batch, one row of it) cannot be stored After an error inside a transaction
- * the caller rolls back. pg_sqlstate tells more.
+ * A call returns 0, or with err filled:
+ *   - LATER: it passes: "database_conflict" (deadlock, lock timeout, objects that change), "partition_unavailable"
+ *     (being made, widened or dropped), "database_timeout" (the server's statement_timeout);
+ *   - LATER with err->outage: nobody can use the server: "database_unavailable" (no connection, or no answer),
+ *     "database_auth" (pg_connect only), "database_refused" (shutting down, read-only, disk full, no right to do this),
+ *     "interrupted" (the stop descriptor);
+ *   - NEVER, "database_rejected": the data, or in a batch one row of it, cannot be stored.
+ * After an error inside a transaction the caller rolls back. Texts end with the SQLSTATE.
  */
 #ifndef PGSTAC_PG_H
 #define PGSTAC_PG_H
@@ -24,7 +26,11 @@ struct pg_options {
     int call_timeout_ms; /* of a call whose server does not answer; longer than the server's statement_timeout */
 };
 
-/* As PQconnectdbParams. LATER (outage): "database_unavailable", "database_auth" (28xxx: password or role refused). */
+/*
+ * As PQconnectdbParams, both arrays ending with NULL. Strings are UTF-8 on the connection whatever the environment or
+ * the role says. "database_auth" (outage): the server knows no such role, password or database, or lets it not in
+ * (SQLSTATE 28xxx, 3D000), or asks for a password where none was given. The name lookup is libpq's: it blocks.
+ */
 int pg_connect(const struct pg_options *options, const char *const *keywords, const char *const *values,
                struct pg **ret, struct err *err) must_check;
 void pg_free(struct pg *pg);
@@ -46,8 +52,8 @@ int pg_copy(struct pg *pg, const char *sql, const struct buf *data, struct err *
 void pg_rollback(struct pg *pg);
 
 bool pg_is_usable(const struct pg *pg);
-/* The SQLSTATE of the last failure, "" where the server named none. */
-const char *pg_sqlstate(const struct pg *pg);
+/* The row whose first column is `value`; -1: none. */
+int pg_find_row(const PGresult *rows, const char *value);
 /* Appends text[]'s literal form of the strings, for one parameter. */
 void pg_array_add(struct buf *array, const char *text);
 void pg_array_end(struct buf *array);

@@ -16,6 +16,7 @@ struct pgstac {
     struct pg *pg;
     char *version;
     struct catalog catalog;
+    struct partitions partitions;
 };
 
 int pgstac_new(const struct pgstac_options *options, struct pgstac **ret, struct err *err)
@@ -41,6 +42,7 @@ void pgstac_disconnect(struct pgstac *pgstac)
 {
     pg_free(TAKE(pgstac->pg));
     free(TAKE(pgstac->version));
+    partitions_clear(&pgstac->partitions);
     catalog_clear(&pgstac->catalog); /* what comes back may be another server */
 }
 
@@ -132,6 +134,19 @@ static int wait_before_attempt(const struct pgstac *pgstac, int attempt, struct 
 /* The collections of the rows, read (anew with `again`), created where that is wanted. */
 static int read_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, bool again, struct err *err);
 
+/* One statement in a transaction of its own. */
+static int run_once(struct pgstac *pgstac, const char *sql, const char *const *params, int n_params, struct err *err)
+{
+    int r = catalog_begin(&pgstac->catalog, pgstac->pg, err);
+    if (r == 0)
+        r = pg_exec(pgstac->pg, sql, params, n_params, NULL, err);
+    if (r == 0)
+        r = pg_run(pgstac->pg, "COMMIT", err);
+    if (r != 0)
+        pg_rollback(pgstac->pg);
+    return r;
+}
+
 static int create_collection(struct pgstac *pgstac, const char *id, struct err *err)
 {
     auto_buf struct buf json = BUF_INIT;
@@ -144,9 +159,8 @@ static int create_collection(struct pgstac *pgstac, const char *id, struct err *
     if (buf_failed(&json))
         return err_no_memory(err);
     const char *params[] = { buf_str(&json) };
-    return pg_exec(pgstac->pg,
-                   "INSERT INTO pgstac.collections (content) VALUES ($1::jsonb) ON CONFLICT (id) DO NOTHING", params, 1,
-                   NULL, err);
+    return run_once(pgstac, "INSERT INTO collections (content) VALUES ($1::jsonb) ON CONFLICT (id) DO NOTHING", params,
+                    1, err);
 }
 
 static int create_missing_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, struct err *err)
@@ -188,77 +202,30 @@ static int prepare(struct pgstac *pgstac, struct batch_row *rows, size_t n, bool
     return r;
 }
 
-static int ensure_partitions(struct pgstac *pgstac, const struct batch_group *groups, size_t n_groups, bool force,
-                             struct err *err)
+/* How an attempt differs from the one before it. */
+struct attempt {
+    bool force_partitions; /* what is remembered of them was wrong */
+    bool last;             /* do without the partitions that are not to be had */
+};
+
+/* *ret_unmet: one that is not to be had, or NULL. */
+static int ensure_partitions(struct pgstac *pgstac, struct batch_group *groups, size_t n_groups, bool force,
+                             const struct partition_need **ret_unmet, struct err *err)
 {
-    auto_free struct catalog_need *needs = calloc(n_groups + 1, sizeof(*needs));
+    auto_free struct partition_need **needs = calloc(n_groups + 1, sizeof(*needs));
     if (!needs)
         return err_no_memory(err);
     for (size_t g = 0; g < n_groups; g++)
-        needs[g] = groups[g].need;
-    return catalog_ensure_partitions(&pgstac->catalog, pgstac->pg, needs, n_groups, force, err);
+        needs[g] = &groups[g].need;
+    int r = partition_ensure(&pgstac->partitions, &pgstac->catalog, pgstac->pg, needs, n_groups, force, err);
+    *ret_unmet = NULL;
+    for (size_t g = 0; r == 0 && g < n_groups; g++)
+        if (!groups[g].need.met)
+            *ret_unmet = &groups[g].need;
+    return r;
 }
 
-/* One attempt: load, commit, sweep. *ret_same false: the rows must be prepared anew. */
-static int attempt(struct pgstac *pgstac, struct batch_row *rows, size_t n, bool force_partitions, bool *ret_same,
-                   struct err *err)
-{
-    auto_free struct batch_group *groups = NULL;
-    size_t n_groups = 0;
-    *ret_same = true;
-    int r = batch_groups(rows, n, &groups, &n_groups, err);
-    if (r != 0 || n_groups == 0)
-        return r;
-    r = ensure_partitions(pgstac, groups, n_groups, force_partitions, err);
-    if (r == 0)
-        r = batch_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, ret_same, err);
-    if (r == 0 && *ret_same)
-        r = pg_run(pgstac->pg, "COMMIT", err);
-    if (r != 0 || !*ret_same) {
-        pg_rollback(pgstac->pg);
-        return r;
-    }
-    for (size_t g = 0; g < n_groups; g++)
-        catalog_mark_statistics(&pgstac->catalog, groups[g].need.name);
-    /* Loading again what is committed changes nothing, so a sweep that fails simply has the attempt repeated. */
-    return sweep_twins(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, err);
-}
-
-static bool is_partition_trouble(const struct pg *pg)
-{
-    return strcmp(pg_sqlstate(pg), "23514") == 0 || strcmp(pg_sqlstate(pg), "42P01") == 0;
-}
-
-/* Attempts until the rows are in, or the failure is not one that passes. */
-static int load_together(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
-{
-    bool force_partitions = false;
-    /* Another half of the same batch may have found the collections changed. */
-    int r = prepare(pgstac, rows, n, false, err);
-    if (r != 0)
-        return r;
-    for (int i = 0;; i++) {
-        bool same = true;
-        r = attempt(pgstac, rows, n, force_partitions, &same, err);
-        if (r == 0 && same)
-            return 0;
-        if (r != 0 && (r != LATER || err->outage || i + 1 == ATTEMPTS))
-            return r;
-        if (i + 1 == ATTEMPTS)
-            return err_later(err, "collection_changing",
-                             "the collections of this batch change faster than it can be loaded");
-        force_partitions = r != 0 && is_partition_trouble(pgstac->pg);
-        if (r != 0)
-            r = wait_before_attempt(pgstac, i, err);
-        /* A conflict can also mean that a collection went away or was partitioned anew. */
-        if (r == 0)
-            r = prepare(pgstac, rows, n, true, err);
-        if (r != 0)
-            return r;
-    }
-}
-
-static void settle_all(struct batch_row *rows, size_t n, int result, const struct err *err)
+static void settle(struct batch_row *rows, size_t n, int result, const struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         if (rows[i].settled)
@@ -270,6 +237,87 @@ static void settle_all(struct batch_row *rows, size_t n, int result, const struc
     }
 }
 
+/* The groups that can be loaded: on the last attempt the others' rows wait, for the partition of one spoils not all. */
+static int groups_to_load(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct attempt how,
+                          struct batch_group **ret, size_t *ret_n, struct err *err)
+{
+    auto_free struct batch_group *groups = NULL;
+    size_t n_groups = 0;
+    const struct partition_need *unmet = NULL;
+    int r = batch_groups(rows, n, &groups, &n_groups, err);
+    if (r == 0)
+        r = ensure_partitions(pgstac, groups, n_groups, how.force_partitions, &unmet, err);
+    if (r != 0)
+        return r;
+    if (!unmet) {
+        *ret = TAKE(groups);
+        *ret_n = n_groups;
+        return 0;
+    }
+    if (!how.last) {
+        *err = unmet->err;
+        return LATER;
+    }
+    for (size_t g = 0; g < n_groups; g++)
+        if (!groups[g].need.met)
+            settle(rows + groups[g].first, groups[g].n, LATER, &groups[g].need.err);
+    return batch_groups(rows, n, ret, ret_n, err);
+}
+
+/* One attempt: load, commit, sweep. *ret_same false: the rows must be prepared anew. */
+static int attempt(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct attempt how, bool *ret_same,
+                   struct err *err)
+{
+    auto_free struct batch_group *groups = NULL;
+    size_t n_groups = 0;
+    *ret_same = true;
+    int r = groups_to_load(pgstac, rows, n, how, &groups, &n_groups, err);
+    if (r != 0 || n_groups == 0)
+        return r;
+    r = batch_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, ret_same, err);
+    if (r == 0 && *ret_same)
+        r = pg_run(pgstac->pg, "COMMIT", err);
+    if (r != 0 || !*ret_same) {
+        pg_rollback(pgstac->pg);
+        return r;
+    }
+    for (size_t g = 0; g < n_groups; g++)
+        partition_mark_statistics(&pgstac->partitions, groups[g].need.name);
+    /* Loading again what is committed changes nothing, so a sweep that fails simply has the attempt repeated. */
+    return sweep_twins(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, err);
+}
+
+/* Attempts until the rows are in, or the failure is not one that passes soon. */
+static int load_together(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
+{
+    struct attempt how = { .force_partitions = false };
+    /* Another half of the same batch may have found the collections changed. */
+    int r = prepare(pgstac, rows, n, false, err);
+    if (r != 0)
+        return r;
+    for (int i = 0;; i++) {
+        bool same = true;
+        how.last = i + 1 == ATTEMPTS;
+        r = attempt(pgstac, rows, n, how, &same, err);
+        if (r == 0 && same)
+            return 0;
+        /* What took the whole statement timeout would take it again. */
+        if (r != 0 && (r != LATER || err->outage || how.last || err_is(err, "database_timeout")))
+            return r;
+        if (how.last)
+            return err_later(err, "collection_changing",
+                             "the collections of this batch change faster than it can be loaded");
+        how.force_partitions = r != 0 && err_is(err, "partition_unavailable");
+        if (r != 0)
+            r = wait_before_attempt(pgstac, i, err);
+        /* A conflict can also mean that a collection went away or was partitioned anew. */
+        if (r == 0)
+            r = prepare(pgstac, rows, n, true, err);
+        if (r != 0)
+            return r;
+    }
+}
+
 /* Halves a failing batch until the bad row stands by itself: O(log n) attempts for one bad row. */
 static int load_rows(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
 {
@@ -277,18 +325,12 @@ static int load_rows(struct pgstac *pgstac, struct batch_row *rows, size_t n, st
     if (r < 0 || (r == LATER && err->outage))
         return r;
     if (r != NEVER || n == 1) {
-        settle_all(rows, n, r, err);
+        settle(rows, n, r, err);
         return 0;
     }
     size_t half = n / 2;
     r = load_rows(pgstac, rows, half, err);
     return r != 0 ? r : load_rows(pgstac, rows + half, n - half, err);
-}
-
-static void clear_rows(struct batch_row *rows, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        batch_row_clear(&rows[i]);
 }
 
 int pgstac_load(struct pgstac *pgstac, struct pgstac_item *items, size_t n, struct err *err)
@@ -301,12 +343,13 @@ int pgstac_load(struct pgstac *pgstac, struct pgstac_item *items, size_t n, stru
     for (size_t i = 0; i < n; i++)
         rows[i].item = &items[i];
     catalog_trim(&pgstac->catalog);
-    int r = load_rows(pgstac, rows, n, err);
-    clear_rows(rows, n);
-    if (r == NEVER) /* not about one item: nothing can be loaded as things are */
-        r = LATER;
-    if (r == LATER)
-        err->outage = true;
+    partitions_trim(&pgstac->partitions);
+    struct err why = ERR_INIT;
+    int r = load_rows(pgstac, rows, n, &why);
+    if (r != 0 && err)
+        *err = why;
+    for (size_t i = 0; i < n; i++)
+        batch_row_clear(&rows[i]);
     return r;
 }
 
@@ -320,18 +363,11 @@ int pgstac_load_collection(struct pgstac *pgstac, const cJSON *json, struct err 
     json_write(json, &text);
     if (buf_failed(&text))
         return err_no_memory(err);
-    r = catalog_begin(&pgstac->catalog, pgstac->pg, err);
     const char *params[] = { buf_str(&text) };
-    if (r == 0)
-        r = pg_exec(pgstac->pg, "SELECT upsert_collection($1::jsonb)", params, 1, NULL, err);
-    if (r == 0)
-        r = pg_run(pgstac->pg, "COMMIT", err);
-    if (r != 0)
-        pg_rollback(pgstac->pg);
-    return r;
+    return run_once(pgstac, "SELECT upsert_collection($1::jsonb)", params, 1, err);
 }
 
 int pgstac_update_statistics(struct pgstac *pgstac, int interval_ms, struct err *err)
 {
-    return catalog_update_statistics(&pgstac->catalog, pgstac->pg, interval_ms, err);
+    return partition_update_statistics(&pgstac->partitions, &pgstac->catalog, pgstac->pg, interval_ms, err);
 }

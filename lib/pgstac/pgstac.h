@@ -54,18 +54,23 @@ struct pgstac_item {
 };
 
 /*
- * Loads items, no (collection, id) twice among them. Returns 0 when each item has its result; LATER with err->outage
- * when the database cannot be had (nothing of what has no result yet is committed; all of it may be given again), < 0
- * when this process cannot go on.
+ * Loads items, no (collection, id) twice among them. Returns 0 when each item has its result: a bad one fails alone
+ * (NEVER), one whose partition or collection is not to be had waits alone (LATER). LATER with err->outage when the
+ * database cannot be had: no item's result counts, some of them may be loaded, and all of them may be given again. < 0
+ * when this process cannot go on. It takes as long as the statements do: each is bounded by statement_timeout_ms, and
+ * what meets conflicts is tried six times.
  */
 int pgstac_load(struct pgstac *pgstac, struct pgstac_item *items, size_t n, struct err *err) must_check;
 
-/* Inserts or replaces a collection. `json` as published. */
+/*
+ * Inserts or replaces a collection. `json` as published. NEVER: "invalid_collection", "database_rejected" (an extent
+ * that pgstac cannot read); LATER as pg.h has it.
+ */
 int pgstac_load_collection(struct pgstac *pgstac, const cJSON *json, struct err *err) must_check;
 
 /*
  * Writes the statistics of the partitions that were loaded into since they were last written (pgstac's search
- * reads them). `interval_ms`: only those whose last time is that long ago; 0: all.
+ * reads them). `interval_ms`: only those whose last time is that long ago; 0: all. LATER: what failed stays due.
  */
 int pgstac_update_statistics(struct pgstac *pgstac, int interval_ms, struct err *err) must_check;
 

@@ -8,15 +8,14 @@
  * Every loader sees the same order: the newest, then of equal times the one that was written last. By partition and id,
  * so that loaders delete in one order.
  */
-#define RANK_TWINS                                                                                                  \
-    "SELECT partition, id, version, winner, other::text FROM ("                                                     \
-    "SELECT c.relname AS partition, i.id, i.xmin AS version, first_value(c.relname) OVER ranks AS winner, "         \
-    "row_number() OVER ranks AS rank, CASE WHEN jsonb_typeof(i.private) = 'object' THEN "                           \
-    "nullif(i.private - 'published_at', '{}') END AS other "                                                        \
-    "FROM items i JOIN pg_class c ON c.oid = i.tableoid WHERE i.collection = $1 AND i.id = ANY($2) "                \
-    "WINDOW ranks AS (PARTITION BY i.id ORDER BY " BATCH_PUBLISHED_AT(                                              \
-        "i.private") " DESC NULLS LAST, age(i.xmin), i.tableoid)) AS ranked WHERE rank > 1 ORDER BY partition, id " \
-                     "COLLATE \"C\""
+#define RANK_TWINS                                                                                                 \
+    "SELECT partition, id, version, winner, other::text FROM ("                                                    \
+    "SELECT c.relname AS partition, t.id, t.xmin AS version, first_value(c.relname) OVER ranks AS winner, "        \
+    "row_number() OVER ranks AS rank, "                                                                            \
+    "CASE WHEN jsonb_typeof(t.private) = 'object' THEN nullif(t.private - 'published_at', '{}') END AS other "     \
+    "FROM items t JOIN pg_class c ON c.oid = t.tableoid WHERE t.collection = $1 AND t.id = ANY($2) "               \
+    "WINDOW ranks AS (PARTITION BY t.id ORDER BY " BATCH_PUBLISHED_AT " DESC NULLS LAST, age(t.xmin), t.tableoid)" \
+    ") AS ranked WHERE rank > 1 ORDER BY partition, id COLLATE \"C\""
 
 enum { TWIN_PARTITION, TWIN_ID, TWIN_VERSION, TWIN_WINNER, TWIN_OTHER }; /* its columns */
 

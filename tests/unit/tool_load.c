@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "pgstac/pgstac.h"
@@ -107,16 +108,26 @@ static bool parse_missing(const char *text, enum missing_collection *ret)
     return false;
 }
 
+/* A stop descriptor that becomes readable after `ms`. */
+static int stop_after(int ms)
+{
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    struct itimerspec in = { .it_value = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L } };
+    return fd >= 0 && timerfd_settime(fd, 0, &in, NULL) == 0 ? fd : -1;
+}
+
 int main(int argc, char **argv)
 {
     struct pgstac_options options = { .stop_fd = -1, .statement_timeout_ms = 45000, .connect_timeout_ms = 5000 };
     size_t batch = 1000;
     bool statistics = true;
-    for (int option; (option = getopt(argc, argv, "m:b:s:n")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "m:b:s:i:n")) != -1;) {
         if (option == 'b')
             batch = strtoul(optarg, NULL, 10);
         else if (option == 's')
             options.statement_timeout_ms = atoi(optarg);
+        else if (option == 'i')
+            options.stop_fd = stop_after(atoi(optarg));
         else if (option == 'n')
             statistics = false;
         else if (option != 'm' || !parse_missing(optarg, &options.missing_collection))

@@ -1,0 +1,200 @@
+"""Loaders at the same time as each other, as readers, and as those who change collections."""
+
+import copy
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from pgstac_support import Database, Loading, dumps, end_load, line, loads, make_collection, make_item, same
+from pypgstac.hydration import hydrate_py
+
+LOADERS = 4
+
+
+def load_at_once(db: Database, inputs: Sequence[Sequence[str]], *options: str) -> list[Loading]:
+    runs = [db.begin_load(*options) for _ in inputs]
+    with ThreadPoolExecutor(len(runs)) as pool:
+        return list(pool.map(end_load, runs, inputs))
+
+
+@contextmanager
+def meanwhile(action: Callable[[], object], pause_s: float = 0.01) -> Iterator[list[str]]:
+    """Repeats the action in a thread of its own; what it failed with."""
+    failures: list[str] = []
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(pause_s):
+            try:
+                action()
+            except psycopg.Error as error:
+                failures.append(f"{error.sqlstate} {error}")
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield failures
+    finally:
+        ended.set()
+        thread.join()
+
+
+def load_until_done(db: Database, items: Mapping[str, Mapping[str, Any]], *options: str) -> int:
+    """As the queue does: what is LATER comes again. The number of times that it took."""
+    left = dict(items)
+    for rounds in itertools.count(1):
+        loading = db.load_items(left.values(), *options)
+        assert loading.status == 0, loading.error
+        assert "never" not in loading.results.values(), loading.errors
+        left = {name: items[name] for name, result in loading.results.items() if result == "later"}
+        if not left:
+            return rounds
+        assert rounds < 30, loading.errors
+        time.sleep(0.1)
+    return 0
+
+
+def test_loaders_of_a_fresh_collection(db: Database) -> None:
+    """Each with items of its own, and some that all of them have, in other months and at other times."""
+    db.add_collection(make_collection("c"), "month")
+    inputs = []
+    newest: dict[str, tuple[int, str]] = {}
+    randoms = random.Random(1)
+    for loader in range(LOADERS):
+        lines = []
+        for n in range(500):
+            name = f"shared{n}" if n < 100 else f"l{loader}i{n}"
+            month = f"{2018 + randoms.randrange(2)}-{randoms.randrange(12) + 1:02}"
+            at = randoms.randrange(1000) * LOADERS + loader
+            lines.append(line(make_item("c", name, f"{month}-02T00:00:00Z", **{"x:at": at}), at))
+            newest[name] = max(newest.get(name, (-1, "")), (at, month.replace("-", "")))
+        randoms.shuffle(lines)
+        inputs.append(lines)
+    with db.connect() as reader, meanwhile(lambda: reader.execute("SELECT search('{\"limit\":50}')")) as failures:
+        for loading in load_at_once(db, inputs, "-b", "25"):
+            loading.must_load()
+    assert not failures
+    rows, content = db.rows("c"), db.content("c")
+    assert rows.keys() == newest.keys()
+    for name, (at, month) in newest.items():
+        assert [partition[-6:] for partition in rows[name]] == [month], name
+        assert content[name]["x:at"] == at
+
+
+def test_loaders_that_move_the_same_items(db: Database) -> None:
+    """Every pair of them writes every item, into different partitions: the sweep of the later one sees both."""
+    db.add_collection(make_collection("c"), "year")
+    rounds, names = 12, [f"i{n}" for n in range(40)]
+    inputs: list[list[str]] = [[] for _ in range(LOADERS)]
+    times = iter(random.Random(2).sample(range(10**6), rounds * LOADERS))
+    last = 0
+    for lap, loader in itertools.product(range(rounds), range(LOADERS)):
+        at = next(times)
+        last = max(last, at)
+        order = random.Random(at).sample(names, len(names))
+        year = 2000 + (lap + loader) % 5
+        inputs[loader] += [line(make_item("c", name, f"{year}-01-01T00:00:00Z", **{"x:at": at}), at) for name in order]
+    for loading in load_at_once(db, inputs, "-b", str(len(names))):
+        loading.must_load()
+    assert [len(partitions) for partitions in db.rows("c").values()] == [1] * len(names)
+    assert {int(content["x:at"]) for content in db.content("c").values()} == {last}
+
+
+# What each row was stored with, and what its collection was in that very transaction.
+WITNESS = """
+CREATE TABLE witness (id text, content jsonb, base_item jsonb);
+CREATE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+    INSERT INTO pgstac.witness SELECT NEW.id, NEW.content, base_item FROM pgstac.collections WHERE id = NEW.collection;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER bear_witness BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION bear_witness();
+"""
+
+
+def test_base_item_changes_while_loading(db: Database) -> None:
+    """No row is stored that was dehydrated against another base_item than the one that is in force at its commit."""
+    db.query(WITNESS)
+    bases = [{"x": {"title": "A", "roles": ["r"]}}, {"x": {"title": "B"}, "y": {"title": "A"}}, {}]
+    collections = itertools.cycle(dumps(make_collection("c", item_assets=assets)) for assets in bases)
+    db.add_collection(make_collection("c", item_assets=bases[0]), "year")
+    items = {
+        f"i{n}": make_item("c", f"i{n}", f"20{n % 5 + 10}-01-01T00:00:00Z", assets={"x": {"title": "AB"[n % 2]}})
+        for n in range(2000)
+    }
+    with db.connect() as owner:
+        with meanwhile(lambda: owner.execute("SELECT upsert_collection(%s::jsonb)", [next(collections)])) as failures:
+            load_until_done(db, items, "-b", "50")
+    assert not failures
+    assert db.rows("c").keys() == items.keys()
+    witnessed = db.query("SELECT id, content::text, base_item::text FROM witness")
+    assert len({base for _, _, base in witnessed}) == 3, "it did change meanwhile"
+    for name, content, base in witnessed:
+        published = loads(dumps(items[name]))
+        stored = hydrate_py(copy.deepcopy(loads(base)), loads(content)) | {"id": name, "geometry": published["geometry"]}
+        assert same(stored, published)
+
+
+def test_base_item_changes_between_batches(db: Database) -> None:
+    """Of one loader, which remembers the old one."""
+    db.add_collection(make_collection("c", item_assets={"x": {"title": "OLD"}}))
+    item = make_item("c", "i", assets={"x": {"title": "OLD"}})
+    changed = dumps({"collection": make_collection("c", item_assets={"x": {"title": "NEW"}})})
+    loading = db.load([line(make_item("c", "before")), changed, line(item)], "-b", "1")
+    assert loading.must_load().results == {"before": "inserted", "i": "inserted"}
+    assert db.get_item("c", "i")["assets"] == {"x": {"title": "OLD"}}
+
+
+def test_partitioned_anew_while_loading(db: Database) -> None:
+    db.add_collection(make_collection("c"))
+    items = {f"i{n}": make_item("c", f"i{n}", f"20{n % 3 + 10}-0{n % 4 + 1}-01T00:00:00Z") for n in range(1500)}
+    truncs = itertools.cycle(["year", "month", None])
+    with db.connect() as owner:
+
+        def repartition() -> None:
+            owner.execute("UPDATE collections SET partition_trunc = %s", [next(truncs)])
+
+        with meanwhile(repartition, 0.2) as failures:
+            load_until_done(db, items, "-b", "30")
+        # pgstac's repartition takes its locks in an order of its own: it may lose against a loader, never the other way.
+        assert all(failure.startswith("40P01") for failure in failures), failures
+        for trunc in ("month", "year", None):
+            owner.execute("UPDATE collections SET partition_trunc = %s", [trunc])
+            db.load_items(items.values()).must_load()
+    rows = db.rows("c")
+    assert rows.keys() == items.keys() and all(len(partitions) == 1 for partitions in rows.values())
+
+
+def test_collection_deleted_while_loading(db: Database) -> None:
+    """And made again: its partitions have other names."""
+    db.add_collection(make_collection("c"), "month")
+    items = {f"i{n}": make_item("c", f"i{n}", f"2010-{n % 12 + 1:02}-01T00:00:00Z") for n in range(600)}
+    with db.connect() as owner:
+
+        def replace() -> None:
+            owner.execute("SELECT delete_collection('c')")
+            owner.execute("SELECT create_collection(%s::jsonb)", [dumps(make_collection("c"))])
+
+        with meanwhile(replace, 0.15) as failures:
+            loading = db.load_items(items.values(), "-b", "20")
+        assert loading.status == 0 and "never" not in loading.results.values(), (loading.error, loading.errors)
+        if not db.query("SELECT 1 FROM collections"):
+            db.add_collection(make_collection("c"))
+    load_until_done(db, items)
+    assert db.rows("c").keys() == items.keys()
+    assert all(failure.startswith(("40P01", "P0002")) for failure in failures), failures
+
+
+def test_statistics_tightened_while_loading(db: Database) -> None:
+    """By somebody's update_partition_stats(p, false), which rebuilds the constraint around what is there."""
+    db.add_collection(make_collection("c"), "year")
+    items = {f"i{n}": make_item("c", f"i{n}", f"2010-{n // 50 + 1:02}-{n % 28 + 1:02}T00:00:00Z") for n in range(600)}
+    tighten = "SELECT update_partition_stats(partition, false) FROM partitions_view"
+    with db.connect() as owner, meanwhile(lambda: owner.execute(tighten), 0.03):
+        load_until_done(db, items, "-b", "20")
+    assert db.rows("c").keys() == items.keys()
