@@ -106,8 +106,7 @@ static int unusable(const char *id, struct err *err)
 }
 
 /* `row` < 0: the database has none of this id. */
-static int collection_from_row(const PGresult *rows, int row, const char *id, struct catalog_collection **ret,
-                               struct err *err)
+static int remember_row(struct catalog *catalog, const PGresult *rows, int row, const char *id, struct err *err)
 {
     struct catalog_collection *collection = calloc(1, sizeof(*collection));
     if (!collection)
@@ -132,8 +131,7 @@ static int collection_from_row(const PGresult *rows, int row, const char *id, st
         collection_free(collection);
         return r;
     }
-    *ret = collection;
-    return 0;
+    return remember_collection(catalog, collection, err);
 }
 
 #define COLLECTION_VERSION "md5(concat_ws('/', base_item::text, key, partition_trunc))"
@@ -167,10 +165,7 @@ int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char 
             continue;
         if (!again && catalog_collection(catalog, ids[i]))
             continue;
-        struct catalog_collection *collection = NULL;
-        r = collection_from_row(rows, pg_find_row(rows, ids[i]), ids[i], &collection, err);
-        if (r == 0)
-            r = remember_collection(catalog, collection, err);
+        r = remember_row(catalog, rows, pg_find_row(rows, ids[i]), ids[i], err);
     }
     return r;
 }

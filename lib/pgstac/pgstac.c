@@ -58,24 +58,25 @@ const char *pgstac_version(const struct pgstac *pgstac)
 
 /* ------------------------------------------------------------- the schema */
 
-/* One row: the version, and what of the layout we depend on is not there. */
-#define LOOK_AT_SCHEMA                                                                                               \
-    "WITH needed(what, there) AS (VALUES "                                                                           \
-    "('extension postgis', EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')), "                         \
-    "('table pgstac.items with its seven columns', 7 = (SELECT count(*) FROM pg_attribute WHERE attrelid = "         \
-    "to_regclass('pgstac.items') AND attname IN ('id', 'geometry', 'collection', 'datetime', 'end_datetime', "       \
-    "'content', "                                                                                                    \
-    "'private') AND NOT attisdropped)), "                                                                            \
-    "('table pgstac.collections with base_item, key and partition_trunc', 3 = (SELECT count(*) FROM pg_attribute "   \
-    "WHERE "                                                                                                         \
-    "attrelid = to_regclass('pgstac.collections') AND attname IN ('base_item', 'key', 'partition_trunc') AND NOT "   \
-    "attisdropped)), "                                                                                               \
-    "('view pgstac.partition_sys_meta', to_regclass('pgstac.partition_sys_meta') IS NOT NULL), "                     \
-    "('function pgstac.check_partition(text, tstzrange, tstzrange)', "                                               \
-    "to_regprocedure('pgstac.check_partition(text,tstzrange,tstzrange)') IS NOT NULL)) "                             \
-    "SELECT coalesce(string_agg(what, ', ') FILTER (WHERE NOT there), ''), to_regprocedure('pgstac.get_version()') " \
-    "IS NOT "                                                                                                        \
-    "NULL FROM needed"
+/*
+ * One row: what is in the way, and whether there is a version to ask for. An item of pgstac 0.10 names the base_item it
+ * was dehydrated against; one that does not is given back with the collection's first, not its current one.
+ */
+#define LOOK_AT_SCHEMA                                                                                             \
+    "WITH needed(what, met) AS (VALUES "                                                                           \
+    "('lacks extension postgis', EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')), "                 \
+    "('lacks table pgstac.items with its seven columns', 7 = (SELECT count(*) FROM pg_attribute WHERE attrelid = " \
+    "to_regclass('pgstac.items') AND NOT attisdropped AND attname IN "                                             \
+    "('id', 'geometry', 'collection', 'datetime', 'end_datetime', 'content', 'private'))), "                       \
+    "('lacks table pgstac.collections with base_item, key and partition_trunc', 3 = (SELECT count(*) FROM "        \
+    "pg_attribute WHERE attrelid = to_regclass('pgstac.collections') AND NOT attisdropped AND attname IN "         \
+    "('base_item', 'key', 'partition_trunc'))), "                                                                  \
+    "('lacks view pgstac.partition_sys_meta', to_regclass('pgstac.partition_sys_meta') IS NOT NULL), "             \
+    "('lacks function pgstac.check_partition(text, tstzrange, tstzrange)', "                                       \
+    "to_regprocedure('pgstac.check_partition(text,tstzrange,tstzrange)') IS NOT NULL), "                           \
+    "('keeps versions of base_item in table pgstac.base_items', to_regclass('pgstac.base_items') IS NULL)) "       \
+    "SELECT coalesce(string_agg(what, ', ') FILTER (WHERE NOT met), ''), "                                         \
+    "to_regprocedure('pgstac.get_version()') IS NOT NULL FROM needed"
 
 static int look_at_schema(struct pgstac *pgstac, struct err *err)
 {
@@ -91,13 +92,12 @@ static int look_at_schema(struct pgstac *pgstac, struct err *err)
             return r;
     }
     const char *version_text = version ? PQgetvalue(version, 0, 0) : "none";
-    const char *missing = PQgetvalue(layout, 0, 0);
-    if (*missing)
-        return err_never(
-            err, "database_unsupported",
-            "this database (pgstac %s) cannot be loaded into: it lacks %s. itemloadd works with pgstac 0.9: run "
-            "pypgstac migrate, or name another database",
-            version_text, missing);
+    const char *in_the_way = PQgetvalue(layout, 0, 0);
+    if (*in_the_way)
+        return err_never(err, "database_unsupported",
+                         "this database (pgstac %s) cannot be loaded into: it %s. itemloadd works with pgstac 0.8 and "
+                         "0.9: name another database, or run pypgstac migrate where there is none or an older one",
+                         version_text, in_the_way);
     pgstac->version = strdup(version_text);
     return pgstac->version ? 0 : err_no_memory(err);
 }

@@ -1,7 +1,7 @@
 /*
  * pgstac: loads items and collections into a pgstac database.
  *
- * One struct pgstac is one connection, used by one thread. It knows the layout of pgstac 0.9
+ * One struct pgstac is one connection, used by one thread. It knows the layout of pgstac 0.8 and 0.9
  * (checked when connecting) and goes past pgstac's own loading functions: items are dehydrated and
  * geometries encoded here, one COPY brings a batch into a temporary table, one statement per
  * partition upserts it, all in one transaction; a second transaction removes what an item

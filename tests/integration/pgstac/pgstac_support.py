@@ -193,6 +193,26 @@ class Database:
         return None if text is None else loads(text)
 
 
+class Conversation:
+    """A loader that is given one item after another, so that something can happen between them."""
+
+    def __init__(self, db: Database, *options: str) -> None:
+        self._loading = db.begin_load("-b", "1", *options)
+
+    def load(self, item: Mapping[str, Any], published_at: int = 1) -> str:
+        assert self._loading.stdin and self._loading.stdout
+        self._loading.stdin.write(line(item, published_at) + "\n")
+        self._loading.stdin.flush()
+        answer = json.loads(self._loading.stdout.readline())
+        return str(answer.get("outcome") or f"{answer['result']}: {answer['error']}")
+
+    def __enter__(self) -> "Conversation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end_load(self._loading)
+
+
 def end_load(loading: "subprocess.Popen[str]", lines: Iterable[str] = ()) -> Loading:
     output, error = loading.communicate("".join(f"{line}\n" for line in lines), timeout=300)
     return Loading(loading.returncode, [json.loads(text) for text in output.splitlines()], error)

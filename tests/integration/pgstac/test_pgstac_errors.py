@@ -67,11 +67,17 @@ def test_plain_postgres(server: Server) -> None:
 
 
 def test_a_layout_without_the_columns(db: Database) -> None:
-    """As pgstac's main branch has it."""
+    """pgstac's development went there."""
     db.query("ALTER TABLE items DROP COLUMN content CASCADE")
     db.query("ALTER TABLE collections DROP COLUMN base_item CASCADE")
     error = must_fail(db, "database_unsupported", "items with its seven columns", "collections with base_item")
     assert "extension postgis" not in error and "check_partition" not in error
+
+
+def test_a_layout_with_more_than_one_base_item(db: Database) -> None:
+    """pgstac 0.10: an item that does not name its own is given back with the collection's first."""
+    db.query("CREATE TABLE base_items (id int, collection text, base_item jsonb)")
+    must_fail(db, "database_unsupported", "it keeps versions of base_item in table pgstac.base_items", "0.8 and 0.9")
 
 
 # ---------------------------------------------------------------- trouble while loading

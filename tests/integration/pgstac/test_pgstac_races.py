@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from pgstac_support import Database, Loading, dumps, end_load, line, loads, make_collection, make_item, same
+from pgstac_support import Conversation, Database, Loading, dumps, end_load, line, loads, make_collection, make_item, same
 from pypgstac.hydration import hydrate_py
 
 LOADERS = 4
@@ -90,7 +90,7 @@ def test_loaders_of_a_fresh_collection(db: Database) -> None:
 def test_loaders_that_move_the_same_items(db: Database) -> None:
     """Every pair of them writes every item, into different partitions: the sweep of the later one sees both."""
     db.add_collection(make_collection("c"), "year")
-    rounds, names = 12, [f"i{n}" for n in range(40)]
+    rounds, names = 30, [f"i{n}" for n in range(40)]
     inputs: list[list[str]] = [[] for _ in range(LOADERS)]
     times = iter(random.Random(2).sample(range(10**6), rounds * LOADERS))
     last = 0
@@ -148,6 +148,25 @@ def test_base_item_changes_between_batches(db: Database) -> None:
     loading = db.load([line(make_item("c", "before")), changed, line(item)], "-b", "1")
     assert loading.must_load().results == {"before": "inserted", "i": "inserted"}
     assert db.get_item("c", "i")["assets"] == {"x": {"title": "OLD"}}
+
+
+def test_a_loader_remembers_wrongly(db: Database) -> None:
+    """Each time what it knows of the partition has become wrong, and the item loads all the same."""
+    db.add_collection(make_collection("c"))
+    changes = [
+        "SELECT update_partition_stats(partition, false) FROM partitions_view",  # tighter bounds
+        "UPDATE collections SET partition_trunc = 'year'",
+        "UPDATE collections SET partition_trunc = 'month'",
+        "SELECT update_partition_stats(partition, false) FROM partitions_view",
+        "UPDATE collections SET partition_trunc = NULL",
+        "SELECT delete_collection('c')",
+    ]
+    with Conversation(db, "-m", "create") as loader:
+        assert loader.load(make_item("c", "first", "2010-05-01T00:00:00Z")) == "inserted"
+        for number, change in enumerate(changes):
+            db.query(change)
+            assert loader.load(make_item("c", f"i{number}", f"2010-05-{number + 2:02}T00:00:00Z")) == "inserted", change
+    assert db.rows("c").keys() == {"i5"}
 
 
 def test_partitioned_anew_while_loading(db: Database) -> None:
