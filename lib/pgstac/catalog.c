@@ -29,8 +29,11 @@ static bool same_text(const char *a, const char *b)
 
 static void forget_collections(struct catalog *catalog)
 {
-    for (size_t i = 0; i < catalog->n_collections; i++)
-        collection_free(catalog->collections[i]);
+    while (catalog->collections) {
+        struct catalog_collection *next = catalog->collections->next;
+        collection_free(catalog->collections);
+        catalog->collections = next;
+    }
     catalog->n_collections = 0;
 }
 
@@ -43,49 +46,38 @@ void catalog_trim(struct catalog *catalog)
 void catalog_clear(struct catalog *catalog)
 {
     forget_collections(catalog);
-    free(catalog->collections);
-    *catalog = (struct catalog){ .statement_timeout_ms = catalog->statement_timeout_ms };
 }
 
-static struct catalog_collection **find_collection(const struct catalog *catalog, const char *id)
+static struct catalog_collection *find_collection(const struct catalog *catalog, const char *id)
 {
-    for (size_t i = 0; i < catalog->n_collections; i++)
-        if (strcmp(catalog->collections[i]->id, id) == 0)
-            return &catalog->collections[i];
+    for (struct catalog_collection *at = catalog->collections; at; at = at->next)
+        if (strcmp(at->id, id) == 0)
+            return at;
     return NULL;
 }
 
 const struct catalog_collection *catalog_collection(const struct catalog *catalog, const char *id)
 {
-    struct catalog_collection **found = find_collection(catalog, id);
-    return found && (*found)->is_known ? *found : NULL;
+    const struct catalog_collection *found = find_collection(catalog, id);
+    return found && found->is_known ? found : NULL;
 }
 
 /* Takes the collection over. */
-static int remember_collection(struct catalog *catalog, struct catalog_collection *collection, struct err *err)
+static void remember_collection(struct catalog *catalog, struct catalog_collection *collection)
 {
-    struct catalog_collection **place = find_collection(catalog, collection->id);
-    if (place) {
-        struct catalog_collection old = **place;
-        collection->generation = old.generation + !same_text(old.version, collection->version);
-        **place = *collection;
-        *collection = old;
-        collection_free(collection);
-        return 0;
+    struct catalog_collection *place = find_collection(catalog, collection->id);
+    if (!place) {
+        collection->next = catalog->collections;
+        catalog->collections = collection;
+        catalog->n_collections++;
+        return;
     }
-    if (catalog->n_collections == catalog->cap_collections) {
-        size_t cap = catalog->cap_collections ? catalog->cap_collections * 2 : 16;
-        struct catalog_collection **grown =
-            reallocarray(catalog->collections, cap, sizeof(struct catalog_collection *));
-        if (!grown) {
-            collection_free(collection);
-            return err_no_memory(err);
-        }
-        catalog->collections = grown;
-        catalog->cap_collections = cap;
-    }
-    catalog->collections[catalog->n_collections++] = collection;
-    return 0;
+    struct catalog_collection old = *place;
+    collection->generation = old.generation + !same_text(old.version, collection->version);
+    *place = *collection;
+    place->next = old.next;
+    *collection = old;
+    collection_free(collection);
 }
 
 static enum catalog_trunc trunc_from(const char *text)
@@ -111,9 +103,13 @@ static int remember_row(struct catalog *catalog, const PGresult *rows, int row, 
     struct catalog_collection *collection = calloc(1, sizeof(*collection));
     if (!collection)
         return err_no_memory(err);
+    int r = 0;
     collection->id = strdup(id);
-    int r = collection->id ? 0 : err_no_memory(err);
-    if (r == 0 && row >= 0) {
+    if (!collection->id) {
+        collection_free(collection);
+        return err_no_memory(err);
+    }
+    if (row >= 0) {
         const char *base_item = PQgetvalue(rows, row, 1);
         collection->is_known = true;
         collection->trunc = trunc_from(PQgetvalue(rows, row, 3));
@@ -131,7 +127,13 @@ static int remember_row(struct catalog *catalog, const PGresult *rows, int row, 
         collection_free(collection);
         return r;
     }
-    return remember_collection(catalog, collection, err);
+    remember_collection(catalog, collection);
+    return 0;
+}
+
+static bool is_repeated(const char *const *ids, size_t i)
+{
+    return i > 0 && strcmp(ids[i - 1], ids[i]) == 0;
 }
 
 #define COLLECTION_VERSION "md5(concat_ws('/', base_item::text, key, partition_trunc))"
@@ -140,15 +142,9 @@ int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char 
                              struct err *err)
 {
     auto_buf struct buf wanted = BUF_INIT;
-    const char *last = NULL;
-    for (size_t i = 0; i < n; i++) {
-        if (last && strcmp(last, ids[i]) == 0)
-            continue;
-        last = ids[i];
-        /* One that was missing may have come. */
-        if (again || !catalog_collection(catalog, ids[i]))
+    for (size_t i = 0; i < n; i++) /* one that was missing may have come */
+        if (!is_repeated(ids, i) && (again || !catalog_collection(catalog, ids[i])))
             pg_array_add(&wanted, ids[i]);
-    }
     if (wanted.len == 0)
         return 0;
     pg_array_end(&wanted);
@@ -160,13 +156,9 @@ int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char 
                     "SELECT id, base_item::text, key, coalesce(partition_trunc, ''), " COLLECTION_VERSION
                     " FROM pgstac.collections WHERE id = ANY($1)",
                     params, 1, &rows, err);
-    for (size_t i = 0; r == 0 && i < n; i++) {
-        if (i > 0 && strcmp(ids[i - 1], ids[i]) == 0)
-            continue;
-        if (!again && catalog_collection(catalog, ids[i]))
-            continue;
-        r = remember_row(catalog, rows, pg_find_row(rows, ids[i]), ids[i], err);
-    }
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (!is_repeated(ids, i) && (again || !catalog_collection(catalog, ids[i])))
+            r = remember_row(catalog, rows, pg_find_row(rows, ids[i]), ids[i], err);
     return r;
 }
 
@@ -175,7 +167,7 @@ int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char 
 {
     auto_buf struct buf wanted = BUF_INIT;
     for (size_t i = 0; i < n; i++)
-        if (i == 0 || strcmp(ids[i - 1], ids[i]) != 0)
+        if (!is_repeated(ids, i))
             pg_array_add(&wanted, ids[i]);
     pg_array_end(&wanted);
     if (buf_failed(&wanted))

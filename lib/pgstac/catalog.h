@@ -13,6 +13,7 @@
 enum catalog_trunc { TRUNC_NONE, TRUNC_YEAR, TRUNC_MONTH };
 
 struct catalog_collection {
+    struct catalog_collection *next;
     char *id;
     cJSON *base_item;
     char *version;       /* changes with base_item, key or partition_trunc */
@@ -23,9 +24,9 @@ struct catalog_collection {
 };
 
 struct catalog {
-    int statement_timeout_ms;                /* set by the owner, for catalog_begin */
-    struct catalog_collection **collections; /* each stays where it is, its content replaced, until catalog_trim */
-    size_t n_collections, cap_collections;
+    int statement_timeout_ms;               /* set by the owner, for catalog_begin */
+    struct catalog_collection *collections; /* each stays where it is, its content replaced, until catalog_trim */
+    size_t n_collections;
 };
 
 void catalog_clear(struct catalog *catalog);
