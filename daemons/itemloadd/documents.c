@@ -3,17 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/json_slice.h"
 #include "stac/collection.h"
 
 void documents_clear(struct documents *documents)
 {
-    for (size_t i = 0; i < documents->n; i++)
-        stac_item_clear(&documents->list[i].item.item);
-    for (size_t i = 0; i < documents->n_messages; i++) {
-        envelope_clear(&documents->messages[i].envelope);
-        cJSON_Delete(documents->messages[i].json);
+    for (size_t i = 0; i < documents->n; i++) {
+        free(documents->list[i].id);
+        pgstac_item_clear(&documents->list[i].item);
     }
+    for (size_t i = 0; i < documents->n_messages; i++)
+        envelope_clear(&documents->messages[i].envelope);
     free(documents->messages);
     free(documents->list);
     *documents = (struct documents){ .list = NULL };
@@ -21,73 +21,102 @@ void documents_clear(struct documents *documents)
 
 /* ---------------------------------------------------------------- opening */
 
-static int add_document(struct documents *documents, size_t message, const cJSON *json, struct err *err)
+static struct document *add_document(struct documents *documents, size_t message)
 {
     if (documents->n == documents->cap) {
         size_t cap = documents->cap ? documents->cap * 2 : documents->n_messages + 16;
         struct document *grown = reallocarray(documents->list, cap, sizeof(*grown));
         if (!grown)
-            return err_no_memory(err);
+            return NULL;
         documents->list = grown;
         documents->cap = cap;
     }
     struct document *document = &documents->list[documents->n++];
-    *document = (struct document){ .message = message, .json = json };
-    struct pgstac_item *item = &document->item;
-    item->published_at_ms = documents->messages[message].envelope.published_at_ms;
+    *document = (struct document){ .message = message };
+    document->item.published_at_ms = documents->messages[message].envelope.published_at_ms;
     documents->messages[message].n_documents++;
+    return document;
+}
 
-    const char *type = json_get_string(json, "type");
+static int read_document(const struct pgstac *pgstac, const cJSON *json, struct document *document, struct err *err)
+{
+    const char *type = json_get_string(json, "type"), *id = json_get_string(json, "id");
     document->is_collection = type && strcmp(type, "Collection") == 0;
-    const char *id = NULL;
-    item->result = document->is_collection ? stac_collection_read(json, &id, &item->err)
-                                           : stac_item_read(json, STAC_ITEM_LOADED, &item->item, &item->err);
+    document->id = id ? strdup(id) : NULL;
+    if (id && !document->id)
+        return err_no_memory(err);
+    return document->is_collection ? stac_collection_read(json, &id, err)
+                                   : pgstac_item_read(pgstac, json, &document->item);
+}
+
+/* The tree, ten times as large as the text, is gone again when this returns. */
+static int open_document(const struct pgstac *pgstac, struct documents *documents, size_t message,
+                         struct json_slice text, struct err *err)
+{
+    struct document *document = add_document(documents, message);
+    if (!document)
+        return err_no_memory(err);
+    struct pgstac_item *item = &document->item;
+    item->text = text.text;
+    item->text_len = text.len;
+    auto_json cJSON *json = NULL;
+    item->result = json_parse(text.text, text.len, &json, &item->err);
+    if (item->result == 0)
+        item->result = read_document(pgstac, json, document, &item->err);
     document->settled = item->result != 0;
     if (item->result < 0)
         *err = item->err;
     return item->result < 0 ? item->result : 0;
 }
 
-/* The list that a message of many documents holds, or NULL. */
-static const cJSON *list_of(const cJSON *json)
+/* The list that a message of many documents holds. */
+static bool find_list(struct json_slice text, struct json_slice *ret)
 {
-    if (cJSON_IsArray(json))
-        return json;
-    const char *type = json_get_string(json, "type");
-    return type && strcmp(type, "FeatureCollection") == 0 ? json_get(json, "features") : NULL;
+    *ret = text;
+    if (text.len > 0 && text.text[0] == '[')
+        return true;
+    struct json_slice type;
+    return memmem(text.text, text.len, "\"FeatureCollection\"", 19) && json_slice_member(text, "type", &type) &&
+           json_slice_is(type, "FeatureCollection") && json_slice_member(text, "features", ret) && ret->len > 0 &&
+           ret->text[0] == '[';
 }
 
-static int open_json(struct documents *documents, size_t index, struct err *err)
+static int open_list(const struct pgstac *pgstac, struct documents *documents, size_t message, struct json_slice list,
+                     struct err *err)
 {
-    struct opened *opened = &documents->messages[index];
-    const cJSON *list = list_of(opened->json);
-    if (!list)
-        return add_document(documents, index, opened->json, err);
-    if (!cJSON_IsArray(list) || !list->child) {
-        opened->result = err_never(&opened->err, "no_items", "the message holds an empty list, no item");
-        return 0;
+    size_t at = 0;
+    struct json_slice text;
+    while (json_slice_next(list, &at, &text)) {
+        int r = open_document(pgstac, documents, message, text, err);
+        if (r != 0)
+            return r;
     }
-    int r = 0;
-    for (const cJSON *json = list->child; r == 0 && json; json = json->next)
-        r = add_document(documents, index, json, err);
-    return r;
+    struct opened *opened = &documents->messages[message];
+    if (opened->n_documents == 0)
+        opened->result = err_never(&opened->err, "no_items", "the message holds an empty list, no item");
+    return 0;
 }
 
-static int open_message(struct documents *documents, size_t index, struct err *err)
+static int open_message(const struct pgstac *pgstac, struct documents *documents, size_t index, struct err *err)
 {
     struct opened *opened = &documents->messages[index];
+    const struct envelope *envelope = &opened->envelope;
     opened->result = envelope_open(opened->message, &opened->envelope, &opened->err);
+    struct json_slice list, text = { .text = envelope->payload, .len = envelope->payload_len };
+    if (opened->result == 0 && !find_list(json_slice_of(text.text, text.len), &list))
+        return open_document(pgstac, documents, index, text, err);
+    /* Whole before its documents are: half a list would be loaded else. */
     if (opened->result == 0)
-        opened->result =
-            json_parse(opened->envelope.payload, opened->envelope.payload_len, &opened->json, &opened->err);
+        opened->result = json_check(text.text, text.len, &opened->err);
     if (opened->result == 0)
-        return open_json(documents, index, err);
+        return open_list(pgstac, documents, index, list, err);
     if (opened->result < 0)
         *err = opened->err;
     return opened->result < 0 ? opened->result : 0;
 }
 
-int documents_open(const struct sqs_messages *messages, struct documents *ret, struct err *err)
+int documents_open(const struct pgstac *pgstac, const struct sqs_messages *messages, struct documents *ret,
+                   struct err *err)
 {
     auto_documents struct documents documents = { .list = NULL };
     documents.messages = calloc(messages->n + 1, sizeof(*documents.messages));
@@ -96,7 +125,7 @@ int documents_open(const struct sqs_messages *messages, struct documents *ret, s
     for (size_t i = 0; i < messages->n; i++) {
         documents.messages[i].message = &messages->list[i];
         documents.n_messages = i + 1;
-        int r = open_message(&documents, i, err);
+        int r = open_message(pgstac, &documents, i, err);
         if (r != 0)
             return r;
     }
@@ -182,12 +211,6 @@ void documents_supersede(struct documents *documents, const size_t *candidates, 
 
 /* -------------------------------------------------------------- concluding */
 
-static const char *name_of(const struct document *document)
-{
-    const char *id = json_get_string(document->json, "id");
-    return id ? id : "(no id)";
-}
-
 /* Names each document of the message that has this result. */
 static void describe(const struct documents *documents, size_t first, struct opened *opened, int result)
 {
@@ -201,7 +224,8 @@ static void describe(const struct documents *documents, size_t first, struct ope
         code = document->item.err.code;
         n++;
         if (text.len < ERR_TEXT_SIZE)
-            buf_printf(&text, "; %zu (\"%.80s\"): %.300s", i - first + 1, name_of(document), document->item.err.text);
+            buf_printf(&text, "; %zu (\"%.80s\"): %.300s", i - first + 1, document->id ? document->id : "(no id)",
+                       document->item.err.text);
     }
     if (result == NEVER)
         opened->result =

@@ -11,20 +11,19 @@
 #include "sqs/envelope.h"
 
 struct document {
-    size_t message;    /* index of the message that it came with */
-    const cJSON *json; /* in its message's tree */
+    size_t message; /* index of the message that it came with */
+    char *id;       /* NULL: it has none */
     bool is_collection;
-    struct pgstac_item item; /* where it is an item; published_at_ms also for a collection */
-    bool settled;            /* result and err (in item) are final */
+    struct pgstac_item item; /* of a collection: text, published_at_ms, result and err */
+    bool settled;            /* result and err are final */
     bool superseded;         /* a newer version was in the same batch */
 };
 
 /* A received message, opened. */
 struct opened {
     const struct sqs_message *message;
-    struct envelope envelope;
-    cJSON *json;
-    int result; /* of opening; then the worst of its documents */
+    struct envelope envelope; /* the documents' texts are in its payload */
+    int result;               /* of opening; then the worst of its documents */
     struct err err;
     size_t n_documents;
 };
@@ -38,8 +37,9 @@ struct documents {
 void documents_clear(struct documents *documents);
 #define auto_documents cleanup(documents_clear)
 
-/* Opens all; what a message lacks is its own result. < 0 only. */
-int documents_open(const struct sqs_messages *messages, struct documents *ret, struct err *err) must_check;
+/* Opens all, one after the other: only texts stay. What a message or a document lacks is its own result. < 0 only. */
+int documents_open(const struct pgstac *pgstac, const struct sqs_messages *messages, struct documents *ret,
+                   struct err *err) must_check;
 
 /*
  * Moves the candidates to `ret` (room for documents->n; the indexes of their documents in `ret_index`): of each

@@ -40,7 +40,7 @@ static int after_call(struct loader *loader, int result, const struct err *err)
     return result;
 }
 
-static int load_chunk(struct loader *loader, struct pgstac_item *items, size_t n, struct err *err)
+static int load_chunk(struct loader *loader, struct pgstac_item *const *items, size_t n, struct err *err)
 {
     int r;
     do {
@@ -57,18 +57,16 @@ static int load_candidates(struct loader *loader, struct documents *documents, c
                            struct err *err)
 {
     size_t chunk_max = (size_t)loader->options->batch_items;
-    auto_free struct pgstac_item *items = calloc(n < chunk_max ? n : chunk_max, sizeof(*items));
+    auto_free struct pgstac_item **items = calloc(n < chunk_max ? n : chunk_max, sizeof(struct pgstac_item *));
     if (!items)
         return err_no_memory(err);
     for (size_t first = 0; first < n; first += chunk_max) {
         size_t chunk = n - first < chunk_max ? n - first : chunk_max;
         for (size_t i = 0; i < chunk; i++)
-            items[i] = documents->list[index[first + i]].item;
+            items[i] = &documents->list[index[first + i]].item;
         int r = load_chunk(loader, items, chunk, err);
         if (r != 0)
             return r;
-        for (size_t i = 0; i < chunk; i++)
-            documents->list[index[first + i]].item = items[i];
     }
     return 0;
 }
@@ -96,7 +94,9 @@ static int load_collection(struct loader *loader, struct document *document, str
         r = connect_patiently(loader, err);
         if (r != 0)
             return r;
-        r = after_call(loader, pgstac_load_collection(loader->database.pgstac, document->json, err), err);
+        r = after_call(
+            loader, pgstac_load_collection(loader->database.pgstac, document->item.text, document->item.text_len, err),
+            err);
     } while (outage_wait(&loader->thread.outage, r, err));
     if (r < 0 || (r == LATER && err->outage))
         return r;
@@ -112,8 +112,7 @@ static bool has_newer_twin(const struct documents *documents, size_t index)
     const struct document *document = &documents->list[index];
     for (size_t i = 0; i < documents->n; i++) {
         const struct document *other = &documents->list[i];
-        if (i == index || !other->is_collection || other->item.result != 0 ||
-            strcmp(json_get_string(other->json, "id"), json_get_string(document->json, "id")) != 0)
+        if (i == index || !other->is_collection || other->item.result != 0 || strcmp(other->id, document->id) != 0)
             continue;
         int64_t a = document->item.published_at_ms, b = other->item.published_at_ms;
         if (b > a || (b == a && i > index))
@@ -143,7 +142,7 @@ static void log_document(const struct documents *documents, const struct documen
 {
     static const char *const outcomes[] = { "inserted", "updated", "kept a newer version of" };
     const struct sqs_message *message = documents->messages[document->message].message;
-    const char *id = json_get_string(document->json, "id");
+    const char *id = document->id;
     if (document->item.result != 0)
         return; /* settle tells */
     if (document->is_collection)
@@ -224,7 +223,7 @@ static int step(struct loader *loader, struct err *err)
 
     int64_t start_ms = time_mono_ms();
     auto_documents struct documents documents = { .list = NULL };
-    r = documents_open(&messages, &documents, err);
+    r = documents_open(loader->database.pgstac, &messages, &documents, err);
     if (r == 0)
         r = load_collections(loader, &documents, err);
     if (r == 0)

@@ -10,11 +10,6 @@
 /* Between 1970 and 2000, PostgreSQL's epoch. */
 static const int64_t POSTGRES_EPOCH_US = INT64_C(946684800) * 1000000;
 
-void batch_row_clear(struct batch_row *row)
-{
-    buf_clear(&row->content);
-}
-
 /* -------------------------------------------------------------- preparing */
 
 static void settle_missing_collection(struct batch_row *row, enum missing_collection missing)
@@ -32,30 +27,48 @@ static void settle_missing_collection(struct batch_row *row, enum missing_collec
     row->settled = true;
 }
 
+int batch_dehydrate(const struct catalog_collection *collection, const cJSON *json, struct pgstac_item *item,
+                    struct err *err)
+{
+    auto_buf struct buf content = BUF_INIT;
+    int r = dehydrate(collection->base_item, json, &content, err);
+    if (r != 0)
+        return r;
+    free(item->content);
+    item->content = strndup(buf_str(&content), content.len); /* without the room that a buf has */
+    item->content_len = content.len;
+    item->generation = collection->generation;
+    return item->content ? 0 : err_no_memory(err);
+}
+
+static int dehydrate_text(const struct catalog_collection *collection, struct pgstac_item *item, struct err *err)
+{
+    auto_json cJSON *json = NULL;
+    int r = json_parse(item->text, item->text_len, &json, err);
+    return r != 0 ? r : batch_dehydrate(collection, json, item, err);
+}
+
 static int prepare_row(const struct catalog *catalog, enum missing_collection missing, struct batch_row *row,
                        struct err *err)
 {
-    const struct stac_item *item = &row->item->item;
-    const struct catalog_collection *collection = catalog_collection(catalog, item->collection);
-    if (!collection) {
+    struct pgstac_item *item = row->item;
+    row->collection = catalog_collection(catalog, item->item.collection);
+    if (!row->collection) {
         settle_missing_collection(row, missing);
         return 0;
     }
-    if (row->collection && row->generation == collection->generation)
-        return 0;
-    row->collection = collection;
-    row->generation = collection->generation;
     int year = 0, month = 0;
-    time_year_month(item->datetime_us, &year, &month);
+    time_year_month(item->item.datetime_us, &year, &month);
     row->year = row->collection->trunc == TRUNC_NONE ? 0 : year;
     row->month = row->collection->trunc == TRUNC_MONTH ? month : 0;
-    buf_reset(&row->content);
-    int r = dehydrate(row->collection->base_item, item->json, &row->content, &row->item->err);
+    if (item->content && item->generation == row->collection->generation)
+        return 0;
+    int r = dehydrate_text(row->collection, item, &item->err);
     if (r < 0) {
-        *err = row->item->err;
+        *err = item->err;
         return r;
     }
-    row->item->result = r;
+    item->result = r;
     row->settled = r != 0;
     return 0;
 }
@@ -167,6 +180,9 @@ static void put_timestamp(struct buf *out, int64_t unix_us)
 #define BATCH_TABLE                                                                                         \
     "CREATE TEMP TABLE itemloadd_batch (partition int4, id text, geometry geometry, datetime timestamptz, " \
     "end_datetime timestamptz, content jsonb, published_at int8) ON COMMIT DROP"
+/* Enough for one write. */
+enum { COPY_CHUNK = 64 * 1024 };
+
 #define BATCH_COPY "COPY itemloadd_batch FROM STDIN (FORMAT binary)"
 
 static void put_row(struct buf *out, int32_t partition, const struct batch_row *row)
@@ -179,30 +195,35 @@ static void put_row(struct buf *out, int32_t partition, const struct batch_row *
     put_bytes(out, item->geometry.data, item->geometry.len);
     put_timestamp(out, item->datetime_us);
     put_timestamp(out, item->end_datetime_us);
-    put_i32(out, (int32_t)(row->content.len + 1));
+    put_i32(out, (int32_t)(row->item->content_len + 1));
     buf_putc(out, 1); /* jsonb_recv's version */
-    buf_add(out, row->content.data, row->content.len);
+    buf_add(out, row->item->content, row->item->content_len);
     put_i32(out, 8);
     put_i64(out, row->item->published_at_ms);
 }
 
+/* Row by row, so that the server takes in the first ones while the last are written. */
 static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
                      struct err *err)
 {
     auto_buf struct buf data = BUF_INIT;
+    int r = pg_run(pg, BATCH_TABLE "; " BATCH_COPY, err);
     static const char signature[] = "PGCOPY\n\377\r\n"; /* its NUL is a part of it */
     buf_add(&data, signature, sizeof(signature));
     put_i32(&data, 0);
     put_i32(&data, 0);
     for (size_t g = 0; g < n_groups; g++)
-        for (size_t i = groups[g].first; i < groups[g].first + groups[g].n; i++)
-            if (!rows[i].settled)
-                put_row(&data, (int32_t)g, &rows[i]);
+        for (size_t i = groups[g].first; r == 0 && i < groups[g].first + groups[g].n; i++) {
+            if (rows[i].settled)
+                continue;
+            put_row(&data, (int32_t)g, &rows[i]);
+            if (data.len >= COPY_CHUNK)
+                r = pg_copy_send(pg, &data, err);
+        }
     put_i16(&data, -1);
-    if (buf_failed(&data))
-        return err_no_memory(err);
-    int r = pg_run(pg, BATCH_TABLE, err);
-    return r != 0 ? r : pg_copy(pg, BATCH_COPY, &data, err);
+    if (r == 0)
+        r = pg_copy_send(pg, &data, err);
+    return r != 0 ? r : pg_copy_end(pg, err);
 }
 
 /* --------------------------------------------------------------- upserting */

@@ -12,20 +12,21 @@
 struct batch_row {
     struct pgstac_item *item;
     const struct catalog_collection *collection;
-    uint64_t generation; /* of the collection that the rest was made from */
-    struct buf content;  /* dehydrated against its base_item */
-    int year, month;     /* of the partition: 0 where its partitioning has none */
-    bool settled;        /* the item has its result already: not loaded */
+    int year, month; /* of the partition: 0 where its partitioning has none */
+    bool settled;    /* the item has its result already: not loaded */
 };
 
+/* Dehydrates the item whose JSON this is against the remembered collection. NEVER: "reserved_value". */
+int batch_dehydrate(const struct catalog_collection *collection, const cJSON *json, struct pgstac_item *item,
+                    struct err *err) must_check;
+
 /*
- * Computes content and partition of the rows from the remembered collections, where that was not done yet or
- * a collection has changed since. An item whose collection is not there, or
- * that cannot be dehydrated, gets its result and is settled. < 0 only.
+ * Finds the rows' partitions by the remembered collections, and dehydrates from the text what was not dehydrated
+ * against their present versions. An item whose collection is not there, or that cannot be dehydrated, gets its result
+ * and is settled. < 0 only.
  */
 int batch_prepare(const struct catalog *catalog, enum missing_collection missing, struct batch_row *rows, size_t n,
                   struct err *err) must_check;
-void batch_row_clear(struct batch_row *row);
 
 /* By collection, partition, id: the order of everything below. */
 void batch_sort(struct batch_row *rows, size_t n);

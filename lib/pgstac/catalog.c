@@ -66,6 +66,8 @@ const struct catalog_collection *catalog_collection(const struct catalog *catalo
 static void remember_collection(struct catalog *catalog, struct catalog_collection *collection)
 {
     struct catalog_collection *place = find_collection(catalog, collection->id);
+    bool same = place && same_text(place->version, collection->version);
+    collection->generation = same ? place->generation : ++catalog->generations;
     if (!place) {
         collection->next = catalog->collections;
         catalog->collections = collection;
@@ -73,7 +75,6 @@ static void remember_collection(struct catalog *catalog, struct catalog_collecti
         return;
     }
     struct catalog_collection old = *place;
-    collection->generation = old.generation + !same_text(old.version, collection->version);
     *place = *collection;
     place->next = old.next;
     *collection = old;

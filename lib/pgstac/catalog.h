@@ -17,7 +17,7 @@ struct catalog_collection {
     char *id;
     cJSON *base_item;
     char *version;       /* changes with base_item, key or partition_trunc */
-    uint64_t generation; /* counts the versions this process has seen: what was made from another one is stale */
+    uint64_t generation; /* of this version, no other has it: what was made from another one is stale */
     int64_t key;
     enum catalog_trunc trunc;
     bool is_known; /* false: the database was asked and has none */
@@ -27,6 +27,7 @@ struct catalog {
     int statement_timeout_ms;               /* set by the owner, for catalog_begin */
     struct catalog_collection *collections; /* each stays where it is, its content replaced, until catalog_trim */
     size_t n_collections;
+    uint64_t generations; /* the last one given */
 };
 
 void catalog_clear(struct catalog *catalog);

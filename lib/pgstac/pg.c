@@ -304,8 +304,13 @@ int pg_run(struct pg *pg, const char *sql, struct err *err)
     return r != 0 ? r : finish(pg, deadline_ms, NULL, err);
 }
 
-static int send_copy_data(struct pg *pg, const struct buf *data, int64_t deadline_ms, struct err *err)
+int pg_copy_send(struct pg *pg, struct buf *data, struct err *err)
 {
+    if (buf_failed(data))
+        return err_no_memory(err);
+    if (!pg_is_usable(pg))
+        return not_connected(err);
+    int64_t deadline_ms = call_deadline(pg);
     for (size_t at = 0; at < data->len; at += COPY_CHUNK) {
         size_t n = data->len - at < COPY_CHUNK ? data->len - at : COPY_CHUNK;
         /* In non-blocking mode 0 means that the buffers are full: flush makes room. */
@@ -321,27 +326,24 @@ static int send_copy_data(struct pg *pg, const struct buf *data, int64_t deadlin
         if (r != 0)
             return r;
     }
+    buf_reset(data);
     return 0;
 }
 
-int pg_copy(struct pg *pg, const char *sql, const struct buf *data, struct err *err)
+int pg_copy_end(struct pg *pg, struct err *err)
 {
-    int r = pg_run(pg, sql, err);
-    if (r != 0)
-        return r;
+    if (!pg_is_usable(pg))
+        return not_connected(err);
     int64_t deadline_ms = call_deadline(pg);
-    r = send_copy_data(pg, data, deadline_ms, err);
-    if (r != 0)
-        return r;
     int ended = 0;
     while ((ended = PQputCopyEnd(pg->conn, NULL)) == 0) {
-        r = flush(pg, deadline_ms, err);
+        int r = flush(pg, deadline_ms, err);
         if (r != 0)
             return r;
     }
     if (ended < 0)
         return failed(pg, PQerrorMessage(pg->conn), NULL, err);
-    r = flush(pg, deadline_ms, err);
+    int r = flush(pg, deadline_ms, err);
     return r != 0 ? r : finish(pg, deadline_ms, NULL, err);
 }
 

@@ -46,8 +46,12 @@ int pg_exec(struct pg *pg, const char *sql, const char *const *params, int n_par
     must_check;
 /* Several statements in one string, no parameters, no rows. */
 int pg_run(struct pg *pg, const char *sql, struct err *err) must_check;
-/* A COPY ... FROM STDIN with the whole of `data`. */
-int pg_copy(struct pg *pg, const char *sql, const struct buf *data, struct err *err) must_check;
+/*
+ * After a pg_run whose last statement is a COPY ... FROM STDIN: sends `data`, which is empty then; ends the COPY. After
+ * a failure only pg_rollback.
+ */
+int pg_copy_send(struct pg *pg, struct buf *data, struct err *err) must_check;
+int pg_copy_end(struct pg *pg, struct err *err) must_check;
 /* ROLLBACK after a failure; a lost connection stays lost. */
 void pg_rollback(struct pg *pg);
 

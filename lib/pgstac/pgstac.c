@@ -333,7 +333,23 @@ static int load_rows(struct pgstac *pgstac, struct batch_row *rows, size_t n, st
     return r != 0 ? r : load_rows(pgstac, rows + half, n - half, err);
 }
 
-int pgstac_load(struct pgstac *pgstac, struct pgstac_item *items, size_t n, struct err *err)
+int pgstac_item_read(const struct pgstac *pgstac, const cJSON *json, struct pgstac_item *item)
+{
+    item->result = stac_item_read(json, STAC_ITEM_LOADED, &item->item, &item->err);
+    const struct catalog_collection *collection =
+        item->result == 0 ? catalog_collection(&pgstac->catalog, item->item.collection) : NULL;
+    if (collection)
+        item->result = batch_dehydrate(collection, json, item, &item->err);
+    return item->result;
+}
+
+void pgstac_item_clear(struct pgstac_item *item)
+{
+    stac_item_clear(&item->item);
+    free(TAKE(item->content));
+}
+
+int pgstac_load(struct pgstac *pgstac, struct pgstac_item *const *items, size_t n, struct err *err)
 {
     if (n == 0)
         return 0;
@@ -341,29 +357,30 @@ int pgstac_load(struct pgstac *pgstac, struct pgstac_item *items, size_t n, stru
     if (!rows)
         return err_no_memory(err);
     for (size_t i = 0; i < n; i++)
-        rows[i].item = &items[i];
+        rows[i].item = items[i];
     catalog_trim(&pgstac->catalog);
     partitions_trim(&pgstac->partitions);
     struct err why = ERR_INIT;
     int r = load_rows(pgstac, rows, n, &why);
     if (r != 0 && err)
         *err = why;
-    for (size_t i = 0; i < n; i++)
-        batch_row_clear(&rows[i]);
     return r;
 }
 
-int pgstac_load_collection(struct pgstac *pgstac, const cJSON *json, struct err *err)
+int pgstac_load_collection(struct pgstac *pgstac, const char *text, size_t len, struct err *err)
 {
+    auto_json cJSON *json = NULL;
+    int r = json_parse(text, len, &json, err);
     const char *id = NULL;
-    int r = stac_collection_read(json, &id, err);
+    if (r == 0)
+        r = stac_collection_read(json, &id, err);
     if (r != 0)
         return r;
-    auto_buf struct buf text = BUF_INIT;
-    json_write(json, &text);
-    if (buf_failed(&text))
+    auto_buf struct buf checked = BUF_INIT;
+    buf_add(&checked, text, len);
+    if (buf_failed(&checked))
         return err_no_memory(err);
-    const char *params[] = { buf_str(&text) };
+    const char *params[] = { buf_str(&checked) };
     return run_once(pgstac, "SELECT upsert_collection($1::jsonb)", params, 1, err);
 }
 

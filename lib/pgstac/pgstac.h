@@ -45,8 +45,15 @@ const char *pgstac_version(const struct pgstac *pgstac); /* of the schema, "0.9.
 enum pgstac_outcome { PGSTAC_INSERTED, PGSTAC_UPDATED, PGSTAC_STALE /* a newer version was there */ };
 
 struct pgstac_item {
-    struct stac_item item;
+    /* Given */
+    const char *text; /* its JSON: borrowed, and read again where its collection has changed since */
+    size_t text_len;
     int64_t published_at_ms;
+    /* Made by pgstac_item_read */
+    struct stac_item item;
+    char *content; /* dehydrated; NULL: not yet */
+    size_t content_len;
+    uint64_t generation; /* of the collection that it was dehydrated against */
     /* Results */
     int result;                  /* 0, LATER or NEVER */
     enum pgstac_outcome outcome; /* where result is 0 */
@@ -54,19 +61,27 @@ struct pgstac_item {
 };
 
 /*
- * Loads items, no (collection, id) twice among them. Returns 0 when each item has its result: a bad one fails alone
- * (NEVER), one whose partition or collection is not to be had waits alone (LATER). LATER with err->outage when the
- * database cannot be had: no item's result counts, some of them may be loaded, and all of them may be given again. < 0
- * when this process cannot go on. It takes as long as the statements do: each is bounded by statement_timeout_ms, and
- * what meets conflicts is tried six times.
+ * Checks an item and makes of it what a load needs, so that its tree can be freed. `json`: item->text, parsed. The
+ * database is not asked: where it has not yet been asked for the collection, pgstac_load reads the text once more.
+ * NEVER: as stac_item_read has it, "reserved_value". item->result and item->err are set too.
  */
-int pgstac_load(struct pgstac *pgstac, struct pgstac_item *items, size_t n, struct err *err) must_check;
+int pgstac_item_read(const struct pgstac *pgstac, const cJSON *json, struct pgstac_item *item) must_check;
+void pgstac_item_clear(struct pgstac_item *item);
 
 /*
- * Inserts or replaces a collection. `json` as published. NEVER: "invalid_collection", "database_rejected" (an extent
- * that pgstac cannot read); LATER as pg.h has it.
+ * Loads items that were read, no (collection, id) twice among them. Returns 0 when each item has its result: a bad one
+ * fails alone (NEVER), one whose partition or collection is not to be had waits alone (LATER). LATER with err->outage
+ * when the database cannot be had: no item's result counts, some of them may be loaded, and all of them may be given
+ * again. < 0 when this process cannot go on. It takes as long as the statements do: each is bounded by
+ * statement_timeout_ms, and what meets conflicts is tried six times.
  */
-int pgstac_load_collection(struct pgstac *pgstac, const cJSON *json, struct err *err) must_check;
+int pgstac_load(struct pgstac *pgstac, struct pgstac_item *const *items, size_t n, struct err *err) must_check;
+
+/*
+ * Inserts or replaces a collection. `text`: its JSON as published. NEVER: "invalid_json", "invalid_collection",
+ * "database_rejected" (an extent that pgstac cannot read); LATER as pg.h has it.
+ */
+int pgstac_load_collection(struct pgstac *pgstac, const char *text, size_t len, struct err *err) must_check;
 
 /*
  * Writes the statistics of the partitions that were loaded into since they were last written (pgstac's search

@@ -11,11 +11,15 @@ static void complain(struct buf *wrong, const char *member, const char *what)
     buf_printf(wrong, "%s%s %s", wrong->len ? "; " : "", member, what);
 }
 
-static const char *read_name(const cJSON *json, const char *key, struct buf *wrong)
+/* A copy; without memory `wrong` fails. */
+static char *read_name(const cJSON *json, const char *key, struct buf *wrong)
 {
     const cJSON *member = json_get(json, key);
-    if (cJSON_IsString(member) && member->valuestring[0])
-        return member->valuestring;
+    if (cJSON_IsString(member) && member->valuestring[0]) {
+        char *name = strdup(member->valuestring);
+        wrong->failed |= !name;
+        return name;
+    }
     complain(wrong, key, !member ? "is missing" : cJSON_IsString(member) ? "is empty" : "is no string");
     return NULL;
 }
@@ -84,6 +88,8 @@ static int read_geometry(const cJSON *json, struct stac_item *item, struct buf *
 
 void stac_item_clear(struct stac_item *item)
 {
+    free(item->id);
+    free(item->collection);
     buf_clear(&item->geometry);
     *item = (struct stac_item)STAC_ITEM_INIT;
 }
@@ -94,7 +100,7 @@ int stac_item_read(const cJSON *json, enum stac_item_use use, struct stac_item *
         return err_never(err, "invalid_item", "not a STAC item: %s where an object was expected", json_kind(json));
 
     auto_buf struct buf wrong = BUF_INIT;
-    cleanup(stac_item_clear) struct stac_item item = { .json = json, .geometry = BUF_INIT };
+    cleanup(stac_item_clear) struct stac_item item = STAC_ITEM_INIT;
     const char *type = json_get_string(json, "type");
     if (!type || strcmp(type, "Feature") != 0)
         complain(&wrong, "type", "is not \"Feature\"");
@@ -116,6 +122,6 @@ int stac_item_read(const cJSON *json, enum stac_item_use use, struct stac_item *
     if (wrong.len)
         return err_never(err, "invalid_item", "not a STAC item: %s", buf_str(&wrong));
     *ret = item;
-    item.geometry = (struct buf)BUF_INIT;
+    item = (struct stac_item)STAC_ITEM_INIT;
     return 0;
 }

@@ -38,15 +38,18 @@ static void report(const struct pgstac_item *item, const char *fallback_id)
 static int load_batch(struct pgstac *pgstac, struct pgstac_item *items, cJSON **lines, size_t n)
 {
     struct err err = ERR_INIT;
-    auto_free struct pgstac_item *good = calloc(n + 1, sizeof(*good));
+    auto_free struct pgstac_item **good = calloc(n + 1, sizeof(*good));
+    auto_free struct buf *texts = calloc(n + 1, sizeof(*texts));
     size_t n_good = 0;
     for (size_t i = 0; i < n; i++) {
         const char *id = json_get_string(json_get(lines[i], "item"), "id");
         items[i] = (struct pgstac_item){ .result = 0 };
         json_get_i64(lines[i], "published_at", 0, INT64_MAX, &items[i].published_at_ms);
-        items[i].result = stac_item_read(json_get(lines[i], "item"), STAC_ITEM_LOADED, &items[i].item, &items[i].err);
-        if (items[i].result == 0)
-            good[n_good++] = items[i];
+        json_write(json_get(lines[i], "item"), &texts[i]);
+        items[i].text = buf_str(&texts[i]);
+        items[i].text_len = texts[i].len;
+        if (pgstac_item_read(pgstac, json_get(lines[i], "item"), &items[i]) == 0)
+            good[n_good++] = &items[i];
         else
             report(&items[i], id ? id : "");
     }
@@ -54,10 +57,12 @@ static int load_batch(struct pgstac *pgstac, struct pgstac_item *items, cJSON **
     if (r != 0)
         tell(&err);
     for (size_t i = 0; r == 0 && i < n_good; i++)
-        report(&good[i], "");
+        report(good[i], "");
     fflush(stdout);
-    for (size_t i = 0; i < n; i++)
-        stac_item_clear(&items[i].item);
+    for (size_t i = 0; i < n; i++) {
+        pgstac_item_clear(&items[i]);
+        buf_clear(&texts[i]);
+    }
     return r;
 }
 
@@ -74,7 +79,9 @@ static int load_all(struct pgstac *pgstac, size_t batch, bool statistics)
         if (len > 0) {
             r = json_parse(line, (size_t)len, &lines[n], &err);
             if (r == 0 && json_get(lines[n], "collection")) {
-                r = pgstac_load_collection(pgstac, json_get(lines[n], "collection"), &err);
+                auto_buf struct buf text = BUF_INIT;
+                json_write(json_get(lines[n], "collection"), &text);
+                r = pgstac_load_collection(pgstac, buf_str(&text), text.len, &err);
                 cJSON_Delete(TAKE(lines[n]));
             } else if (r == 0) {
                 n++;
