@@ -17,10 +17,17 @@ static size_t skip_space(const char *text, size_t len, size_t at)
 /* `at`: at the opening quote. Behind the closing one, or the end. */
 static size_t string_end(const char *text, size_t len, size_t at)
 {
-    for (at++; at < len && text[at] != '"'; at++)
-        if (text[at] == '\\')
-            at++;
-    return at < len ? at + 1 : len;
+    for (size_t from = at + 1;;) {
+        const char *quote = memchr(text + from, '"', len - from);
+        if (!quote)
+            return len;
+        size_t end = (size_t)(quote - text), backslashes = 0;
+        while (text[end - 1 - backslashes] == '\\')
+            backslashes++;
+        if (backslashes % 2 == 0)
+            return end + 1;
+        from = end + 1;
+    }
 }
 
 static size_t value_end(const char *text, size_t len, size_t at)

@@ -297,18 +297,21 @@ int batch_clear_format_cache(struct pg *pg, const char *collection, const struct
     return pg_exec(pg, "DELETE FROM format_item_cache WHERE collection = $1 AND id = ANY($2)", params, 2, NULL, err);
 }
 
+/* One statement for all partitions of a collection, whose groups lie beside each other. */
 static int clear_format_cache(struct pg *pg, const struct batch_row *rows, const struct batch_group *groups,
                               size_t n_groups, struct err *err)
 {
-    for (size_t g = 0; g < n_groups; g++) {
+    for (size_t g = 0, next; g < n_groups; g = next) {
+        const struct catalog_collection *collection = groups[g].need.collection;
         auto_buf struct buf ids = BUF_INIT;
-        for (size_t i = groups[g].first; i < groups[g].first + groups[g].n; i++)
-            if (!rows[i].settled && rows[i].item->outcome == PGSTAC_UPDATED)
-                pg_array_add(&ids, rows[i].item->item.id);
+        for (next = g; next < n_groups && groups[next].need.collection == collection; next++)
+            for (size_t i = groups[next].first; i < groups[next].first + groups[next].n; i++)
+                if (!rows[i].settled && rows[i].item->outcome == PGSTAC_UPDATED)
+                    pg_array_add(&ids, rows[i].item->item.id);
         if (ids.len == 0)
             continue;
         pg_array_end(&ids);
-        int r = batch_clear_format_cache(pg, groups[g].need.collection->id, &ids, err);
+        int r = batch_clear_format_cache(pg, collection->id, &ids, err);
         if (r != 0)
             return r;
     }

@@ -10,6 +10,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/json_slice.h"
 #include "pgstac/pgstac.h"
 
 static void tell(const struct err *err)
@@ -35,70 +36,89 @@ static void report(const struct pgstac_item *item, const char *fallback_id)
     puts(buf_str(&line));
 }
 
-static int load_batch(struct pgstac *pgstac, struct pgstac_item *items, cJSON **lines, size_t n)
+static int load_batch(struct pgstac *pgstac, struct pgstac_item *items, size_t n)
 {
     struct err err = ERR_INIT;
     auto_free struct pgstac_item **good = calloc(n + 1, sizeof(*good));
-    auto_free struct buf *texts = calloc(n + 1, sizeof(*texts));
     size_t n_good = 0;
-    for (size_t i = 0; i < n; i++) {
-        const char *id = json_get_string(json_get(lines[i], "item"), "id");
-        items[i] = (struct pgstac_item){ .result = 0 };
-        json_get_i64(lines[i], "published_at", 0, INT64_MAX, &items[i].published_at_ms);
-        json_write(json_get(lines[i], "item"), &texts[i]);
-        items[i].text = buf_str(&texts[i]);
-        items[i].text_len = texts[i].len;
-        if (pgstac_item_read(pgstac, json_get(lines[i], "item"), &items[i]) == 0)
+    for (size_t i = 0; i < n; i++)
+        if (items[i].result == 0)
             good[n_good++] = &items[i];
-        else
-            report(&items[i], id ? id : "");
-    }
     int r = pgstac_load(pgstac, good, n_good, &err);
     if (r != 0)
         tell(&err);
     for (size_t i = 0; r == 0 && i < n_good; i++)
         report(good[i], "");
     fflush(stdout);
+    return r;
+}
+
+static void clear_items(struct pgstac_item *items, struct buf *lines, size_t n)
+{
     for (size_t i = 0; i < n; i++) {
         pgstac_item_clear(&items[i]);
-        buf_clear(&texts[i]);
+        buf_reset(&lines[i]);
     }
-    return r;
+}
+
+/* An item's line; one that is none is reported at once. */
+static int read_item(const struct pgstac *pgstac, struct json_slice line, struct pgstac_item *item, struct err *err)
+{
+    struct json_slice text = { .text = "" }, published_at = text;
+    if (json_slice_member(line, "published_at", &published_at))
+        item->published_at_ms = strtoll(published_at.text, NULL, 10);
+    (void)json_slice_member(line, "item", &text);
+    item->text = text.text;
+    item->text_len = text.len;
+    auto_json cJSON *json = NULL;
+    int r = json_parse(text.text, text.len, &json, err);
+    if (r != 0)
+        return r;
+    r = pgstac_item_read(pgstac, json, item);
+    if (r == NEVER)
+        report(item, json_get_string(json, "id") ? json_get_string(json, "id") : "");
+    return r < 0 ? r : 0;
+}
+
+static int read_line(struct pgstac *pgstac, const struct buf *line, struct pgstac_item *item, bool *ret_is_item,
+                     struct err *err)
+{
+    struct json_slice object = json_slice_of(line->data, line->len), collection;
+    *item = (struct pgstac_item){ .result = 0 };
+    *ret_is_item = !json_slice_member(object, "collection", &collection);
+    return *ret_is_item ? read_item(pgstac, object, item, err)
+                        : pgstac_load_collection(pgstac, collection.text, collection.len, err);
 }
 
 static int load_all(struct pgstac *pgstac, size_t batch, bool statistics)
 {
     auto_free struct pgstac_item *items = calloc(batch, sizeof(*items));
-    auto_free cJSON **lines = calloc(batch, sizeof(*lines));
+    auto_free struct buf *lines = calloc(batch, sizeof(*lines)); /* the items' texts are in them */
+    auto_free char *line = NULL;
     size_t n = 0, cap = 0;
     int r = 0;
     struct err err = ERR_INIT;
-    auto_free char *line = NULL;
-    for (ssize_t len; r == 0;) {
-        len = getline(&line, &cap, stdin);
-        if (len > 0) {
-            r = json_parse(line, (size_t)len, &lines[n], &err);
-            if (r == 0 && json_get(lines[n], "collection")) {
-                auto_buf struct buf text = BUF_INIT;
-                json_write(json_get(lines[n], "collection"), &text);
-                r = pgstac_load_collection(pgstac, buf_str(&text), text.len, &err);
-                cJSON_Delete(TAKE(lines[n]));
-            } else if (r == 0) {
-                n++;
-            }
+    for (bool more = true; r == 0 && more;) {
+        ssize_t len = getline(&line, &cap, stdin);
+        more = len > 0;
+        if (more) {
+            bool is_item = false;
+            buf_reset(&lines[n]);
+            buf_add(&lines[n], line, (size_t)len);
+            r = read_line(pgstac, &lines[n], &items[n], &is_item, &err);
+            n += is_item;
         }
         if (r != 0)
             tell(&err);
-        if (r == 0 && n > 0 && (n == batch || len <= 0)) {
-            r = load_batch(pgstac, items, lines, n);
-            while (n > 0)
-                cJSON_Delete(lines[--n]);
+        if (r == 0 && n > 0 && (n == batch || !more)) {
+            r = load_batch(pgstac, items, n);
+            clear_items(items, lines, n);
+            n = 0;
         }
-        if (len <= 0)
-            break;
     }
-    while (n > 0)
-        cJSON_Delete(lines[--n]);
+    clear_items(items, lines, n);
+    for (size_t i = 0; i < batch; i++)
+        buf_clear(&lines[i]);
     if (r == 0 && statistics && pgstac_update_statistics(pgstac, 0, &err) != 0)
         tell(&err);
     return r;
