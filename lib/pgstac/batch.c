@@ -31,6 +31,7 @@ int batch_dehydrate(const struct catalog_collection *collection, const cJSON *js
                     struct err *err)
 {
     auto_buf struct buf content = BUF_INIT;
+    (void)buf_reserve(&content, item->text_len); /* so that it seldom grows */
     int r = dehydrate(collection->base_item, json, &content, err);
     if (r != 0)
         return r;
