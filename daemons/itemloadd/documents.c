@@ -6,12 +6,16 @@
 #include "base/json_slice.h"
 #include "stac/collection.h"
 
+static void document_clear(struct document *document)
+{
+    free(document->id);
+    pgstac_item_clear(&document->item);
+}
+
 void documents_clear(struct documents *documents)
 {
-    for (size_t i = 0; i < documents->n; i++) {
-        free(documents->list[i].id);
-        pgstac_item_clear(&documents->list[i].item);
-    }
+    for (size_t i = 0; i < documents->n; i++)
+        document_clear(&documents->list[i]);
     for (size_t i = 0; i < documents->n_messages; i++)
         envelope_clear(&documents->messages[i].envelope);
     free(documents->messages);
@@ -21,52 +25,57 @@ void documents_clear(struct documents *documents)
 
 /* ---------------------------------------------------------------- opening */
 
-static struct document *add_document(struct documents *documents, size_t message)
+/* Takes the document over. */
+static int add_document(struct documents *documents, struct document *document, struct err *err)
 {
     if (documents->n == documents->cap) {
         size_t cap = documents->cap ? documents->cap * 2 : documents->n_messages + 16;
         struct document *grown = reallocarray(documents->list, cap, sizeof(*grown));
         if (!grown)
-            return NULL;
+            return err_no_memory(err);
         documents->list = grown;
         documents->cap = cap;
     }
-    struct document *document = &documents->list[documents->n++];
-    *document = (struct document){ .message = message };
-    document->item.published_at_ms = documents->messages[message].envelope.published_at_ms;
-    documents->messages[message].n_documents++;
-    return document;
+    documents->list[documents->n++] = *document;
+    documents->messages[document->message].n_documents++;
+    *document = (struct document){ .id = NULL };
+    return 0;
 }
 
-static int read_document(const struct pgstac *pgstac, const cJSON *json, struct document *document, struct err *err)
+static int read_document(const struct pgstac *pgstac, struct document *document, struct err *err)
 {
+    struct pgstac_item *item = &document->item;
+    auto_json cJSON *json = NULL; /* ten times as large as the text: it is gone again when this returns */
+    int r = json_parse(item->text, item->text_len, &json, err);
+    if (r != 0)
+        return r;
     const char *type = json_get_string(json, "type"), *id = json_get_string(json, "id");
     document->is_collection = type && strcmp(type, "Collection") == 0;
-    document->id = id ? strdup(id) : NULL;
-    if (id && !document->id)
-        return err_no_memory(err);
-    return document->is_collection ? stac_collection_read(json, &id, err)
-                                   : pgstac_item_read(pgstac, json, &document->item);
+    if (id) {
+        document->id = strdup(id);
+        if (!document->id)
+            return err_no_memory(err);
+    }
+    return document->is_collection ? stac_collection_read(json, &id, err) : pgstac_item_read(pgstac, json, item);
 }
 
-/* The tree, ten times as large as the text, is gone again when this returns. */
 static int open_document(const struct pgstac *pgstac, struct documents *documents, size_t message,
                          struct json_slice text, struct err *err)
 {
-    struct document *document = add_document(documents, message);
-    if (!document)
-        return err_no_memory(err);
-    struct pgstac_item *item = &document->item;
-    item->text = text.text;
-    item->text_len = text.len;
-    auto_json cJSON *json = NULL;
-    item->result = json_parse(text.text, text.len, &json, &item->err);
-    if (item->result == 0)
-        item->result = read_document(pgstac, json, document, &item->err);
-    document->settled = item->result != 0;
-    if (item->result < 0)
+    cleanup(document_clear) struct document document = {
+        .message = message,
+        .item = { .text = text.text,
+                  .text_len = text.len,
+                  .published_at_ms = documents->messages[message].envelope.published_at_ms },
+    };
+    struct pgstac_item *item = &document.item;
+    item->result = read_document(pgstac, &document, &item->err);
+    document.settled = item->result != 0;
+    if (item->result < 0) {
         *err = item->err;
-    return item->result < 0 ? item->result : 0;
+        return item->result;
+    }
+    return add_document(documents, &document, err);
 }
 
 /* The list that a message of many documents holds. */
