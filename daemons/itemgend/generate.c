@@ -64,8 +64,8 @@ static void add(struct strings *strings, const char *format, ...)
     strings->list[strings->n] = NULL;
 }
 
-/* The original's command. request_parse has seen to it that no part can be taken for another's option. */
-static void make_arguments(const struct itemgend_options *options, const struct request *request, struct strings *argv)
+static void make_uvx_arguments(const struct itemgend_options *options, const struct request *request,
+                               struct strings *argv)
 {
     add(argv, "%s", options->uvx);
     auto_buf struct buf with = BUF_INIT;
@@ -77,6 +77,12 @@ static void make_arguments(const struct itemgend_options *options, const struct 
     add(argv, "%s", buf_str(&with));
     add(argv, "--from");
     add(argv, "stactools");
+}
+
+/* The original's command. request_parse has seen to it that no part can be taken for another's option. */
+static void make_arguments(const struct itemgend_options *options, const struct request *request, struct strings *argv)
+{
+    make_uvx_arguments(options, request, argv);
     add(argv, "stac");
     add(argv, "%s", request->group_name);
     add(argv, "create-item");
@@ -170,7 +176,7 @@ static bool mentions_network(const char *text)
     return false;
 }
 
-/* uv's own failures come before any package code has run: its message is the first line that begins with "error:". */
+/* What uv says of a failure of its own, in a line that begins with "error:"; 0: nothing. */
 static int uv_failed(const struct buf *output, struct err *err)
 {
     if (strstr(buf_str(output), "No solution found when resolving"))
@@ -189,11 +195,6 @@ static int command_failed(const struct command_result *result, struct err *err)
     const char *error = usage ? strstr(usage, "Error: ") : NULL;
     if (result->exit_code == 2 && error)
         return err_never(err, "bad_command", "stac refused the command: %.800s", error + strlen("Error: "));
-    if (!from_line(&result->output, "Traceback ")) {
-        int r = uv_failed(&result->output, err);
-        if (r != 0)
-            return r;
-    }
     if (strstr(tail(&result->output), "MemoryError"))
         return err_never(err, "out_of_memory", "create-item ran out of memory: %.800s", tail(&result->output));
     return err_later(err, "create_item_failed", "create-item ended with exit code %d: %.800s", result->exit_code,
@@ -263,17 +264,16 @@ static int read_item(const struct itemgend_options *options, const struct reques
     return buf_failed(&ret->text) || !ret->item_id || !ret->collection ? err_no_memory(err) : 0;
 }
 
-static int generate_in(const struct itemgend_options *options, const struct request *request, const char *directory,
-                       int stop_fd, struct generated *ret, struct err *err)
+/* Runs it in the directory with the item's limits. */
+static int run(const struct itemgend_options *options, const struct strings *argv, const char *directory, int stop_fd,
+               struct command_result *ret, struct err *err)
 {
-    cleanup(strings_clear) struct strings argv = { .list = NULL };
     cleanup(strings_clear) struct strings environment = { .list = NULL };
-    make_arguments(options, request, &argv);
     make_environment(options, directory, &environment);
-    if (argv.failed || environment.failed)
+    if (argv->failed || environment.failed)
         return err_no_memory(err);
     struct command command = {
-        .argv = (const char *const *)argv.list,
+        .argv = (const char *const *)argv->list,
         .environment = (const char *const *)environment.list,
         .directory = directory,
         .memory_limit = options->memory_limit,
@@ -281,11 +281,41 @@ static int generate_in(const struct itemgend_options *options, const struct requ
         .file_limit = FILE_LIMIT,
         .stop_fd = stop_fd,
     };
+    return command_run(&command, ret, err);
+}
+
+/*
+ * Whether uv failed, and how. Its words alone do not tell: a package can print the same ones, and would then stop the
+ * service as if the registry were down. So they are believed only where uv cannot run Python in that environment
+ * either, which runs nothing of the package. 0: it can.
+ */
+static int check_environment(const struct itemgend_options *options, const struct request *request,
+                             const char *directory, int stop_fd, struct err *err)
+{
+    cleanup(strings_clear) struct strings argv = { .list = NULL };
+    make_uvx_arguments(options, request, &argv);
+    add(&argv, "python");
+    add(&argv, "-c");
+    add(&argv, "pass");
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
+    int r = run(options, &argv, directory, stop_fd, &result, err);
+    if (r != 0 || result.end != COMMAND_EXITED)
+        return r != 0 ? r : check_end(options, &result, err);
+    return result.exit_code == 0 ? 0 : uv_failed(&result.output, err);
+}
+
+static int generate_in(const struct itemgend_options *options, const struct request *request, const char *directory,
+                       int stop_fd, struct generated *ret, struct err *err)
+{
+    cleanup(strings_clear) struct strings argv = { .list = NULL };
+    make_arguments(options, request, &argv);
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
     int64_t start_ms = time_mono_ms();
-    int r = command_run(&command, &result, err);
+    int r = run(options, &argv, directory, stop_fd, &result, err);
     ret->duration_ms = time_mono_ms() - start_ms;
     ret->peak_memory = result.peak_memory;
+    if (r == 0 && result.end == COMMAND_EXITED && result.exit_code != 0 && uv_failed(&result.output, NULL) != 0)
+        r = check_environment(options, request, directory, stop_fd, err);
     if (r == 0)
         r = check_end(options, &result, err);
     return r != 0 ? r : read_item(options, request, directory, ret, err);

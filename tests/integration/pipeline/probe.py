@@ -29,7 +29,7 @@ def behave(behaviour, args, out, title):
     elif behaviour == "sleep":
         time.sleep(float(args[0]))
     elif behaviour == "exit":
-        print("the reason, on stderr", file=sys.stderr)
+        print(args[1] if len(args) > 1 else "the reason, on stderr", file=sys.stderr)
         sys.exit(int(args[0]))
     elif behaviour == "raise":
         raise RuntimeError("the file is broken")

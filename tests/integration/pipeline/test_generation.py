@@ -148,12 +148,30 @@ def test_failures_that_may_pass_are_tried_to_the_last_receive(generating: Pipeli
         (("raise",), "create_item_failed", "RuntimeError: the file is broken"),
         (("sleep", "60"), "time_limit", "20 s"),
         (("print",), "create_item_failed", "exit code 1"),
+        # uv's words out of a package's mouth: nothing is wrong with the registry or the environment.
+        (("exit", "1", "error: Failed to fetch the scene: operation timed out"), "create_item_failed", "exit code 1: error: Failed to fetch"),
+        (("exit", "2", "error: the scene has no bands"), "create_item_failed", "exit code 2: error: the scene"),
+        (("exit", "1", "No solution found when resolving the orbit"), "create_item_failed", "exit code 1: No solution"),
     ],
 )
 def test_what_is_told_of_a_failure(generating: Pipeline, behaviour: tuple[str, ...], code: str, words: str) -> None:
     generating.publish(generating.gen_topic, request(*behaviour))
     later = wait_until("it is put off", lambda: generating.log("itemgend", "MESSAGE_LATER"))
     assert later[0]["error_code"] == code and words in later[0]["message"]
+
+
+@pytest.mark.long
+def test_a_registry_that_is_down_costs_no_request(generating: Pipeline, tmp_path: Path) -> None:
+    down = {"UV_DEFAULT_INDEX": "http://127.0.0.1:1/simple", "UV_HTTP_TIMEOUT": "2"}
+    generating.stop_all()
+    generating.start("itemgend", **generating.probe_settings, ITEMGEND_CACHE_DIR=str(tmp_path / "cache"), **down)
+    generating.publish(generating.gen_topic, request("ok", "later"))
+    (told,) = wait_until("it is told", lambda: generating.log("itemgend", "DEPENDENCY_DOWN"), 120)
+    assert told["error_code"] == "registry_unavailable"
+    generating.stop_all()
+    generating.start("itemgend", **generating.probe_settings)
+    assert generated(generating)["body"]["id"] == "later"
+    assert generating.counts(generating.gen_dlq) == (0, 0)
 
 
 def test_package_code_sees_no_credentials(generating: Pipeline) -> None:
