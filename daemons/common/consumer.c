@@ -24,7 +24,7 @@ static int read_queue(struct consumer *consumer, struct aws_client *client, stru
 static int read_queue_patiently(struct consumer *consumer, struct aws_client *client, struct err *err)
 {
     struct worker waiting = { .service = consumer->service, .name = "start" };
-    struct outage outage = { .worker = &waiting };
+    struct outage outage = { .worker = &waiting, .probe_interval_ms = consumer->settings->probe_interval_ms };
     int r;
     do
         r = read_queue(consumer, client, err);
@@ -83,7 +83,10 @@ static int new_settler(struct consumer_thread *thread, struct err *err)
 
 int consumer_thread_open(struct consumer *consumer, struct worker *worker, struct consumer_thread *ret, struct err *err)
 {
-    *ret = (struct consumer_thread){ .consumer = consumer, .worker = worker, .outage = { .worker = worker } };
+    *ret = (struct consumer_thread){ .consumer = consumer,
+                                     .worker = worker,
+                                     .outage = { .worker = worker,
+                                                 .probe_interval_ms = consumer->settings->probe_interval_ms } };
     int r = aws_client_new(consumer->aws, service_abort_fd(consumer->service), &ret->client, err);
     if (r == 0)
         r = aws_client_new(consumer->aws, -1, &ret->queue_client, err);

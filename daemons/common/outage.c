@@ -3,7 +3,7 @@
 #include "base/time.h"
 #include "common/log.h"
 
-enum { FIRST_WAIT_MS = 1000, LONGEST_WAIT_MS = 30000 };
+enum { FIRST_WAIT_MS = 1000, DOUBLINGS_MAX = 16 };
 
 bool outage_wait(struct outage *outage, int result, const struct err *err)
 {
@@ -21,7 +21,9 @@ bool outage_wait(struct outage *outage, int result, const struct err *err)
         log_write(LOG_ERR, LOG_EVENT_DEPENDENCY_DOWN, LOG_FIELDS({ "ERROR_CODE", err->code }),
                   "%s: %s; nothing more is received until it works, what is held stays invisible", outage->worker->name,
                   err->text);
-    int64_t wait_ms = outage->attempts < 5 ? FIRST_WAIT_MS << outage->attempts : LONGEST_WAIT_MS;
+    int64_t wait_ms = (int64_t)FIRST_WAIT_MS << (outage->attempts < DOUBLINGS_MAX ? outage->attempts : DOUBLINGS_MAX);
+    if (wait_ms > outage->probe_interval_ms)
+        wait_ms = outage->probe_interval_ms;
     outage->attempts++;
     wait_ms = (int64_t)((double)wait_ms * (0.75 + random_unit() / 4));
     service_pulse(outage->worker, wait_ms + 60000);

@@ -12,13 +12,14 @@
 
 struct outage {
     struct worker *worker;
-    int attempts; /* since it began; 0: none */
+    int64_t probe_interval_ms; /* the longest wait */
+    int attempts;              /* since it began; 0: none */
 };
 
 /*
  * Call it with each result: `do r = call(..., err); while (outage_wait(&outage, r, err));`. True: it was an outage,
- * some time (1 s, doubling to 30 s) has passed, try again. False: the result stands; where it still is an outage, the
- * service drains.
+ * some time (1 s, doubling to probe_interval_ms) has passed, try again. False: the result stands; where it still is an
+ * outage, the service drains.
  */
 bool outage_wait(struct outage *outage, int result, const struct err *err);
 

@@ -9,7 +9,7 @@
 struct settings {
     char *queue_url, *dead_letter_queue_url, *region;
     int64_t workers;
-    int64_t wait_time_ms, visibility_timeout_ms, backoff_min_ms, backoff_max_ms, stop_timeout_ms;
+    int64_t wait_time_ms, visibility_timeout_ms, backoff_min_ms, backoff_max_ms, probe_interval_ms, stop_timeout_ms;
     int log_level; /* index into settings_log_levels */
 };
 
@@ -64,6 +64,14 @@ void settings_check(const struct settings *settings, struct buf *errors);
           .max = 43200000,                                                                                             \
           .default_text = "10m",                                                                                       \
           .help = "The longest such wait." },                                                                          \
+        { .name = "probe_interval",                                                                                    \
+          .type = CONFIG_DURATION,                                                                                     \
+          .offset = offsetof(TYPE, MEMBER.probe_interval_ms),                                                          \
+          .min = 100,                                                                                                  \
+          .max = 600000,                                                                                               \
+          .default_text = "10s",                                                                                       \
+          .help = "How often, at least, something that is down (database, queue, topic) is tried again: after a "      \
+                  "second first, then after ever longer up to this." },                                                \
         { .name = "stop_timeout",                                                                                      \
           .type = CONFIG_DURATION,                                                                                     \
           .offset = offsetof(TYPE, MEMBER.stop_timeout_ms),                                                            \
