@@ -16,19 +16,19 @@ int database_open(const struct itemloadd_options *options, struct aws_client *cl
     return pgstac_new(&pgstac, &ret->pgstac, err);
 }
 
-static void forget_secret(struct database *database)
+static void clear_secret(struct database_secret *secret)
 {
-    buf_clear(&database->host);
-    buf_clear(&database->port);
-    buf_clear(&database->dbname);
-    buf_clear(&database->username);
-    buf_clear(&database->password);
-    database->has_secret = false;
+    buf_clear(&secret->host);
+    buf_clear(&secret->port);
+    buf_clear(&secret->dbname);
+    buf_clear(&secret->username);
+    buf_clear(&secret->password);
 }
 
 void database_close(struct database *database)
 {
-    forget_secret(database);
+    clear_secret(&database->secret);
+    database->has_secret = false;
     pgstac_free(database->pgstac);
     database->pgstac = NULL;
 }
@@ -52,6 +52,12 @@ static void wipe_json(cJSON **json)
     cJSON_Delete(*json);
 }
 
+static bool secret_failed(const struct database_secret *secret)
+{
+    return buf_failed(&secret->host) || buf_failed(&secret->port) || buf_failed(&secret->dbname) ||
+           buf_failed(&secret->username) || buf_failed(&secret->password);
+}
+
 static int fetch_secret(struct database *database, struct err *err)
 {
     const char *secret_arn = database->options->secret_arn;
@@ -67,14 +73,19 @@ static int fetch_secret(struct database *database, struct err *err)
         return err_outage(err, "bad_secret",
                           "secret %s is no JSON object with host, port, dbname, username and password", secret_arn);
     auto_buf struct buf missing = BUF_INIT;
-    forget_secret(database);
-    read_key(json, "host", &database->host, &missing);
-    read_key(json, "port", &database->port, &missing);
-    read_key(json, "dbname", &database->dbname, &missing);
-    read_key(json, "username", &database->username, &missing);
-    read_key(json, "password", &database->password, &missing);
+    cleanup(clear_secret) struct database_secret secret = { .host = BUF_INIT };
+    read_key(json, "host", &secret.host, &missing);
+    read_key(json, "port", &secret.port, &missing);
+    read_key(json, "dbname", &secret.dbname, &missing);
+    read_key(json, "username", &secret.username, &missing);
+    read_key(json, "password", &secret.password, &missing);
     if (missing.len)
         return err_outage(err, "bad_secret", "secret %s lacks %s", secret_arn, buf_str(&missing));
+    if (secret_failed(&secret))
+        return err_no_memory(err);
+    clear_secret(&database->secret);
+    database->secret = secret;
+    secret = (struct database_secret){ .host = BUF_INIT };
     database->has_secret = true;
     return 0;
 }
@@ -92,17 +103,19 @@ static int connect_with_secret(struct database *database, struct err *err)
                                "application_name",
                                "client_encoding",
                                "keepalives_idle",
+                               "target_session_attrs",
                                root ? "sslrootcert" : NULL,
                                NULL };
-    const char *values[] = { buf_str(&database->host),
-                             buf_str(&database->port),
-                             buf_str(&database->dbname),
-                             buf_str(&database->username),
-                             buf_str(&database->password),
+    const char *values[] = { buf_str(&database->secret.host),
+                             buf_str(&database->secret.port),
+                             buf_str(&database->secret.dbname),
+                             buf_str(&database->secret.username),
+                             buf_str(&database->secret.password),
                              options->db_sslmode,
                              "itemloadd",
                              "UTF8",
                              "30",
+                             "read-write",
                              root,
                              NULL };
     return pgstac_connect(database->pgstac, keywords, values, err);
@@ -112,20 +125,24 @@ int database_connect(struct database *database, struct err *err)
 {
     if (pgstac_is_connected(database->pgstac))
         return 0;
-    int r = database->has_secret ? 0 : fetch_secret(database, err);
-    if (r == 0)
+    struct err secret_err = ERR_INIT;
+    int fetched = fetch_secret(database, &secret_err);
+    int r = fetched;
+    if (fetched != 0)
+        *err = secret_err;
+    if (fetched == 0 || (fetched > 0 && database->has_secret))
         r = connect_with_secret(database, err);
     if (r > 0) {
-        database_give_up(database, err);
+        if (fetched != 0 && database->has_secret)
+            err_prefix(err, "%.400s; as it was before", secret_err.text);
+        database_give_up(database);
         err->outage = true;
         r = LATER;
     }
     return r;
 }
 
-void database_give_up(struct database *database, const struct err *err)
+void database_give_up(struct database *database)
 {
     pgstac_disconnect(database->pgstac);
-    if (err_is(err, "database_auth"))
-        forget_secret(database);
 }

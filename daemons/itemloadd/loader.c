@@ -21,14 +21,19 @@ struct loader {
 
 /* ---------------------------------------------------------------- loading */
 
+static int connect(struct loader *loader, struct err *err)
+{
+    service_pulse(loader->worker, loader->options->connect_timeout_ms + 120000);
+    return database_connect(&loader->database, err);
+}
+
 /* Connected, or given up because the service drains (LATER). */
 static int connect_patiently(struct loader *loader, struct err *err)
 {
     int r;
-    do {
-        service_pulse(loader->worker, loader->options->connect_timeout_ms + 120000);
-        r = database_connect(&loader->database, err);
-    } while (outage_wait(&loader->thread.outage, r, err));
+    do
+        r = connect(loader, err);
+    while (outage_wait(&loader->thread.outage, r, err));
     return r;
 }
 
@@ -36,7 +41,7 @@ static int connect_patiently(struct loader *loader, struct err *err)
 static int after_call(struct loader *loader, int result, const struct err *err)
 {
     if (result == LATER && err->outage)
-        database_give_up(&loader->database, err);
+        database_give_up(&loader->database);
     return result;
 }
 
@@ -44,11 +49,11 @@ static int load_chunk(struct loader *loader, struct pgstac_item *const *items, s
 {
     int r;
     do {
-        r = connect_patiently(loader, err);
-        if (r != 0)
-            return r;
+        /* Together: a database that lets us in and then cannot write (a full disk) is not working again. */
+        r = connect(loader, err);
         service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
-        r = after_call(loader, pgstac_load(loader->database.pgstac, items, n, err), err);
+        if (r == 0)
+            r = after_call(loader, pgstac_load(loader->database.pgstac, items, n, err), err);
     } while (outage_wait(&loader->thread.outage, r, err));
     return r;
 }
@@ -91,12 +96,12 @@ static int load_collection(struct loader *loader, struct document *document, str
 {
     int r;
     do {
-        r = connect_patiently(loader, err);
-        if (r != 0)
-            return r;
-        r = after_call(
-            loader, pgstac_load_collection(loader->database.pgstac, document->item.text, document->item.text_len, err),
-            err);
+        r = connect(loader, err);
+        if (r == 0)
+            r = after_call(
+                loader,
+                pgstac_load_collection(loader->database.pgstac, document->item.text, document->item.text_len, err),
+                err);
     } while (outage_wait(&loader->thread.outage, r, err));
     if (r < 0 || (r == LATER && err->outage))
         return r;
