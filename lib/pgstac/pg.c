@@ -78,12 +78,19 @@ static void put_lines(struct buf *ret, const char *message)
             buf_puts(ret, "; ");
 }
 
-static int failed(const struct pg *pg, const char *message, const char *state, struct err *err)
+static int lost(const char *message, struct err *err)
 {
     auto_buf struct buf text = BUF_INIT;
     put_lines(&text, message);
+    return err_outage(err, "database_unavailable", "lost the database: %s", buf_str(&text));
+}
+
+static int failed(const struct pg *pg, const char *message, const char *state, struct err *err)
+{
     if (!pg_is_usable(pg) || !state || !*state)
-        return err_outage(err, "database_unavailable", "lost the database: %s", buf_str(&text));
+        return lost(message, err);
+    auto_buf struct buf text = BUF_INIT;
+    put_lines(&text, message);
     if (strcmp(state, "57014") == 0)
         return err_later(err, "database_timeout", "%s (SQLSTATE %s)", buf_str(&text), state);
     if (has_prefix(state, partition_states, N_ELEMENTS(partition_states)))
@@ -104,6 +111,10 @@ static int result_failed(const struct pg *pg, const PGresult *result, struct err
     buf_puts(&text, primary ? primary : PQresultErrorMessage(result));
     if (detail)
         buf_printf(&text, "\n%s", detail);
+    /* It ends the session, whatever its state: an idle limit's 25P03 says nothing against a row. */
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+        return lost(buf_str(&text), err);
     return failed(pg, buf_str(&text), PQresultErrorField(result, PG_DIAG_SQLSTATE), err);
 }
 
