@@ -139,6 +139,24 @@ static bool is_repeated(const char *const *ids, size_t i)
 
 #define COLLECTION_VERSION "md5(concat_ws('/', base_item::text, key, partition_trunc))"
 
+/* In a transaction, for its statement timeout: somebody may hold a lock on the table. */
+static int read_rows(const struct catalog *catalog, struct pg *pg, const struct buf *ids, PGresult **ret,
+                     struct err *err)
+{
+    const char *params[] = { buf_str(ids) };
+    int r = catalog_begin(catalog, pg, err);
+    if (r == 0)
+        r = pg_exec(pg,
+                    "SELECT id, base_item::text, key, coalesce(partition_trunc, ''), " COLLECTION_VERSION
+                    " FROM collections WHERE id = ANY($1)",
+                    params, 1, ret, err);
+    if (r == 0)
+        r = pg_run(pg, "COMMIT", err);
+    if (r != 0)
+        pg_rollback(pg);
+    return r;
+}
+
 int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, bool again,
                              struct err *err)
 {
@@ -152,11 +170,7 @@ int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char 
     if (buf_failed(&wanted))
         return err_no_memory(err);
     auto_pg_result PGresult *rows = NULL;
-    const char *params[] = { buf_str(&wanted) };
-    int r = pg_exec(pg,
-                    "SELECT id, base_item::text, key, coalesce(partition_trunc, ''), " COLLECTION_VERSION
-                    " FROM pgstac.collections WHERE id = ANY($1)",
-                    params, 1, &rows, err);
+    int r = read_rows(catalog, pg, &wanted, &rows, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         if (!is_repeated(ids, i) && (again || !catalog_collection(catalog, ids[i])))
             r = remember_row(catalog, rows, pg_find_row(rows, ids[i]), ids[i], err);
