@@ -8,7 +8,7 @@ build_packages=(
     gcc pkg-config libc6-dev libcurl4-openssl-dev libssl-dev libcjson-dev libpq-dev libsystemd-dev libyaml-dev libexpat1-dev
 )
 stack_packages=(python3 python3-venv jq curl ca-certificates openssl)
-test_packages=(clang clang-format cppcheck shellcheck valgrind libc6-dbg systemd dbus man-db mandoc)
+test_packages=(clang clang-format cppcheck shellcheck valgrind libc6-dbg systemd dbus man-db mandoc pgbouncer)
 
 venv=build/venv
 log=build/deps.log

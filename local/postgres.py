@@ -17,10 +17,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 import psycopg
 
@@ -52,6 +53,7 @@ HBA = f"""
 local all {OWNER} peer map=stack
 local all all scram-sha-256
 host all all 127.0.0.1/32 scram-sha-256
+host replication all 127.0.0.1/32 scram-sha-256
 """
 SETTINGS = {
     "dynamic_shared_memory_type": "mmap",  # in the data directory: nothing stays in /dev/shm, however it ends
@@ -119,6 +121,7 @@ class Postgres:
         self._programs = find_programs()
         self._data = directory / "data"
         self._process: Process | None = None
+        self.settings = dict(SETTINGS)  # in force from the next start on
 
     # --- what the stack does with it
 
@@ -130,6 +133,30 @@ class Postgres:
         self._unpack(archive)
         self._run(fsync=fsync)
         self._set_passwords()
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """SIGINT ends the sessions first, SIGQUIT breaks everything off: pg_ctl's modes fast and immediate. Nothing to do: fine."""
+        if self._process:
+            self._state.end(self._process, number, 60)
+            self._process = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    def start_again(self, *, fsync: bool) -> None:
+        """After stop, at the same port."""
+        if not self._run_once(fsync=fsync):
+            raise PostgresError(f"PostgreSQL does not start:\n{process.tail(self.log)}")
+
+    def start_standby(self, primary: "Postgres", *, fsync: bool) -> None:
+        """A hot standby of a running server, instead of `start`."""
+        self.owner, self.loader = primary.owner, primary.loader
+        source = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", OWNER, "-w"]
+        backup = [self._programs / "pg_basebackup", "-D", self._data, "-R", "-c", "fast", "-N", *source]
+        self._tool(backup, env={"PGPASSWORD": self.owner.password})
+        self.port = free_port()
+        self.start_again(fsync=fsync)
 
     def dsn(self, login: Login) -> dict[str, str | int]:
         return {
@@ -203,7 +230,7 @@ class Postgres:
         raise PostgresError(f"PostgreSQL does not start:\n{process.tail(self.log)}")
 
     def _run_once(self, *, fsync: bool) -> bool:
-        settings = SETTINGS | {
+        settings = self.settings | {
             "fsync": "on" if fsync else "off",
             "full_page_writes": "on" if fsync else "off",
             "listen_addresses": "127.0.0.1",
@@ -234,7 +261,7 @@ class Postgres:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[7].strip() == "ready"
+        return len(lines) >= 8 and lines[7].strip() in ("ready", "standby")
 
     def _set_passwords(self) -> None:
         statements = [f"ALTER ROLE {login.user} PASSWORD '{login.password}';" for login in (self.owner, self.loader)]
@@ -254,6 +281,7 @@ class Postgres:
         text: str | None = None,
         stdin: object = None,
         stdout: object = subprocess.PIPE,
+        env: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """A short command, as the account that owns the data directory."""
         done = subprocess.run(  # type: ignore[call-overload]
@@ -263,7 +291,7 @@ class Postgres:
             stdout=stdout,
             stderr=subprocess.PIPE,
             cwd="/",
-            env={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+            env={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", **env},
             **process.as_user(account()),
         )
         if done.returncode != 0:

@@ -68,13 +68,13 @@ static bool is_conflict(const char *state, const char *message)
     return false;
 }
 
-/* A message of several lines (the first says what, further ones where) as one. */
+/* A message of several lines (the first says what, further ones, which libpq indents, where) as one. */
 static void put_lines(struct buf *ret, const char *message)
 {
     for (const char *at = message; *at; at++)
-        if (*at != '\n')
+        if (*at != '\n' && *at != '\t')
             buf_putc(ret, *at);
-        else if (at[1])
+        else if (*at == '\n' && at[1])
             buf_puts(ret, "; ");
 }
 
