@@ -24,15 +24,26 @@ void partitions_clear(struct partitions *partitions)
     *partitions = (struct partitions){ .entries = NULL };
 }
 
-void partitions_trim(struct partitions *partitions)
+static void keep_due(struct partitions *partitions)
 {
-    if (partitions->n <= REMEMBERED_MAX)
-        return;
     size_t kept = 0;
     for (size_t i = 0; i < partitions->n; i++)
         if (partitions->entries[i].statistics_due)
             partitions->entries[kept++] = partitions->entries[i];
     partitions->n = kept;
+}
+
+void partitions_forget(struct partitions *partitions)
+{
+    keep_due(partitions);
+    for (size_t i = 0; i < partitions->n; i++)
+        partitions->entries[i].exists = false;
+}
+
+void partitions_trim(struct partitions *partitions)
+{
+    if (partitions->n > REMEMBERED_MAX)
+        keep_due(partitions);
 }
 
 void partition_name(const struct catalog_collection *collection, int64_t datetime_us, char ret[PARTITION_NAME_SIZE])

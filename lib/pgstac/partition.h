@@ -31,6 +31,8 @@ struct partitions {
 };
 
 void partitions_clear(struct partitions *partitions);
+/* Forgets what they are like, as after another server may have taken over; not that statistics are due. */
+void partitions_forget(struct partitions *partitions);
 /* Forgets, between batches, where more is remembered than a catalog can have in use; never what has statistics due. */
 void partitions_trim(struct partitions *partitions);
 

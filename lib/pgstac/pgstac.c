@@ -35,6 +35,7 @@ void pgstac_free(struct pgstac *pgstac)
     if (!pgstac)
         return;
     pgstac_disconnect(pgstac);
+    partitions_clear(&pgstac->partitions);
     free(pgstac);
 }
 
@@ -42,7 +43,7 @@ void pgstac_disconnect(struct pgstac *pgstac)
 {
     pg_free(TAKE(pgstac->pg));
     free(TAKE(pgstac->version));
-    partitions_clear(&pgstac->partitions);
+    partitions_forget(&pgstac->partitions);
     catalog_clear(&pgstac->catalog); /* what comes back may be another server */
 }
 

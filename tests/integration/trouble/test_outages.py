@@ -72,6 +72,44 @@ def test_session_ended_between_statements(site: Site) -> None:
     site.check_outages(1)
 
 
+@pytest.fixture
+def extents(site: Site) -> Iterator[None]:
+    """pgstac keeps the collections' extents, from its statistics."""
+    name = "'update_collection_extent'"
+    site.db.execute(f"INSERT INTO pgstac_settings VALUES ({name}, 'true') ON CONFLICT (name) DO UPDATE SET value = 'true'")
+    yield
+    site.db.execute(f"UPDATE pgstac_settings SET value = 'false' WHERE name = {name}")
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("extents")
+def test_statistics_that_were_due_are_written_afterwards(site: Site) -> None:
+    """They are not forgotten with the connection."""
+
+    def publish(number: int, date: str) -> None:
+        site.publish_items([item(number, properties={"datetime": f"{date}T00:00:00Z"})])
+        site.published += 1
+
+    site.db.execute("UPDATE collections SET partition_trunc = 'month' WHERE id = 'test'")
+    site.run(ITEMLOADD_BATCH_ITEMS="1")
+    publish(1, "2021-01-01")
+    publish(2, "2021-02-01")
+    site.wait_loaded()
+    january, february = [row[0] for row in site.query("SELECT partition FROM partition_sys_meta ORDER BY 1")]
+    until = "SELECT upper(dtrange)::date::text FROM partition_stats WHERE partition = %s"
+    wait_until("the first ones are written", lambda: site.query(until, january) == [("2021-01-01",)])
+    with site.holding(f"LOCK TABLE {february} IN EXCLUSIVE MODE"):
+        publish(3, "2021-01-20")
+        publish(4, "2021-02-20")
+        site.wait_for_waiter()
+        assert site.ids() == ["item-1", "item-2", "item-3"] and site.query(until, january) == [("2021-01-01",)]
+        site.end_sessions()
+        site.wait_down()
+    site.wait_loaded()
+    wait_until("the others are written too", lambda: site.query(until, january) == [("2021-01-20",)])
+    site.check_outages(1)
+
+
 def test_read_only(site: Site) -> None:
     site.publish_numbers(1)
     site.run()
