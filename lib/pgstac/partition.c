@@ -16,6 +16,13 @@
  */
 #define LOCK_TIMEOUT "SET LOCAL lock_timeout TO '5s'"
 
+/*
+ * Making a partition takes this lock anyway (`items` has a foreign key), but late, and waits then, with the partition
+ * locked, for one who changes a collection and waits for a loader that waits for the partition. And while it is held
+ * nobody partitions a collection anew: check_partition could see the old partition_trunc and make a partition by it.
+ */
+#define COLLECTIONS_LOCK "LOCK TABLE collections IN SHARE ROW EXCLUSIVE MODE"
+
 enum { REMEMBERED_MAX = 10000 };
 
 void partitions_clear(struct partitions *partitions)
@@ -205,6 +212,8 @@ static int make(struct partitions *partitions, const struct catalog *catalog, st
         r = pg_run(pg, PARTITION_LOCK "; " LOCK_TIMEOUT, err);
     if (r == 0)
         r = must_be_writable(pg, err);
+    if (r == 0)
+        r = pg_run(pg, COLLECTIONS_LOCK, err);
     if (r == 0) /* another loader may have made it while we waited */
         r = look_up(partitions, pg, &need, 1, err);
     if (r == 0 && (force || !is_met(partitions, need))) {
