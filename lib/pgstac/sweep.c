@@ -3,6 +3,12 @@
 #include <string.h>
 
 /*
+ * pgstac partitions a collection anew by copying its rows and dropping the old partitions: what was deleted in between
+ * would be there again. Before the partitions are looked at: those that the copy will drop would be locked, too.
+ */
+#define LOCK_COLLECTION "SELECT FROM collections WHERE id = $1 FOR SHARE"
+
+/*
  * The ids as the planner does not see them: for a list that it sees it works out what each id may match in each
  * partition, and then reads small partitions from end to end.
  */
@@ -24,9 +30,12 @@
     "WINDOW ranks AS (PARTITION BY t.id ORDER BY " BATCH_PUBLISHED_AT " DESC NULLS LAST, age(t.xmin), t.tableoid)" \
     ") AS ranked WHERE rank > 1 ORDER BY partition, id COLLATE \"C\""
 
+/* Rows that were written in the meantime are looked at again, this often. */
+enum { ROUNDS = 10 };
+
 enum { TWIN_PARTITION, TWIN_ID, TWIN_VERSION, TWIN_WINNER, TWIN_OTHER }; /* its columns */
 
-/* A row that somebody wrote since it was looked at has another xmin and stays: its writer sweeps after us. */
+/* A row that somebody wrote since it was looked at has another xmin and stays: it may be the newest now. */
 #define REMOVE                                                                                                       \
     " AS t USING unnest($1::text[], $2::xid[]) AS gone(id, version) WHERE t.id = gone.id AND t.xmin = gone.version " \
     "RETURNING t.id"
@@ -79,10 +88,12 @@ static int inherit(struct pg *pg, const PGresult *twins, int i, struct err *err)
     return pg_exec(pg, buf_str(&sql), params, 2, NULL, err);
 }
 
+/* *ret_all: none of them had been written, or removed, in the meantime. */
 static int remove_twins(struct pg *pg, struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
-                        const PGresult *twins, struct err *err)
+                        const PGresult *twins, bool *ret_all, struct err *err)
 {
     int n = PQntuples(twins);
+    *ret_all = true;
     for (int first = 0, end; first < n; first = end) {
         const char *partition = PQgetvalue(twins, first, TWIN_PARTITION);
         for (end = first; end < n && strcmp(PQgetvalue(twins, end, TWIN_PARTITION), partition) == 0; end++)
@@ -96,8 +107,26 @@ static int remove_twins(struct pg *pg, struct batch_row *rows, const struct batc
         if (r != 0)
             return r;
         mark_removed(rows, groups, n_groups, partition, removed);
+        *ret_all &= PQntuples(removed) == end - first;
     }
     return 0;
+}
+
+static int rank_and_remove(struct pg *pg, struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
+                           const struct buf *ids, struct err *err)
+{
+    const char *params[] = { groups[0].need.collection->id, buf_str(ids) };
+    for (int i = 0; i < ROUNDS; i++) {
+        auto_pg_result PGresult *twins = NULL;
+        bool all = false;
+        int r = pg_exec(pg, RANK_TWINS, params, 2, &twins, err);
+        if (r == 0)
+            r = remove_twins(pg, rows, groups, n_groups, twins, &all, err);
+        if (r != 0 || all)
+            return r;
+    }
+    return err_later(err, "database_conflict", "items of collection \"%.200s\" change faster than they can be swept",
+                     groups[0].need.collection->id);
 }
 
 /* The groups of one collection, which lie beside each other. */
@@ -115,7 +144,9 @@ static int sweep_collection(struct pg *pg, struct batch_row *rows, const struct 
         return err_no_memory(err);
     const char *params[] = { collection, buf_str(&ids) };
     auto_pg_result PGresult *found = NULL;
-    int r = pg_exec(pg, FIND_TWINS, params, 2, &found, err);
+    int r = pg_exec(pg, LOCK_COLLECTION, params, 1, NULL, err);
+    if (r == 0)
+        r = pg_exec(pg, FIND_TWINS, params, 2, &found, err);
     if (r != 0 || PQntuples(found) == 0)
         return r;
 
@@ -125,11 +156,7 @@ static int sweep_collection(struct pg *pg, struct batch_row *rows, const struct 
     pg_array_end(&ids);
     if (buf_failed(&ids))
         return err_no_memory(err);
-    params[1] = buf_str(&ids);
-    auto_pg_result PGresult *twins = NULL;
-    r = pg_exec(pg, RANK_TWINS, params, 2, &twins, err);
-    if (r == 0)
-        r = remove_twins(pg, rows, groups, n_groups, twins, err);
+    r = rank_and_remove(pg, rows, groups, n_groups, &ids, err);
     return r != 0 ? r : batch_clear_format_cache(pg, collection, &ids, err);
 }
 

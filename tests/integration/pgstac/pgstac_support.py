@@ -33,6 +33,7 @@ host all locked_out 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
 """
 SETTINGS = {
+    "deadlock_timeout": "100ms",
     "dynamic_shared_memory_type": "mmap",
     "fsync": "off",
     "full_page_writes": "off",
@@ -155,6 +156,14 @@ class Database:
 
     def value(self, statement: str, *parameters: Any) -> Any:
         return self.query(statement, *parameters)[0][0]
+
+    def wait_for_waiters(self, count: int) -> None:
+        """Until so many of its sessions wait for a lock."""
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+        deadline = time.monotonic() + 20
+        while self.value(waiting, self.name) != count:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
     def begin_load(self, *options: str, user: str = "loader", **keywords: str) -> "subprocess.Popen[str]":
         conninfo = dict(part.split("=", 1) for part in self.server.conninfo(self.name, user).split()) | keywords

@@ -121,18 +121,10 @@ def test_session_is_ended(db: Database) -> None:
         loading.stdin.write(line(make_item("c", "i")) + "\n")
         loading.stdin.close()
         loading.stdin = None
-        wait_for_waiter(db)
+        db.wait_for_waiters(1)
         db.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'loader'")
     ended = end_load(loading)
     assert ended.status == 1 and "(outage): " in ended.error and not ended.lines
-
-
-def wait_for_waiter(db: Database) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'loader' AND wait_event_type = 'Lock'"
-    deadline = time.monotonic() + 20
-    while db.value(waiting) == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_locked_table(db: Database) -> None:

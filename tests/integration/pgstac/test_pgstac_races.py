@@ -3,6 +3,7 @@
 import copy
 import itertools
 import random
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -104,6 +105,47 @@ def test_loaders_that_move_the_same_items(db: Database) -> None:
         loading.must_load()
     assert [len(partitions) for partitions in db.rows("c").values()] == [1] * len(names)
     assert {int(content["x:at"]) for content in db.content("c").values()} == {last}
+
+
+def begin_move(db: Database, holder: "psycopg.Connection[Any]", held: str) -> "subprocess.Popen[str]":
+    """A loader that moves an item to 2022, its sweep waiting for the holder, who does something to the item's older row."""
+    loading = db.begin_load("-n")
+    holder.execute("BEGIN")
+    holder.execute(held)  # type: ignore[call-overload]
+    assert loading.stdin
+    loading.stdin.write(line(make_item("c", "i", "2022-01-01T00:00:00Z"), 3) + "\n")
+    loading.stdin.close()
+    loading.stdin = None
+    db.wait_for_waiters(1)
+    return loading
+
+
+def test_a_twin_that_is_written_while_it_is_swept(db: Database) -> None:
+    """By somebody who sweeps nothing: an operator, or another loader's sweep that lets it inherit."""
+    db.add_collection(make_collection("c"), "year")
+    db.load([line(make_item("c", "i", "2020-01-01T00:00:00Z"), 1), line(make_item("c", "other", "2022-01-01T00:00:00Z"), 1)]).must_load()
+    with db.connect() as operator:
+        write = "UPDATE items SET private = private || '{\"note\": \"kept\"}' WHERE id = 'i'"
+        loading = begin_move(db, operator, write)
+        operator.execute("COMMIT")
+        assert end_load(loading).must_load().results == {"i": "inserted"}
+    assert db.query("SELECT private, datetime::date::text FROM items WHERE id = 'i'") == [
+        ({"note": "kept", "published_at": 3}, "2022-01-01")
+    ]
+
+
+def test_a_repartition_brings_back_no_twin(db: Database) -> None:
+    """It copies all rows, waits for who uses the old partitions, and drops them: what was deleted between is there again."""
+    db.add_collection(make_collection("c"), "month")
+    db.load([line(make_item("c", "i", "2020-01-01T00:00:00Z"), 1), line(make_item("c", "other", "2022-01-01T00:00:00Z"), 1)]).must_load()
+    with db.connect() as holder, db.connect() as owner, ThreadPoolExecutor(1) as pool:
+        loading = begin_move(db, holder, "SELECT FROM items WHERE id = 'i' FOR UPDATE")
+        repartition = pool.submit(owner.execute, "UPDATE collections SET partition_trunc = 'year'")
+        db.wait_for_waiters(2)
+        holder.execute("COMMIT")
+        assert end_load(loading).must_load().results == {"i": "inserted"}
+        repartition.result()
+    assert [partition[-5:] for partition in db.rows("c")["i"]] == ["_2022"]
 
 
 # What each row was stored with, and what its collection was in that very transaction.
