@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # deps.sh [test]: installs what the build and the local stack need and is not there (test: what the tests need too), and says
-# what it does. Debian packages by apt (as root, or by sudo), Python tools from local/requirements.txt into build/venv.
+# what it does. Debian packages by apt (as root, or by sudo), Python tools from local/requirements.txt into build/venv; for the
+# tests a STAC API from local/requirements-api.txt into build/venv-api, because its pins are its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,6 @@ build_packages=(
 stack_packages=(python3 python3-venv jq curl ca-certificates openssl)
 test_packages=(clang clang-format cppcheck shellcheck valgrind libc6-dbg systemd dbus man-db mandoc pgbouncer)
 
-venv=build/venv
 log=build/deps.log
 no_cluster=/etc/postgresql-common/createcluster.d/stactools-ingest.conf
 
@@ -110,20 +110,21 @@ install_missing() {
     }
 }
 
+# install_tools REQUIREMENTS VENV
 install_tools() {
-    local python=/usr/bin/python3 key
+    local python=/usr/bin/python3 requirements=$1 venv=$2 key
     key=$({
         "$python" -V
-        cat local/requirements.txt
+        cat "$requirements"
     } | sha256sum)
     [ "$key" != "$(cat "$venv/.complete" 2>/dev/null)" ] || return 0
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
         fail "Python 3.10 or newer is needed, $("$python" -V) is here"
-    say "Python tools from local/requirements.txt into $venv (half a minute)"
+    say "Python tools from $requirements into $venv (half a minute)"
     rm -rf "$venv"
     "$python" -m venv "$venv" >>"$log" 2>&1 || fail "$python -m venv failed, see $log"
     "$venv/bin/pip" install --disable-pip-version-check --no-input --use-pep517 --require-hashes \
-        -r local/requirements.txt >>"$log" 2>&1 || {
+        -r "$requirements" >>"$log" 2>&1 || {
         tail -n 15 "$log" >&2
         fail "pip install failed, see $log; is the package index reachable (PIP_INDEX_URL, PIP_CERT, https_proxy)?"
     }
@@ -131,7 +132,7 @@ install_tools() {
 }
 
 [ $# -eq 0 ] || [ "$*" = test ] || {
-    sed -n 2,3p "$0" >&2
+    sed -n 2,4p "$0" >&2
     exit 64
 }
 command -v apt-get dpkg-query >/dev/null ||
@@ -143,4 +144,5 @@ flock 9
 packages=("${build_packages[@]}" "${stack_packages[@]}")
 [ "${1:-}" != test ] || packages+=("${test_packages[@]}")
 install_missing "${packages[@]}"
-install_tools
+install_tools local/requirements.txt build/venv
+[ "${1:-}" != test ] || install_tools local/requirements-api.txt build/venv-api

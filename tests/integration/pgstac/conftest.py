@@ -45,8 +45,7 @@ def template(server: Server) -> Callable[[str | None], str]:
     return make
 
 
-@pytest.fixture
-def make_db(server: Server, template: Callable[[str | None], str]) -> Iterator[Callable[..., Database]]:
+def made_databases(server: Server, template: Callable[[str | None], str]) -> Iterator[Callable[..., Database]]:
     made: list[Database] = []
 
     def make(version: str | None = None) -> Database:
@@ -58,6 +57,10 @@ def make_db(server: Server, template: Callable[[str | None], str]) -> Iterator[C
     yield make
     for database in made:
         server.execute(f"DROP DATABASE {database.name} WITH (FORCE)")
+
+
+make_db = pytest.fixture(made_databases, name="make_db")
+make_shared_db = pytest.fixture(made_databases, name="make_shared_db", scope="module")
 
 
 @pytest.fixture
