@@ -13,16 +13,16 @@ from pgstac_support import Database, Loading, dumps, end_load, line, make_collec
 
 # Each row says against which base_item it was dehydrated, in `private`, which the loader merges and pgstac copies.
 WITNESS = """
-CREATE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+CREATE OR REPLACE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
     IF TG_OP = 'UPDATE' OR NOT NEW.private ? 'base' THEN
         NEW.private = NEW.private || jsonb_build_object('base',
             (SELECT base_item FROM pgstac.collections WHERE id = NEW.collection));
     END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER bear_witness BEFORE INSERT OR UPDATE OF content ON items FOR EACH ROW EXECUTE FUNCTION bear_witness();
+CREATE OR REPLACE TRIGGER bear_witness BEFORE INSERT OR UPDATE OF content ON items FOR EACH ROW EXECUTE FUNCTION bear_witness();
 INSERT INTO queryables (name, definition, property_wrapper, property_index_type)
-    VALUES ('x:percent', '{"type":"number"}', 'to_int', 'BTREE');
+    SELECT 'x:percent', '{"type":"number"}', 'to_int', 'BTREE' WHERE NOT EXISTS (SELECT FROM queryables WHERE name = 'x:percent');
 """
 TIME_LIMIT_S = 120
 
@@ -219,7 +219,7 @@ class World:
                         raise error
 
     def _end_session(self) -> None:
-        pids = self._db.query("SELECT pid FROM pg_stat_activity WHERE usename = 'loader' AND datname = %s", self._db.name)
+        pids = self._db.query("SELECT pid FROM pg_stat_activity WHERE usename LIKE '%%loader' AND datname = %s", self._db.name)
         if pids:
             self._db.query("SELECT pg_terminate_backend(%s)", self._dice.choice(pids)[0])
 
@@ -263,12 +263,16 @@ class World:
         self._db.add_collection(make_collection(self._plan.absent, item_assets=BASES[0]), "year")
 
 
-def run(db: Database, plan: Plan) -> World:
-    """Until everything is done; the queue's failures fail."""
+def prepare(db: Database, plan: Plan) -> None:
     db.query(WITNESS)
     for name, trunc in plan.truncs.items():
         db.add_collection(make_collection(name, item_assets=BASES[0]), trunc)
     db.load(line(version.item, version.published_at) for version in plan.doomed).must_load()
+
+
+def run(db: Database, plan: Plan) -> World:
+    """Until everything is done; the queue's failures fail."""
+    prepare(db, plan)
     queue = Queue(plan.deliveries)
     loaders, readers = Loaders(db, plan, queue), Readers(db, plan, queue)
     world = World(db, plan, queue, readers.gates)
