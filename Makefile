@@ -2,6 +2,7 @@
 #
 #   make              build the daemons                      make deps     install what is missing (says what)
 #   make run          set up, build, run the whole example   make test     set up, build, run the tests
+#   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=4000 BENCH_REPEAT=3 (docs/performance.md)
 #   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
 #   V=1: show the commands    SAN=1: with AddressSanitizer and UndefinedBehaviorSanitizer    CC=clang: with clang
@@ -46,8 +47,10 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(wildcard tests/unit/tes
 # Programs that tests run, each one file: tests/unit/tool_sigv4_suite.c is $(OUT)/tests/sigv4-suite.
 TEST_TOOLS := $(foreach t,$(wildcard tests/unit/tool_*.c),$(OUT)/tests/$(subst _,-,$(patsubst tests/unit/tool_%.c,%,$(t))))
 TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
+# Each one file too: bench/load.c is $(OUT)/bench/load.
+BENCH_PROGRAMS := $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/*.c))
 
-.PHONY: all deps deps-test test test-now test-long run up down status install uninstall format check-format analyze cppcheck lint clean
+.PHONY: all deps deps-test test test-now test-long bench run up down status install uninstall format check-format analyze cppcheck lint clean
 all: $(BINARIES)
 
 $(OUT)/obj/%.o: %.c
@@ -79,6 +82,11 @@ $(OUT)/tests/$(subst _,-,$(1)): $(OUT)/obj/tests/unit/tool_$(1).o $(LIBRARY)
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(LIBRARY) $$(LDLIBS)
 endef
 $(foreach t,$(patsubst tests/unit/tool_%.c,%,$(wildcard tests/unit/tool_*.c)),$(eval $(call TOOL_RULE,$(t))))
+
+$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) $(LDLIBS)
 
 # Code that several test programs share.
 $(OUT)/tests/test_sigv4 $(OUT)/tests/sigv4-suite: $(OUT)/obj/tests/unit/sigv4_case.o
@@ -113,9 +121,14 @@ test: deps-test
 test-now: all $(UNIT_TESTS) $(TEST_TOOLS)
 	@BUILD=$(OUT) $(TOOLS)/pytest $(PYTEST) tests
 
+# BENCH: cases, with commas between; BENCH_ITEMS, BENCH_REPEAT: sizes. docs/performance.md has the cases.
+bench: deps
+	@$(MAKE) --no-print-directory -s all $(BENCH_PROGRAMS)
+	@$(TOOLS)/python -m bench --programs $(OUT)
+
 # ------------------------------------------------------------ gates
-SOURCES := $(wildcard lib/*/*.c daemons/*/*.c)
-FORMATTED := $(wildcard lib/*/*.[ch] daemons/*/*.[ch] tests/unit/*.[ch])
+SOURCES := $(wildcard lib/*/*.c daemons/*/*.c bench/*.c)
+FORMATTED := $(wildcard lib/*/*.[ch] daemons/*/*.[ch] tests/unit/*.[ch] bench/*.c)
 
 format:
 	clang-format -i $(FORMATTED)
@@ -126,7 +139,7 @@ check-format:
 # Objects of their own: the analyzer looks at each file while it is compiled.
 analyze:
 	@$(MAKE) --no-print-directory OUT=build/analyze CFLAGS="-O1 -fanalyzer" build/analyze/libstacingest.a \
-	    $(patsubst %.c,build/analyze/obj/%.o,$(filter-out daemons/common/%,$(wildcard daemons/*/*.c)))
+	    $(patsubst %.c,build/analyze/obj/%.o,$(filter-out daemons/common/%,$(wildcard daemons/*/*.c bench/*.c)))
 
 cppcheck:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability,performance \

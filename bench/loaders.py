@@ -1,0 +1,205 @@
+"""The loaders' cases: what each begins with, who takes part, and how the figures come about."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import items
+from bench.contest import Contender, Inputs, Run, commands, measure
+from bench.database import Server
+
+OURS = Contender("ours", "ours")
+COPY_UPSERT = Contender("bare COPY + upsert", "copy_upsert")
+COPY = Contender("bare COPY", "copy")
+UPSERT = Contender("pypgstac upsert", "upsert")
+DELSERT = Contender("pypgstac delsert", "delsert")
+ORIGINAL = Contender("the original's path", "original")
+ALL = (OURS, COPY_UPSERT, COPY, UPSERT, DELSERT, ORIGINAL)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    title: str
+    contenders: Sequence[Contender]
+    months: int = 1  # that the items are scattered over
+    trunc: str | None = "month"  # how the collection is divided; None: not at all
+    partitions: int = 0  # that are there before
+    n: float = 1  # items, as a multiple of BENCH_ITEMS
+    points: int = 0  # of each polygon; 0: a rectangle
+    loaded_before: bool = False  # every contender has loaded the same items before the clock starts
+    spoiled: str = ""  # one in a hundred, see items.spoil
+    rows_before: int = 0
+    long: bool = False  # only when it is named, or with BENCH_LONG=1
+
+
+def few(contenders: Sequence[Contender], share: float) -> tuple[Contender, ...]:
+    """Those that take long are given a part of the items; their rate does not depend on how many there are."""
+    return tuple(c if c.kind in ("ours", "copy", "copy_upsert") else replace(c, share=share) for c in contenders)
+
+
+def at_once(contender: Contender, n: int, share: float = 1) -> Contender:
+    return replace(contender, label=f"{contender.label}, {n} at once", at_once=n, share=share)
+
+
+def curve(in_batch: int, in_table: int) -> Case:
+    return Case(
+        "partitions",
+        f"a batch over {in_batch} partitions of {in_table}",
+        (OURS, COPY_UPSERT),
+        months=in_batch,
+        partitions=in_table,
+        n=0.5,
+        long=in_table > 60,
+    )
+
+
+CASES = (
+    Case("one_partition", "one quiet partition", ALL, trunc=None, partitions=1),
+    Case("months", "scattered over 60 months", few(ALL, 0.25), months=60, partitions=60),
+    Case(
+        "unchanged",
+        "all unchanged",
+        (OURS, COPY_UPSERT, UPSERT, DELSERT, ORIGINAL),
+        trunc=None,
+        partitions=1,
+        loaded_before=True,
+    ),
+    Case("poison", "1 % without a datetime", (OURS, UPSERT, ORIGINAL), trunc=None, partitions=1, spoiled="check"),
+    Case("poison", "1 % that only the database refuses", (OURS, UPSERT, ORIGINAL), trunc=None, partitions=1,
+         spoiled="database"),
+    Case(
+        "loaders",
+        "a fresh collection by months, several loaders",
+        (OURS, at_once(OURS, 2), at_once(OURS, 4), replace(UPSERT, share=0.25), at_once(UPSERT, 4, 0.25)),
+        months=12,
+        n=2,
+    ),
+    curve(1, 1), curve(1, 60), curve(6, 60), curve(20, 60), curve(60, 60), curve(1, 600), curve(60, 600), curve(600, 600),
+    Case("polygons", "polygons of 2,000 points", ALL, trunc=None, partitions=1, n=0.1, points=2000),
+    Case("million", "new items, empty table", (OURS, COPY_UPSERT), trunc=None, partitions=1, long=True),
+    Case("million", "new items, 1 million rows", (OURS, COPY_UPSERT), trunc=None, partitions=1, rows_before=1_000_000,
+         long=True),
+)  # fmt: skip
+
+
+@dataclass
+class Bench:
+    server: Server
+    load: Path  # the program
+    folder: Path
+    items: int
+    repeat: int
+    say: Callable[[str], None]
+
+
+# ------------------------------------------------------------------ a case
+
+
+def make_inputs(bench: Bench, case: Case, n: int, seed: int) -> Inputs:
+    made = items.make_items(n, months=case.months, points=case.points, seed=seed)
+    if case.spoiled:
+        made = [items.spoil(item, case.spoiled) if i % 100 == 50 else item for i, item in enumerate(made)]
+    return Inputs(bench.folder, f"{case.name}-{CASES.index(case)}-{seed}", made)
+
+
+def load(bench: Bench, database: str, contender: Contender, inputs: Inputs, n: int, published_at: int = 1) -> Run:
+    keywords = bench.server.keywords(database)
+    argvs = commands(contender, inputs, n, keywords, bench.load, published_at)
+    return measure(bench.server, database, argvs, n)
+
+
+def prepare_rows(bench: Bench, scratch: str, inputs: Inputs, n: int) -> None:
+    """What the bare COPYs are given: the rows as our own loader stores them."""
+    if inputs.prepared(n).exists():
+        return
+    bench.server.empty(scratch)
+    load(bench, scratch, OURS, inputs, n)
+    inputs.prepare(bench.server, scratch, n)
+
+
+def fill(bench: Bench, database: str, rows: int) -> None:
+    """Copies of a thousand items under other ids: as large as real ones, and made inside the server."""
+    bench.say(f"filling a table with {rows} rows")
+    load(bench, database, OURS, Inputs(bench.folder, "fill", items.make_items(1000, seed=1000)), 1000)
+    columns = "geometry, collection, datetime, end_datetime, content, private"
+    (partition,) = bench.server.partitions(database)
+    bench.server.execute(
+        f"INSERT INTO pgstac.{partition} (id, {columns}) SELECT md5(id || n), {columns} "
+        f"FROM pgstac.{partition}, generate_series(1, {rows // 1000 - 1}) n",
+        database,
+    )
+    bench.server.execute(f"VACUUM ANALYZE pgstac.{partition}", database)
+    bench.server.execute("CHECKPOINT")
+
+
+def run_once(bench: Bench, case: Case, database: str, contender: Contender, inputs: Inputs, n: int) -> Run:
+    if not case.partitions:
+        with bench.server.copy_of(database) as fresh:
+            return load(bench, fresh, contender, inputs, n)
+    if not case.rows_before:
+        bench.server.empty(database)
+    if case.loaded_before:
+        load(bench, database, contender, inputs, n)
+    return load(bench, database, contender, inputs, n, published_at=2)
+
+
+def size(bench: Bench, case: Case, contender: Contender) -> int:
+    return max(10, round(bench.items * case.n * contender.share))
+
+
+def run_case(bench: Bench, case: Case) -> dict[str, Any]:
+    runs: dict[str, list[Run]] = {contender.label: [] for contender in case.contenders}
+    sizes = {contender.label: size(bench, case, contender) for contender in case.contenders}
+    with bench.server.copy_of() as database, bench.server.copy_of() as scratch:
+        for name in (database, scratch):
+            bench.server.add_collection(name, case.trunc)
+            bench.server.add_partitions(name, case.partitions)
+        if case.rows_before:
+            fill(bench, database, case.rows_before)
+        for turn in range(bench.repeat):
+            for place, contender in enumerate(case.contenders):
+                # What is loaded into a table that is not emptied has to be new each time.
+                seed = 1 + turn + place * bench.repeat * bool(case.rows_before)
+                inputs = make_inputs(bench, case, max(sizes.values()), seed)
+                if contender.kind.startswith("copy"):
+                    prepare_rows(bench, scratch, inputs, sizes[contender.label])
+                run = run_once(bench, case, database, contender, inputs, sizes[contender.label])
+                runs[contender.label].append(run)
+                bench.say(f"{case.name}, {case.title}: {contender.label}: {run.rate:.0f} items/s")
+    rows = [summary(label, of, runs[case.contenders[0].label]) for label, of in runs.items()]
+    return {"case": case.name, "title": case.title, "unit": "items/s", "rows": rows}
+
+
+# ------------------------------------------------------------------ figures
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def summary(label: str, runs: Sequence[Run], ours: Sequence[Run]) -> dict[str, Any]:
+    """`ratio`: the rate of ours as a multiple of this one's. CPU seconds are per 1000 items."""
+    rate = median([run.rate for run in runs])
+    thousands = runs[0].items / 1000
+    row: dict[str, Any] = {
+        "label": label,
+        "items": runs[0].items,
+        "stored": min(run.stored for run in runs),
+        "rate": rate,
+        "rate_min": min(run.rate for run in runs),
+        "rate_max": max(run.rate for run in runs),
+        "ratio": median([run.rate for run in ours]) / rate,
+        "client_cpu_s": median([run.client_cpu_s for run in runs]) / thousands,
+        "database_cpu_s": median([run.database_cpu_s for run in runs]) / thousands,
+        "busy": median([run.busy for run in runs]),
+        "errors": sorted({error for run in runs for error in run.errors})[:5],
+        "n_errors": sum(len(run.errors) for run in runs),
+    }
+    for part in runs[0].parts:
+        row[f"{part}_s"] = median([run.parts[part] for run in runs]) / thousands
+    if runs[0].parts:
+        row["load_rate"] = 1000 / row["load_s"]
+    return row

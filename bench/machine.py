@@ -1,0 +1,67 @@
+"""What ran, on what, and how much of the processors it took."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from local.postgres import find_programs
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int | str) -> list[str]:
+    """The fields of /proc/PID/stat from the third on; none where the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process and of all children that it has waited for."""
+    return sum(map(int, _stat(pid)[11:15])) / TICKS_PER_S
+
+
+def cpu_seconds_with_children(pid: int) -> float:
+    """The children that run too, which makes it exact for a postmaster: every backend is its child."""
+    children = [
+        name for name in os.listdir("/proc") if name.isdigit() and (fields := _stat(name)) and int(fields[1]) == pid
+    ]
+    return cpu_seconds(pid) + sum(cpu_seconds(int(child)) for child in children)
+
+
+def busy_seconds() -> float:
+    """What all processors have spent on anything since boot."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    idle, iowait = fields[3], fields[4]
+    return (sum(fields[:8]) - idle - iowait) / TICKS_PER_S
+
+
+def memory_kib(pid: int, field: str) -> int:
+    """`field`: VmRSS or VmHWM of /proc/PID/status."""
+    found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return int(found[1]) if found else 0
+
+
+def first_line(command: Iterable[str | Path]) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    return (done.stdout + done.stderr).splitlines()[0].strip()
+
+
+def describe() -> dict[str, str | int]:
+    model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.M)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "processor": model[1] if model else os.uname().machine,
+        "memory_mib": memory,
+        "kernel": os.uname().release,
+        "postgresql": first_line([find_programs() / "postgres", "-V"]),
+        "pypgstac": version("pypgstac"),
+        "psycopg": version("psycopg"),
+        "boto3": version("boto3"),
+        "compiler": first_line([os.environ.get("CC", "gcc"), "--version"]),
+    }
