@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import loaders, machine, report
+from bench import loaders, machine, queues, report
 from bench.database import Server
 from local import environment, process
 from local.stack import Stack
@@ -43,7 +43,7 @@ def number(name: str, default: int, least: int) -> int:
 
 
 def chosen() -> list[str]:
-    known = list(dict.fromkeys([case.name for case in loaders.CASES]))
+    known = [*dict.fromkeys(case.name for case in loaders.CASES), "queue"]
     names = [name for name in os.environ.get("BENCH", "").split(",") if name]
     if unknown := set(names) - set(known):
         sys.exit(f"BENCH: no such case: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
@@ -63,7 +63,8 @@ def install(*parts: str) -> None:
 def run(programs: Path, names: Sequence[str]) -> dict[str, Any]:
     count, repeat = number("BENCH_ITEMS", 4000, 10), number("BENCH_REPEAT", 3, 1)
     environment.scrub()
-    install("python")
+    with_queue = "queue" in names or not names
+    install("python", *(["queue", "go"] if with_queue else []))
     results: dict[str, Any] = {"machine": machine.describe(), "items": count, "repeat": repeat, "cases": []}
     folder = Path(tempfile.mkdtemp(prefix="stactools-ingest-bench."))
     try:
@@ -72,6 +73,11 @@ def run(programs: Path, names: Sequence[str]) -> dict[str, Any]:
             for case in loaders.CASES:
                 if wanted(case, names):
                     results["cases"].append(loaders.run_case(bench, case))
+            if with_queue and (problem := queues.fauxqs_problem()):
+                say(problem)
+            elif with_queue:
+                messages = number("BENCH_MESSAGES", queues.MESSAGES, 10)
+                results["cases"].append(queues.run_queue(programs, messages, repeat, say))
     finally:
         shutil.rmtree(folder)
     return results

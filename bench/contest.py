@@ -5,7 +5,7 @@ import os
 import pickle
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,9 +143,9 @@ def commands(
 class Contest:
     """Programs that have read their input, and wait."""
 
-    def __init__(self, argvs: Sequence[Sequence[str]]) -> None:
+    def __init__(self, argvs: Sequence[Sequence[str]], settings: Mapping[str, str] | None = None) -> None:
         pipe = subprocess.PIPE
-        env = environment.for_tools()
+        env = environment.for_tools() | dict(settings or {})
         self._children = [subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=env) for argv in argvs]
         try:
             for child in self._children:
