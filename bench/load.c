@@ -65,22 +65,14 @@ static long peak_kib(void)
 
 /* ---------------------------------------------------------------- a batch */
 
-/* The good ones to the front of `items`; their number. */
-static size_t parse(struct loader *loader, const struct line *lines, size_t n, struct pgstac_item *items, cJSON **trees)
+static int parse(const struct loader *loader, const struct line *line, struct pgstac_item *item)
 {
-    size_t good = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct pgstac_item *item = &items[good];
-        struct err err = ERR_INIT;
-        *item = (struct pgstac_item){ .published_at_ms = loader->job->published_at_ms };
-        if (json_parse(lines[i].text, lines[i].len, &trees[i], &err) == 0 &&
-            stac_item_read(trees[i], STAC_ITEM_LOADED, &item->item, &err) == 0) {
-            good++;
-        } else if (loader->failed++ == 0) {
-            loader->err = err;
-        }
-    }
-    return good;
+    auto_json cJSON *json = NULL;
+    *item = (struct pgstac_item){ .text = line->text,
+                                  .text_len = line->len,
+                                  .published_at_ms = loader->job->published_at_ms };
+    item->result = json_parse(line->text, line->len, &json, &item->err);
+    return item->result != 0 ? item->result : pgstac_item_read(loader->pgstac, json, item);
 }
 
 static void count(struct loader *loader, const struct pgstac_item *items, size_t n)
@@ -97,24 +89,24 @@ static int load_batch(struct loader *loader, const struct line *lines, size_t n)
 {
     struct err err = ERR_INIT;
     auto_free struct pgstac_item *items = calloc(n, sizeof(*items));
-    auto_free cJSON **trees = calloc(n, sizeof(cJSON *));
-    if (!items || !trees)
+    auto_free struct pgstac_item **good = calloc(n, sizeof(*good));
+    if (!items || !good)
         return err_no_memory(&loader->err);
+    size_t n_good = 0;
     double began = seconds(CLOCK_MONOTONIC);
-    size_t good = parse(loader, lines, n, items, trees);
+    for (size_t i = 0; i < n; i++)
+        if (parse(loader, &lines[i], &items[i]) == 0)
+            good[n_good++] = &items[i];
     double parsed = seconds(CLOCK_MONOTONIC);
-    int r = pgstac_load(loader->pgstac, items, good, &err);
-    double loaded = seconds(CLOCK_MONOTONIC);
+    int r = pgstac_load(loader->pgstac, good, n_good, &err);
+    loader->load_s += seconds(CLOCK_MONOTONIC) - parsed;
+    loader->parse_s += parsed - began;
     if (r == 0)
-        count(loader, items, good);
+        count(loader, items, n);
     else
         loader->err = err;
-    for (size_t i = 0; i < good; i++)
-        stac_item_clear(&items[i].item);
     for (size_t i = 0; i < n; i++)
-        cJSON_Delete(trees[i]);
-    loader->load_s += loaded - parsed;
-    loader->parse_s += parsed - began + (seconds(CLOCK_MONOTONIC) - loaded);
+        pgstac_item_clear(&items[i]);
     return r;
 }
 
