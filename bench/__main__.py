@@ -3,9 +3,9 @@
 
     python -m bench [--programs build] [--markdown]
 
-BENCH: names of cases, with commas between; BENCH_ITEMS, BENCH_REPEAT: how many items, how often each is run;
-BENCH_LONG=1: the long cases too. --markdown: runs nothing, prints the results that are there as docs/performance.md
-has them.
+BENCH: names of cases, with commas between; BENCH_LONG=1: the long ones too. BENCH_ITEMS, BENCH_MESSAGES, BENCH_BATCHES:
+sizes; BENCH_REPEAT: how often each contender runs. --markdown: runs nothing, prints the results that are there as
+docs/performance.md has them.
 """
 
 import argparse
@@ -16,11 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import loaders, machine, queues, report
+from bench import end_to_end, loaders, machine, queues, report, sweep
 from bench.database import Server
 from local import environment, process
 from local.stack import Stack
@@ -28,6 +28,7 @@ from local.stack import Stack
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "bench"
 RESULTS = FOLDER / "results.json"
+QUEUE_CASES = {"queue", "end_to_end", "memory"}
 BEGAN = time.monotonic()
 
 
@@ -43,43 +44,75 @@ def number(name: str, default: int, least: int) -> int:
 
 
 def chosen() -> list[str]:
-    known = [*dict.fromkeys(case.name for case in loaders.CASES), "queue"]
+    """The cases to run: those that are named, or all that are not long."""
+    short = [case.name for case in loaders.CASES if not case.long] + ["sweep", "queue", "end_to_end"]
+    long = [case.name for case in loaders.CASES] + ["memory"]
+    known = list(dict.fromkeys(short + long))
     names = [name for name in os.environ.get("BENCH", "").split(",") if name]
     if unknown := set(names) - set(known):
         sys.exit(f"BENCH: no such case: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    return names
+    return names or (known if is_long() else list(dict.fromkeys(short)))
 
 
-def wanted(case: loaders.Case, names: Sequence[str]) -> bool:
-    is_long = os.environ.get("BENCH_LONG", "") not in ("", "0")
-    only = [other for other in loaders.CASES if other.name == case.name and not other.long] == []
-    return (case.name in names or not names) and (not case.long or is_long or (only and bool(names)))
+def is_long() -> bool:
+    return os.environ.get("BENCH_LONG", "") not in ("", "0")
 
 
-def install(*parts: str) -> None:
+def loader_cases(names: Sequence[str]) -> list[loaders.Case]:
+    """Of a named case's parts the long ones only with BENCH_LONG, but where all are."""
+    with_short = {case.name for case in loaders.CASES if not case.long}
+    return [
+        case
+        for case in loaders.CASES
+        if case.name in names and (not case.long or is_long() or case.name not in with_short)
+    ]
+
+
+def install(names: Sequence[str]) -> list[str]:
+    """Returns the names without those that cannot run here."""
+    parts = ["python"]
+    if QUEUE_CASES & set(names):
+        parts += ["queue", "go"]
+        if problem := queues.fauxqs_problem():
+            say(problem)
+            names = [name for name in names if name not in QUEUE_CASES]
     subprocess.run([ROOT / "bench" / "deps.sh", *parts], check=True)
+    return list(names)
+
+
+def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[str, int]) -> Iterator[dict[str, Any]]:
+    server = Server(stack)
+    folder = Path(tempfile.mkdtemp(prefix="stactools-ingest-bench."))
+    try:
+        bench = loaders.Bench(server, programs / "bench" / "load", folder, sizes["items"], sizes["repeat"], say)
+        for case in loader_cases(names):
+            yield loaders.run_case(bench, case)
+        if "sweep" in names:
+            yield sweep.run(bench)
+    finally:
+        shutil.rmtree(folder)
+    if "queue" in names:
+        yield queues.run_queue(programs, sizes["messages"], sizes["repeat"], say)
+    if "end_to_end" in names:
+        yield end_to_end.run_rate(stack, server, sizes["messages"] // 2, sizes["repeat"], say)
+    if "memory" in names:
+        yield end_to_end.run_memory(stack, server, sizes["batches"], say)
 
 
 def run(programs: Path, names: Sequence[str]) -> dict[str, Any]:
-    count, repeat = number("BENCH_ITEMS", 4000, 10), number("BENCH_REPEAT", 3, 1)
+    sizes = {
+        "items": number("BENCH_ITEMS", 4000, 10),
+        "repeat": number("BENCH_REPEAT", 3, 1),
+        "messages": number("BENCH_MESSAGES", queues.MESSAGES, 20),
+        "batches": number("BENCH_BATCHES", 200, 1),
+    }
     environment.scrub()
-    with_queue = "queue" in names or not names
-    install("python", *(["queue", "go"] if with_queue else []))
-    results: dict[str, Any] = {"machine": machine.describe(), "items": count, "repeat": repeat, "cases": []}
-    folder = Path(tempfile.mkdtemp(prefix="stactools-ingest-bench."))
-    try:
-        with Stack(FOLDER / "stack", run_daemons=False, programs=programs / "bin") as stack:
-            bench = loaders.Bench(Server(stack), programs / "bench" / "load", folder, count, repeat, say)
-            for case in loaders.CASES:
-                if wanted(case, names):
-                    results["cases"].append(loaders.run_case(bench, case))
-            if with_queue and (problem := queues.fauxqs_problem()):
-                say(problem)
-            elif with_queue:
-                messages = number("BENCH_MESSAGES", queues.MESSAGES, 10)
-                results["cases"].append(queues.run_queue(programs, messages, repeat, say))
-    finally:
-        shutil.rmtree(folder)
+    names = install(names)
+    results: dict[str, Any] = {"machine": machine.describe(), **sizes, "cases": []}
+    with Stack(FOLDER / "stack", run_daemons=False, programs=programs / "bin") as stack:
+        for case in run_cases(stack, programs, names, sizes):
+            results["cases"].append(case)
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     return results
 
 
@@ -97,8 +130,6 @@ def main() -> int:
     except process.Interrupted:
         print("interrupted: everything that was started has been ended", file=sys.stderr)
         return 130
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(report.text(results))
     print(f"written: {RESULTS.relative_to(ROOT)}")
     return 0

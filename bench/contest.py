@@ -1,7 +1,6 @@
 """One run of a loader, ours or a peer's: started, waited for until it is ready, let go, its answer and the processors'."""
 
 import json
-import os
 import pickle
 import subprocess
 import time
@@ -195,7 +194,7 @@ def measure(server: Server, database: str, argvs: Sequence[Sequence[str]], n: in
         seconds=max(answer["seconds"] for answer in answers),
         client_cpu_s=sum(answer["cpu_seconds"] for answer in answers),
         database_cpu_s=server.cpu_seconds() - cpu,
-        busy=min(1, (machine.busy_seconds() - busy) / lasted / (os.cpu_count() or 1)),
+        busy=min(1, (machine.busy_seconds() - busy) / lasted / machine.cores()),
         errors=errors,
         parts={name: ours[f"{name}_seconds"] for name in ("parse", "load", "statistics") if ours},
     )

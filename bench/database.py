@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,6 +19,14 @@ class Server:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._number = 0
+
+    @property
+    def log(self) -> Path:
+        return self._stack.postgres.log
+
+    @property
+    def loader(self) -> str:
+        return self._stack.postgres.loader.user
 
     @property
     def _pid(self) -> int:

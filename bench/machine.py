@@ -40,6 +40,10 @@ def busy_seconds() -> float:
     return (sum(fields[:8]) - idle - iowait) / TICKS_PER_S
 
 
+def cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 def memory_kib(pid: int, field: str) -> int:
     """`field`: VmRSS or VmHWM of /proc/PID/status."""
     found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
@@ -55,7 +59,7 @@ def describe() -> dict[str, str | int]:
     model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.M)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "processor": model[1] if model else os.uname().machine,
         "memory_mib": memory,
         "kernel": os.uname().release,

@@ -15,14 +15,16 @@ from urllib.parse import urlsplit
 from bench import items, machine
 from bench.contest import PEER_PYTHON, ROOT, Contest
 from local import environment
+from local.cloud import REGION
 
 FOLDER = ROOT / "build" / "bench"
 MESSAGES = 20000
+KEY_ID = "AKIAEXAMPLEEXAMPLE00"
 # The server checks no signature; clients must have something to sign with, and must not look for it elsewhere.
 ACCOUNT = {
-    "AWS_REGION": "us-east-1",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE00",
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": KEY_ID,
     "AWS_SECRET_ACCESS_KEY": "secret",
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": "/dev/null",
@@ -45,7 +47,7 @@ class QueueServer:
         head = {
             "Content-Type": "application/x-amz-json-1.0",
             "X-Amz-Target": f"AmazonSQS.{operation}",
-            "Authorization": "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLEEXAMPLE00/20240203/us-east-1/sqs/aws4_request",
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={KEY_ID}/20240203/{REGION}/sqs/aws4_request",
         }
         self._connection.request("POST", "/", json.dumps(members), head)
         answer = self._connection.getresponse()

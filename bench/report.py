@@ -9,6 +9,8 @@ COLUMNS = (
     ("rate", "{unit}", "{:,.0f}"),
     ("rate_min", "least", "{:,.0f}"),
     ("rate_max", "most", "{:,.0f}"),
+    ("ms", "ms/1000", "{:,.1f}"),
+    ("share", "of the whole", "{:.0%}"),
     ("ratio", "ours is", "{:.2f} x"),
     ("load_rate", "load alone", "{:,.0f}"),
     ("client_cpu_s", "CPU s/1000", "{:.4f}"),
