@@ -137,7 +137,13 @@ static bool is_repeated(const char *const *ids, size_t i)
     return i > 0 && strcmp(ids[i - 1], ids[i]) == 0;
 }
 
-#define COLLECTION_VERSION "md5(concat_ws('/', base_item::text, key, partition_trunc))"
+#define READ_COLLECTIONS(base_item, version)                                 \
+    "SELECT id, " base_item ", key, coalesce(partition_trunc, ''), " version \
+    " FROM pgstac.collections WHERE id = ANY($1)"
+#define LOCK_COLLECTIONS(version) \
+    "SELECT id, " version " FROM pgstac.collections WHERE id = ANY($1) ORDER BY id FOR SHARE"
+#define VERSION_WITH_BASE_ITEM "md5(concat_ws('/', base_item::text, key, partition_trunc))"
+#define VERSION_PORTABLE "concat_ws('/', key, partition_trunc)"
 
 /* In a transaction, for its statement timeout: somebody may hold a lock on the table. */
 static int read_rows(const struct catalog *catalog, struct pg *pg, const struct buf *ids, PGresult **ret,
@@ -147,8 +153,8 @@ static int read_rows(const struct catalog *catalog, struct pg *pg, const struct 
     int r = catalog_begin(catalog, pg, err);
     if (r == 0)
         r = pg_exec(pg,
-                    "SELECT id, base_item::text, key, coalesce(partition_trunc, ''), " COLLECTION_VERSION
-                    " FROM collections WHERE id = ANY($1)",
+                    catalog->is_portable ? READ_COLLECTIONS("'null'", VERSION_PORTABLE)
+                                         : READ_COLLECTIONS("base_item::text", VERSION_WITH_BASE_ITEM),
                     params, 1, ret, err);
     if (r == 0)
         r = pg_run(pg, "COMMIT", err);
@@ -190,7 +196,7 @@ int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char 
     auto_pg_result PGresult *rows = NULL;
     const char *params[] = { buf_str(&wanted) };
     int r = pg_exec(
-        pg, "SELECT id, " COLLECTION_VERSION " FROM pgstac.collections WHERE id = ANY($1) ORDER BY id FOR SHARE",
+        pg, catalog->is_portable ? LOCK_COLLECTIONS(VERSION_PORTABLE) : LOCK_COLLECTIONS(VERSION_WITH_BASE_ITEM),
         params, 1, &rows, err);
     if (r != 0)
         return r;

@@ -25,6 +25,7 @@ struct catalog_collection {
 
 struct catalog {
     int statement_timeout_ms;               /* set by the owner, for catalog_begin */
+    bool is_portable;                       /* set by the owner: pgstac dehydrates, base_items are not looked at */
     struct catalog_collection *collections; /* each stays where it is, its content replaced, until catalog_trim */
     size_t n_collections;
     uint64_t generations; /* the last one given */

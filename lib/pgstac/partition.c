@@ -191,6 +191,11 @@ static int check_partition(struct pg *pg, const struct partition_need *need, str
                    err);
 }
 
+int partition_lock(struct pg *pg, struct err *err)
+{
+    return pg_run(pg, PARTITION_LOCK "; " LOCK_TIMEOUT, err);
+}
+
 /* On a standby check_partition swallows the error that says so. */
 static int must_be_writable(struct pg *pg, struct err *err)
 {
@@ -209,7 +214,7 @@ static int make(struct partitions *partitions, const struct catalog *catalog, st
 {
     int r = catalog_begin(catalog, pg, err);
     if (r == 0)
-        r = pg_run(pg, PARTITION_LOCK "; " LOCK_TIMEOUT, err);
+        r = partition_lock(pg, err);
     if (r == 0)
         r = must_be_writable(pg, err);
     if (r == 0)

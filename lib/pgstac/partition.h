@@ -49,6 +49,12 @@ struct partition_need {
 };
 
 /*
+ * Until the transaction's end: alone among the loaders of this database in making partitions and writing statistics;
+ * other locks are not waited for long.
+ */
+int partition_lock(struct pg *pg, struct err *err) must_check;
+
+/*
  * Makes or widens (to whole months or years, so that a growing catalog asks for it seldom) the partitions that the
  * needs lack, by pgstac's check_partition, each in a transaction of its own under one database-wide advisory lock, and
  * looks them up in the catalog afterwards because check_partition swallows errors. Those that are remembered as

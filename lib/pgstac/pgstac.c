@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "pgstac/batch.h"
+#include "pgstac/portable.h"
 #include "pgstac/sweep.h"
 #include "stac/collection.h"
 
@@ -15,6 +16,7 @@ struct pgstac {
     struct pgstac_options options;
     struct pg *pg;
     char *version;
+    char *why_portable; /* NULL: the fast path */
     struct catalog catalog;
     struct partitions partitions;
 };
@@ -43,6 +45,7 @@ void pgstac_disconnect(struct pgstac *pgstac)
 {
     pg_free(TAKE(pgstac->pg));
     free(TAKE(pgstac->version));
+    free(TAKE(pgstac->why_portable));
     partitions_forget(&pgstac->partitions);
     catalog_clear(&pgstac->catalog); /* what comes back may be another server */
 }
@@ -57,50 +60,105 @@ const char *pgstac_version(const struct pgstac *pgstac)
     return pgstac->version;
 }
 
+const char *pgstac_why_portable(const struct pgstac *pgstac)
+{
+    return pgstac->why_portable;
+}
+
 /* ------------------------------------------------------------- the schema */
 
 /*
- * One row: what is in the way, and whether there is a version to ask for. An item of pgstac 0.10 names the base_item it
- * was dehydrated against; one that does not is given back with the collection's first, not its current one.
+ * One row: what is in the way of the fast path, what of the portable one, and whether there is a version to ask for. An
+ * item of pgstac 0.10 names the base_item it was dehydrated against; one that does not is given back with the
+ * collection's first, not its current one.
  */
-#define LOOK_AT_SCHEMA                                                                                             \
-    "WITH needed(what, met) AS (VALUES "                                                                           \
-    "('lacks extension postgis', EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')), "                 \
-    "('lacks table pgstac.items with its seven columns', 7 = (SELECT count(*) FROM pg_attribute WHERE attrelid = " \
-    "to_regclass('pgstac.items') AND NOT attisdropped AND attname IN "                                             \
-    "('id', 'geometry', 'collection', 'datetime', 'end_datetime', 'content', 'private'))), "                       \
-    "('lacks table pgstac.collections with base_item, key and partition_trunc', 3 = (SELECT count(*) FROM "        \
-    "pg_attribute WHERE attrelid = to_regclass('pgstac.collections') AND NOT attisdropped AND attname IN "         \
-    "('base_item', 'key', 'partition_trunc'))), "                                                                  \
-    "('lacks view pgstac.partition_sys_meta', to_regclass('pgstac.partition_sys_meta') IS NOT NULL), "             \
-    "('lacks function pgstac.check_partition(text, tstzrange, tstzrange)', "                                       \
-    "to_regprocedure('pgstac.check_partition(text,tstzrange,tstzrange)') IS NOT NULL), "                           \
-    "('keeps versions of base_item in table pgstac.base_items', to_regclass('pgstac.base_items') IS NULL)) "       \
-    "SELECT coalesce(string_agg(what, ', ') FILTER (WHERE NOT met), ''), "                                         \
-    "to_regprocedure('pgstac.get_version()') IS NOT NULL FROM needed"
+#define HAS_COLUMNS(table, n, columns)                                                                            \
+    n " = (SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('" table "') AND NOT attisdropped AND " \
+      "attname IN (" columns "))"
+#define LOOK_AT_SCHEMA                                                                                                                                                                                                                                                \
+    "WITH needed(by_fast, by_portable, what, met) AS (VALUES "                                                                                                                                                                                                        \
+    "(true, true, 'lacks extension postgis', EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')), "                                                                                                                                                        \
+    "(true, false, 'lacks table pgstac.items with its seven columns', " HAS_COLUMNS(                                                                                                                                                                                  \
+        "pgstac.items", "7",                                                                                                                                                                                                                                          \
+        "'id', 'geometry', 'collection', 'datetime', 'end_datetime', 'content', 'private'") "), "                                                                                                                                                                     \
+                                                                                            "(false, true, 'lacks "                                                                                                                                                   \
+                                                                                            "table pgstac.items with "                                                                                                                                                \
+                                                                                            "id, collection and "                                                                                                                                                     \
+                                                                                            "private', " HAS_COLUMNS(                                                                                                                                                 \
+                                                                                                "pgstac.items", "3",                                                                                                                                                  \
+                                                                                                "'id', 'collection', "                                                                                                                                                \
+                                                                                                "'private'") "), "                                                                                                                                                    \
+                                                                                                             "(true, "                                                                                                                                                \
+                                                                                                             "false, "                                                                                                                                                \
+                                                                                                             "'lacks "                                                                                                                                                \
+                                                                                                             "column "                                                                                                                                                \
+                                                                                                             "base_"                                                                                                                                                  \
+                                                                                                             "item "                                                                                                                                                  \
+                                                                                                             "of "                                                                                                                                                    \
+                                                                                                             "table "                                                                                                                                                 \
+                                                                                                             "pgstac."                                                                                                                                                \
+                                                                                                             "collect"                                                                                                                                                \
+                                                                                                             "ions',"                                                                                                                                                 \
+                                                                                                             " " HAS_COLUMNS(                                                                                                                                         \
+                                                                                                                 "pgs"                                                                                                                                                \
+                                                                                                                 "tac"                                                                                                                                                \
+                                                                                                                 ".co"                                                                                                                                                \
+                                                                                                                 "lle"                                                                                                                                                \
+                                                                                                                 "cti"                                                                                                                                                \
+                                                                                                                 "on"                                                                                                                                                 \
+                                                                                                                 "s",                                                                                                                                                 \
+                                                                                                                 "1",                                                                                                                                                 \
+                                                                                                                 "'ba"                                                                                                                                                \
+                                                                                                                 "se_"                                                                                                                                                \
+                                                                                                                 "ite"                                                                                                                                                \
+                                                                                                                 "m'") "), "                                                                                                                                          \
+                                                                                                                       "(true, true, 'lacks table pgstac.collections with key and partition_trunc', " HAS_COLUMNS(                                                    \
+                                                                                                                           "pgstac.collections",                                                                                                                      \
+                                                                                                                           "2",                                                                                                                                       \
+                                                                                                                           "'key', 'partition_trunc'") "), "                                                                                                          \
+                                                                                                                                                       "(true, true, 'lacks view pgstac.partition_sys_meta', to_regclass('pgstac.partition_sys_meta') IS NOT NULL), " \
+                                                                                                                                                       "(true, true, 'lacks function pgstac.check_partition(text, tstzrange, tstzrange)', "                           \
+                                                                                                                                                       "to_regprocedure('pgstac.check_partition(text,tstzrange,tstzrange)') IS NOT NULL), "                           \
+                                                                                                                                                       "(false, true, 'lacks function pgstac.create_items(jsonb) and its table pgstac.items_staging', "               \
+                                                                                                                                                       "to_regprocedure('pgstac.create_items(jsonb)') IS NOT NULL AND "                                               \
+                                                                                                                                                       "to_regclass('pgstac.items_staging') IS NOT NULL), "                                                           \
+                                                                                                                                                       "(true, false, 'keeps versions of base_item in table pgstac.base_items', "                                     \
+                                                                                                                                                       "to_regclass('pgstac.base_items') IS NULL)) "                                                                  \
+                                                                                                                                                       "SELECT coalesce(string_agg(what, ', ') FILTER (WHERE by_fast AND NOT met), ''), "                             \
+                                                                                                                                                       "coalesce(string_agg(what, ', ') FILTER (WHERE by_portable AND NOT met), ''), "                                \
+                                                                                                                                                       "to_regprocedure('pgstac.get_version()') IS NOT NULL FROM needed"
+
+static int read_version(struct pgstac *pgstac, bool has_version, struct err *err)
+{
+    auto_pg_result PGresult *version = NULL;
+    int r = has_version ? pg_exec(pgstac->pg, "SELECT pgstac.get_version()", NULL, 0, &version, err) : 0;
+    if (r != 0)
+        return r;
+    pgstac->version = strdup(version ? PQgetvalue(version, 0, 0) : "none");
+    return pgstac->version ? 0 : err_no_memory(err);
+}
 
 static int look_at_schema(struct pgstac *pgstac, struct err *err)
 {
     auto_pg_result PGresult *layout = NULL;
     int r = pg_exec(pgstac->pg, LOOK_AT_SCHEMA, NULL, 0, &layout, err);
+    if (r == 0)
+        r = read_version(pgstac, *PQgetvalue(layout, 0, 2) == 't', err);
     if (r != 0)
         return r;
-    bool has_version = *PQgetvalue(layout, 0, 1) == 't';
-    auto_pg_result PGresult *version = NULL;
-    if (has_version) {
-        r = pg_exec(pgstac->pg, "SELECT pgstac.get_version()", NULL, 0, &version, err);
-        if (r != 0)
-            return r;
-    }
-    const char *version_text = version ? PQgetvalue(version, 0, 0) : "none";
-    const char *in_the_way = PQgetvalue(layout, 0, 0);
-    if (*in_the_way)
+    const char *not_fast = PQgetvalue(layout, 0, 0), *not_portable = PQgetvalue(layout, 0, 1);
+    if (pgstac->options.portable && !*not_fast)
+        not_fast = "was asked for";
+    pgstac->catalog.is_portable = *not_fast != '\0';
+    if (!pgstac->catalog.is_portable)
+        return 0;
+    if (*not_portable)
         return err_never(err, "database_unsupported",
                          "this database (pgstac %s) cannot be loaded into: it %s. itemloadd works with pgstac 0.8 and "
-                         "0.9: name another database, or run pypgstac migrate where there is none or an older one",
-                         version_text, in_the_way);
-    pgstac->version = strdup(version_text);
-    return pgstac->version ? 0 : err_no_memory(err);
+                         "later: name another database, or run pypgstac migrate where there is none or an older one",
+                         pgstac->version, not_portable);
+    pgstac->why_portable = strdup(not_fast);
+    return pgstac->why_portable ? 0 : err_no_memory(err);
 }
 
 int pgstac_connect(struct pgstac *pgstac, const char *const *keywords, const char *const *values, struct err *err)
@@ -275,13 +333,17 @@ static int attempt(struct pgstac *pgstac, struct batch_row *rows, size_t n, stru
     int r = groups_to_load(pgstac, rows, n, how, &groups, &n_groups, err);
     if (r != 0 || n_groups == 0)
         return r;
-    r = batch_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, ret_same, err);
+    bool portable = pgstac->catalog.is_portable;
+    r = portable ? portable_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, ret_same, err)
+                 : batch_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, ret_same, err);
     if (r == 0 && *ret_same)
         r = pg_run(pgstac->pg, "COMMIT", err);
     if (r != 0 || !*ret_same) {
         pg_rollback(pgstac->pg);
         return r;
     }
+    if (portable) /* pgstac has written the statistics, and nothing is left to sweep */
+        return 0;
     for (size_t g = 0; g < n_groups; g++)
         partition_mark_statistics(&pgstac->partitions, groups[g].need.name);
     /* Loading again what is committed changes nothing, so a sweep that fails simply has the attempt repeated. */

@@ -1,11 +1,12 @@
 /*
  * pgstac: loads items and collections into a pgstac database.
  *
- * One struct pgstac is one connection, used by one thread. It knows the layout of pgstac 0.8 and 0.9
- * (checked when connecting) and goes past pgstac's own loading functions: items are dehydrated and
+ * One struct pgstac is one connection, used by one thread. Where the database has the layout of pgstac 0.8 and 0.9
+ * (looked at when connecting) it goes past pgstac's own loading functions: items are dehydrated and
  * geometries encoded here, one COPY brings a batch into a temporary table, one statement per
  * partition upserts it, all in one transaction; a second transaction removes what an item
- * left in another partition. docs/loading.md says why.
+ * left in another partition. Into another layout pgstac's own functions load, much slower: the portable path.
+ * docs/loading.md says why.
  */
 #ifndef PGSTAC_PGSTAC_H
 #define PGSTAC_PGSTAC_H
@@ -23,6 +24,7 @@ struct pgstac_options {
     int statement_timeout_ms; /* of each statement, at the server */
     int connect_timeout_ms;
     enum missing_collection missing_collection;
+    bool portable; /* the portable path also where the fast one could be taken: for tests */
 };
 
 struct pgstac;
@@ -41,6 +43,9 @@ int pgstac_connect(struct pgstac *pgstac, const char *const *keywords, const cha
 bool pgstac_is_connected(const struct pgstac *pgstac);
 void pgstac_disconnect(struct pgstac *pgstac);
 const char *pgstac_version(const struct pgstac *pgstac); /* of the schema, "0.9.12"; NULL: not connected */
+/* What the database has or lacks ("lacks ..., keeps ...") that puts the portable path in force; NULL: the fast one is.
+ */
+const char *pgstac_why_portable(const struct pgstac *pgstac);
 
 enum pgstac_outcome { PGSTAC_INSERTED, PGSTAC_UPDATED, PGSTAC_STALE /* a newer version was there */ };
 

@@ -1,8 +1,9 @@
 /*
- * build/tests/load [-m retry|reject|create] [-b BATCH] [-s STATEMENT_TIMEOUT_MS] [-n] KEYWORD=VALUE...: loads lines of
+ * build/tests/load [-m retry|reject|create] [-b BATCH] [-s STATEMENT_TIMEOUT_MS] [-n] [-p] KEYWORD=VALUE...: loads
+ * lines of
  * {"published_at": MS, "item": {...}} from stdin into the database and prints a line for each: {"id", "result",
  * "outcome", "code", "error"}. A line {"collection": {...}} is loaded as a collection. -n: leaves the statistics as
- * they are. Exit 1: the database could not be had, and stderr says why.
+ * they are. -p: the portable path. Exit 1: the database could not be had, and stderr says why.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -148,7 +149,7 @@ int main(int argc, char **argv)
     struct pgstac_options options = { .stop_fd = -1, .statement_timeout_ms = 45000, .connect_timeout_ms = 5000 };
     size_t batch = 1000;
     bool statistics = true;
-    for (int option; (option = getopt(argc, argv, "m:b:s:i:n")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "m:b:s:i:np")) != -1;) {
         if (option == 'b')
             batch = strtoul(optarg, NULL, 10);
         else if (option == 's')
@@ -157,6 +158,8 @@ int main(int argc, char **argv)
             options.stop_fd = stop_after(atoi(optarg));
         else if (option == 'n')
             statistics = false;
+        else if (option == 'p')
+            options.portable = true;
         else if (option != 'm' || !parse_missing(optarg, &options.missing_collection))
             return 64;
     }
