@@ -21,10 +21,26 @@ struct loader {
 
 /* ---------------------------------------------------------------- loading */
 
+static void log_connected(const struct loader *loader)
+{
+    const struct pgstac *pgstac = loader->database.pgstac;
+    const char *version = pgstac_version(pgstac), *why = pgstac_why_portable(pgstac);
+    log_write(LOG_INFO, LOG_EVENT_DATABASE_CONNECTED,
+              LOG_FIELDS({ "PGSTAC_VERSION", version }, { "LOAD_PATH", why ? "portable" : "fast" }),
+              why ? "%s: connected to pgstac %s, the portable path: this database %s"
+                  : "%s: connected to pgstac %s, the fast path%s",
+              loader->name, version, why ? why : "");
+}
+
 static int connect(struct loader *loader, struct err *err)
 {
+    if (pgstac_is_connected(loader->database.pgstac))
+        return 0;
     service_pulse(loader->worker, loader->options->connect_timeout_ms + 120000);
-    return database_connect(&loader->database, err);
+    int r = database_connect(&loader->database, err);
+    if (r == 0)
+        log_connected(loader);
+    return r;
 }
 
 /* Connected, or given up because the service drains (LATER). */

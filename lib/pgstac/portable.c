@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pgstac/dehydrate.h"
+
 /* The items that are there already, in whatever partition, and whether a newer version is. */
 #define LOOK                                                                                             \
     "SELECT t.id, bool_or(coalesce(" BATCH_PUBLISHED_AT " > given.published_at, false)) "                \
@@ -111,6 +113,20 @@ static int make_room(struct pg *pg, struct batch_row *rows, const struct batch_g
     return pg_exec(pg, REMOVE, params, 3, ret_removed, err);
 }
 
+/* Anywhere: what the mark would be compared with is known to pgstac only. */
+static void refuse_reserved(struct batch_row *rows, const struct batch_group *groups, size_t n_groups)
+{
+    for (size_t i = groups[0].first; i < rows_end(groups, n_groups); i++) {
+        struct pgstac_item *item = rows[i].item;
+        if (rows[i].settled || !strstr(item->content, "\"" DEHYDRATE_MARKER "\""))
+            continue;
+        item->result =
+            err_never(&item->err, "reserved_value",
+                      "a value is \"" DEHYDRATE_MARKER "\", which pgstac reserves for keys that are not there");
+        rows[i].settled = true;
+    }
+}
+
 /* As JSON text: pgstac makes of it what its layout wants. The staging table does not empty itself in every version. */
 static int create(struct pg *pg, const struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
                   struct err *err)
@@ -119,7 +135,7 @@ static int create(struct pg *pg, const struct batch_row *rows, const struct batc
     for (size_t i = groups[0].first; i < rows_end(groups, n_groups); i++)
         if (is_wanted(&rows[i])) {
             buf_putc(&items, items.len ? ',' : '[');
-            json_write(rows[i].item->item.json, &items);
+            buf_add(&items, rows[i].item->text, rows[i].item->text_len);
         }
     if (items.len == 0)
         return 0;
@@ -188,6 +204,7 @@ static int load_collection(struct pg *pg, struct batch_row *rows, const struct b
                            struct err *err)
 {
     auto_pg_result PGresult *removed = NULL;
+    refuse_reserved(rows, groups, n_groups);
     int r = make_room(pg, rows, groups, n_groups, &removed, err);
     if (r == 0)
         r = create(pg, rows, groups, n_groups, err);
