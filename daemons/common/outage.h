@@ -3,8 +3,8 @@
  *
  * What a call found down every message would find down: the worker keeps what it holds (heartbeats
  * go on), receives nothing more, and tries again until it works or the service drains. So an outage spends one receive
- * of what was held, not the queue. It is logged once when it begins and once when it is over; in between where what is found has another
- * code than what was told (a connection was lost, now the password is refused), and ever more seldom.
+ * of what was held, not the queue. It is logged once when it begins and once when it is over; in between where what is
+ * found has another code than what was told (a connection was lost, now the password is refused), and ever more seldom.
  */
 #ifndef COMMON_OUTAGE_H
 #define COMMON_OUTAGE_H
