@@ -1,12 +1,12 @@
 #include "itemgend/generate.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/time.h"
 #include "itemgend/command.h"
+#include "itemgend/strings.h"
 #include "itemgend/workdir.h"
 #include "stac/item.h"
 
@@ -24,75 +24,35 @@ void generated_clear(struct generated *generated)
 
 /* ------------------------------------------------------- the command line */
 
-/* An argv or an environment: owned strings behind an array that ends with NULL. */
-struct strings {
-    char **list;
-    size_t n, cap;
-    bool failed;
-};
-
-static void strings_clear(struct strings *strings)
-{
-    for (size_t i = 0; i < strings->n; i++)
-        free(strings->list[i]);
-    free(strings->list);
-}
-
-static void add(struct strings *strings, const char *format, ...) printf_like(2, 3);
-static void add(struct strings *strings, const char *format, ...)
-{
-    if (strings->n + 1 >= strings->cap) {
-        size_t cap = strings->cap ? strings->cap * 2 : 32;
-        char **grown = reallocarray(strings->list, cap, sizeof(*grown));
-        if (!grown) {
-            strings->failed = true;
-            return;
-        }
-        strings->list = grown;
-        strings->cap = cap;
-    }
-    va_list args;
-    va_start(args, format);
-    char *text = NULL;
-    int len = vasprintf(&text, format, args);
-    va_end(args);
-    if (len < 0) {
-        strings->failed = true;
-        return;
-    }
-    strings->list[strings->n++] = text;
-    strings->list[strings->n] = NULL;
-}
-
 static void make_uvx_arguments(const struct itemgend_options *options, const struct request *request,
                                struct strings *argv)
 {
-    add(argv, "%s", options->uvx);
+    strings_add(argv, "%s", options->uvx);
     auto_buf struct buf with = BUF_INIT;
     for (size_t i = 0; i < options->with.n; i++)
         buf_printf(&with, "%s,", options->with.items[i]);
     buf_puts(&with, request->package_name);
     argv->failed |= buf_failed(&with);
-    add(argv, "--with");
-    add(argv, "%s", buf_str(&with));
-    add(argv, "--from");
-    add(argv, "stactools");
+    strings_add(argv, "--with");
+    strings_add(argv, "%s", buf_str(&with));
+    strings_add(argv, "--from");
+    strings_add(argv, "stactools");
 }
 
 /* The original's command. request_parse has seen to it that no part can be taken for another's option. */
 static void make_arguments(const struct itemgend_options *options, const struct request *request, struct strings *argv)
 {
     make_uvx_arguments(options, request, argv);
-    add(argv, "stac");
-    add(argv, "%s", request->group_name);
-    add(argv, "create-item");
+    strings_add(argv, "stac");
+    strings_add(argv, "%s", request->group_name);
+    strings_add(argv, "create-item");
     for (size_t i = 0; i < request->n_args; i++)
-        add(argv, "%s", request->args[i]);
+        strings_add(argv, "%s", request->args[i]);
     for (size_t i = 0; i < request->n_options; i++) {
-        add(argv, "--%s", request->options[i].name);
-        add(argv, "%s", request->options[i].value);
+        strings_add(argv, "--%s", request->options[i].name);
+        strings_add(argv, "%s", request->options[i].value);
     }
-    add(argv, ITEM_FILE);
+    strings_add(argv, ITEM_FILE);
 }
 
 /* All that the package's code sees of our environment: how to reach the network and the registry; no credentials. */
@@ -127,18 +87,18 @@ static void make_environment(const struct itemgend_options *options, const char 
     for (size_t i = 0; i < N_ELEMENTS(passed_on); i++) {
         const char *value = getenv(passed_on[i]);
         if (value)
-            add(environment, "%s=%s", passed_on[i], value);
+            strings_add(environment, "%s=%s", passed_on[i], value);
     }
-    add(environment, "LANG=C.UTF-8");
-    add(environment, "HOME=%s", directory);
-    add(environment, "TMPDIR=%s", directory);
-    add(environment, "UV_CACHE_DIR=%s", options->cache_dir);
-    add(environment, "UV_PYTHON=%s", options->python);
-    add(environment, "UV_PYTHON_DOWNLOADS=never");
-    add(environment, "UV_NO_CONFIG=1");
-    add(environment, "UV_NO_PROGRESS=1");
+    strings_add(environment, "LANG=C.UTF-8");
+    strings_add(environment, "HOME=%s", directory);
+    strings_add(environment, "TMPDIR=%s", directory);
+    strings_add(environment, "UV_CACHE_DIR=%s", options->cache_dir);
+    strings_add(environment, "UV_PYTHON=%s", options->python);
+    strings_add(environment, "UV_PYTHON_DOWNLOADS=never");
+    strings_add(environment, "UV_NO_CONFIG=1");
+    strings_add(environment, "UV_NO_PROGRESS=1");
     if (options->constraints && *options->constraints)
-        add(environment, "UV_CONSTRAINT=%s", options->constraints);
+        strings_add(environment, "UV_CONSTRAINT=%s", options->constraints);
 }
 
 /* -------------------------------------------------------- how it ended */
@@ -268,7 +228,7 @@ static int read_item(const struct itemgend_options *options, const struct reques
 static int run(const struct itemgend_options *options, const struct strings *argv, const char *directory, int stop_fd,
                struct command_result *ret, struct err *err)
 {
-    cleanup(strings_clear) struct strings environment = { .list = NULL };
+    auto_strings struct strings environment = STRINGS_INIT;
     make_environment(options, directory, &environment);
     if (argv->failed || environment.failed)
         return err_no_memory(err);
@@ -292,11 +252,11 @@ static int run(const struct itemgend_options *options, const struct strings *arg
 static int check_environment(const struct itemgend_options *options, const struct request *request,
                              const char *directory, int stop_fd, struct err *err)
 {
-    cleanup(strings_clear) struct strings argv = { .list = NULL };
+    auto_strings struct strings argv = STRINGS_INIT;
     make_uvx_arguments(options, request, &argv);
-    add(&argv, "python");
-    add(&argv, "-c");
-    add(&argv, "pass");
+    strings_add(&argv, "python");
+    strings_add(&argv, "-c");
+    strings_add(&argv, "pass");
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
     int r = run(options, &argv, directory, stop_fd, &result, err);
     if (r != 0 || result.end != COMMAND_EXITED)
@@ -307,7 +267,7 @@ static int check_environment(const struct itemgend_options *options, const struc
 static int generate_in(const struct itemgend_options *options, const struct request *request, const char *directory,
                        int stop_fd, struct generated *ret, struct err *err)
 {
-    cleanup(strings_clear) struct strings argv = { .list = NULL };
+    auto_strings struct strings argv = STRINGS_INIT;
     make_arguments(options, request, &argv);
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
     int64_t start_ms = time_mono_ms();

@@ -1,0 +1,36 @@
+#include "itemgend/strings.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void strings_clear(struct strings *strings)
+{
+    for (size_t i = 0; i < strings->n; i++)
+        free(strings->list[i]);
+    free(strings->list);
+}
+
+void strings_add(struct strings *strings, const char *format, ...)
+{
+    if (strings->n + 1 >= strings->cap) {
+        size_t cap = strings->cap ? strings->cap * 2 : 32;
+        char **grown = reallocarray(strings->list, cap, sizeof(*grown));
+        if (!grown) {
+            strings->failed = true;
+            return;
+        }
+        strings->list = grown;
+        strings->cap = cap;
+    }
+    va_list args;
+    va_start(args, format);
+    char *text = NULL;
+    int len = vasprintf(&text, format, args);
+    va_end(args);
+    if (len < 0) {
+        strings->failed = true;
+        return;
+    }
+    strings->list[strings->n++] = text;
+    strings->list[strings->n] = NULL;
+}
