@@ -233,17 +233,19 @@ static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct b
  * A newer row stays as it is; equal times: the last to arrive wins. What is the same is kept as it
  * is stored, so that an unchanged item rewrites nothing but `private` (its large values stay where they are).
  */
-#define UPSERT                                                                                                    \
-    " AS t (id, geometry, collection, datetime, end_datetime, content, private) "                                 \
-    "SELECT id, geometry, $2, datetime, end_datetime, content, jsonb_build_object('published_at', published_at) " \
-    "FROM itemloadd_batch WHERE partition = $1::int4 ORDER BY id COLLATE \"C\" "                                  \
-    "ON CONFLICT (id) DO UPDATE SET "                                                                             \
-    "geometry = CASE WHEN t.geometry = EXCLUDED.geometry THEN t.geometry ELSE EXCLUDED.geometry END, "            \
-    "datetime = EXCLUDED.datetime, end_datetime = EXCLUDED.end_datetime, "                                        \
-    "content = CASE WHEN t.content = EXCLUDED.content THEN t.content ELSE EXCLUDED.content END, "                 \
-    "private = CASE WHEN jsonb_typeof(t.private) = 'object' THEN t.private ELSE '{}' END || EXCLUDED.private "    \
-    "WHERE coalesce(" BATCH_PUBLISHED_AT " <= (EXCLUDED.private->>'published_at')::numeric, true) "               \
-    "RETURNING id, xmax = 0"
+#define UPSERT_INTO " AS t (id, geometry, collection, datetime, end_datetime, content, private) SELECT id, geometry, "
+#define UPSERT_FROM                                                                        \
+    ", datetime, end_datetime, content, jsonb_build_object('published_at', published_at) " \
+    "FROM itemloadd_batch WHERE partition = "
+#define UPSERT_SET                                                                                             \
+    " ORDER BY id COLLATE \"C\" "                                                                              \
+    "ON CONFLICT (id) DO UPDATE SET "                                                                          \
+    "geometry = CASE WHEN t.geometry = EXCLUDED.geometry THEN t.geometry ELSE EXCLUDED.geometry END, "         \
+    "datetime = EXCLUDED.datetime, end_datetime = EXCLUDED.end_datetime, "                                     \
+    "content = CASE WHEN t.content = EXCLUDED.content THEN t.content ELSE EXCLUDED.content END, "              \
+    "private = CASE WHEN jsonb_typeof(t.private) = 'object' THEN t.private ELSE '{}' END || EXCLUDED.private " \
+    "WHERE coalesce(" BATCH_PUBLISHED_AT " <= (EXCLUDED.private->>'published_at')::numeric, true) "            \
+    "RETURNING id, xmax = 0; "
 
 struct batch_row *batch_find(struct batch_row *rows, const struct batch_group *group, const char *id)
 {
@@ -261,22 +263,9 @@ struct batch_row *batch_find(struct batch_row *rows, const struct batch_group *g
     return NULL;
 }
 
-static int upsert_group(struct pg *pg, struct batch_row *rows, const struct batch_group *group, int number,
-                        bool *ret_updated, struct err *err)
+static void note_outcomes(struct batch_row *rows, const struct batch_group *group, const PGresult *returned,
+                          bool *ret_updated)
 {
-    auto_buf struct buf sql = BUF_INIT;
-    buf_puts(&sql, "INSERT INTO ");
-    pg_quote_identifier(group->need.name, &sql);
-    buf_puts(&sql, UPSERT);
-    if (buf_failed(&sql))
-        return err_no_memory(err);
-    char partition[16];
-    snprintf(partition, sizeof(partition), "%d", number);
-    const char *params[] = { partition, group->need.collection->id };
-    auto_pg_result PGresult *returned = NULL;
-    int r = pg_exec(pg, buf_str(&sql), params, 2, &returned, err);
-    if (r != 0)
-        return r;
     for (size_t i = group->first; i < group->first + group->n; i++)
         if (!rows[i].settled)
             rows[i].item->outcome = PGSTAC_STALE;
@@ -287,7 +276,30 @@ static int upsert_group(struct pg *pg, struct batch_row *rows, const struct batc
             row->item->outcome = inserted ? PGSTAC_INSERTED : PGSTAC_UPDATED;
         *ret_updated |= !inserted;
     }
-    return 0;
+}
+
+/* A statement per partition, all in one round trip. */
+static int upsert_groups(struct pg *pg, struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
+                         bool *ret_updated, struct err *err)
+{
+    auto_buf struct buf sql = BUF_INIT;
+    for (size_t g = 0; g < n_groups; g++) {
+        buf_puts(&sql, "INSERT INTO ");
+        pg_quote_identifier(groups[g].need.name, &sql);
+        buf_puts(&sql, UPSERT_INTO);
+        pg_quote_literal(groups[g].need.collection->id, &sql);
+        buf_printf(&sql, UPSERT_FROM "%zu" UPSERT_SET, g);
+    }
+    auto_free PGresult **returned = calloc(n_groups, sizeof(PGresult *));
+    if (!returned || buf_failed(&sql))
+        return err_no_memory(err);
+    int r = pg_exec_all(pg, buf_str(&sql), returned, n_groups, err);
+    for (size_t g = 0; g < n_groups; g++) {
+        if (r == 0)
+            note_outcomes(rows, &groups[g], returned[g], ret_updated);
+        PQclear(returned[g]);
+    }
+    return r;
 }
 
 int batch_clear_format_cache(struct pg *pg, const char *collection, const struct buf *ids, struct err *err)
@@ -340,8 +352,8 @@ int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, c
     if (r != 0 || !*ret_same)
         return r;
     r = copy_rows(pg, rows, groups, n_groups, err);
-    for (size_t g = 0; r == 0 && g < n_groups; g++)
-        r = upsert_group(pg, rows, &groups[g], (int)g, &updated, err);
+    if (r == 0)
+        r = upsert_groups(pg, rows, groups, n_groups, &updated, err);
     if (r == 0 && updated)
         r = clear_format_cache(pg, rows, groups, n_groups, err);
     return r;

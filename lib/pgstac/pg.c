@@ -315,6 +315,23 @@ int pg_run(struct pg *pg, const char *sql, struct err *err)
     return r != 0 ? r : finish(pg, deadline_ms, NULL, err);
 }
 
+int pg_exec_all(struct pg *pg, const char *sql, PGresult **ret, size_t n, struct err *err)
+{
+    if (!pg_is_usable(pg))
+        return not_connected(err);
+    if (!PQsendQuery(pg->conn, sql))
+        return failed(pg, PQerrorMessage(pg->conn), NULL, err);
+    int r = flush(pg, call_deadline(pg), err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        /* Each has its own statement_timeout at the server. */
+        r = next_result(pg, call_deadline(pg), &ret[i], err);
+        if (r == 0 && ret[i] && PQresultStatus(ret[i]) != PGRES_TUPLES_OK && PQresultStatus(ret[i]) != PGRES_COMMAND_OK)
+            r = result_failed(pg, ret[i], err);
+    }
+    int ended = pg->conn ? finish(pg, call_deadline(pg), NULL, r == 0 ? err : NULL) : 0;
+    return r != 0 ? r : ended;
+}
+
 int pg_copy_send(struct pg *pg, struct buf *data, struct err *err)
 {
     if (buf_failed(data))
@@ -366,39 +383,4 @@ void pg_rollback(struct pg *pg)
         PQfinish(pg->conn);
         pg->conn = NULL;
     }
-}
-
-int pg_find_row(const PGresult *rows, const char *value)
-{
-    for (int row = 0; row < PQntuples(rows); row++)
-        if (strcmp(PQgetvalue(rows, row, 0), value) == 0)
-            return row;
-    return -1;
-}
-
-void pg_array_add(struct buf *array, const char *text)
-{
-    buf_puts(array, array->len ? ",\"" : "{\"");
-    for (const char *at = text; *at; at++) {
-        if (*at == '"' || *at == '\\')
-            buf_putc(array, '\\');
-        buf_putc(array, *at);
-    }
-    buf_putc(array, '"');
-}
-
-void pg_array_end(struct buf *array)
-{
-    buf_puts(array, array->len ? "}" : "{}");
-}
-
-void pg_quote_identifier(const char *name, struct buf *ret)
-{
-    buf_putc(ret, '"');
-    for (const char *at = name; *at; at++) {
-        if (*at == '"')
-            buf_putc(ret, '"');
-        buf_putc(ret, *at);
-    }
-    buf_putc(ret, '"');
 }

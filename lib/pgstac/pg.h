@@ -44,6 +44,11 @@ static inline void pg_clear_result(PGresult **result)
 /* One statement with text parameters (NULL: none given). `ret` may be NULL: rows are dropped. */
 int pg_exec(struct pg *pg, const char *sql, const char *const *params, int n_params, PGresult **ret, struct err *err)
     must_check;
+/*
+ * `n` statements in one string, without parameters, in one round trip. ret[i] (cleared by the caller, NULL before) gets
+ * what the i-th returns; the first failure ends them all.
+ */
+int pg_exec_all(struct pg *pg, const char *sql, PGresult **ret, size_t n, struct err *err) must_check;
 /* Several statements in one string, no parameters, no rows. */
 int pg_run(struct pg *pg, const char *sql, struct err *err) must_check;
 /*
@@ -61,7 +66,8 @@ int pg_find_row(const PGresult *rows, const char *value);
 /* Appends text[]'s literal form of the strings, for one parameter. */
 void pg_array_add(struct buf *array, const char *text);
 void pg_array_end(struct buf *array);
-/* Appends the identifier, quoted. */
+/* Appends the identifier or the string, quoted. */
 void pg_quote_identifier(const char *name, struct buf *ret);
+void pg_quote_literal(const char *text, struct buf *ret);
 
 #endif
