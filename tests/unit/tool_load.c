@@ -1,9 +1,10 @@
 /*
- * build/tests/load [-m retry|reject|create] [-b BATCH] [-s STATEMENT_TIMEOUT_MS] [-n] [-p] KEYWORD=VALUE...: loads
+ * build/tests/load [-m retry|reject|create] [-b BATCH] [-s STATEMENT_TIMEOUT_MS] [-n] [-p] [-v] KEYWORD=VALUE...: loads
  * lines of
  * {"published_at": MS, "item": {...}} from stdin into the database and prints a line for each: {"id", "result",
  * "outcome", "code", "error"}. A line {"collection": {...}} is loaded as a collection. -n: leaves the statistics as
- * they are. -p: the portable path. Exit 1: the database could not be had, and stderr says why.
+ * they are. -p: the portable path. -v: only tells on stdout which path is in force and why. Exit 1: the database could
+ * not be had, and stderr says why.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -125,6 +126,13 @@ static int load_all(struct pgstac *pgstac, size_t batch, bool statistics)
     return r;
 }
 
+static void tell_path(const struct pgstac *pgstac)
+{
+    const char *why = pgstac_why_portable(pgstac);
+    printf("{\"version\":\"%s\",\"path\":\"%s\",\"why\":\"%s\"}\n", pgstac_version(pgstac), why ? "portable" : "fast",
+           why ? why : "");
+}
+
 static bool parse_missing(const char *text, enum missing_collection *ret)
 {
     static const char *const names[] = { "retry", "reject", "create" }; /* in the enum's order */
@@ -148,8 +156,8 @@ int main(int argc, char **argv)
 {
     struct pgstac_options options = { .stop_fd = -1, .statement_timeout_ms = 45000, .connect_timeout_ms = 5000 };
     size_t batch = 1000;
-    bool statistics = true;
-    for (int option; (option = getopt(argc, argv, "m:b:s:i:np")) != -1;) {
+    bool statistics = true, only_tell = false;
+    for (int option; (option = getopt(argc, argv, "m:b:s:i:npv")) != -1;) {
         if (option == 'b')
             batch = strtoul(optarg, NULL, 10);
         else if (option == 's')
@@ -160,6 +168,8 @@ int main(int argc, char **argv)
             statistics = false;
         else if (option == 'p')
             options.portable = true;
+        else if (option == 'v')
+            only_tell = true;
         else if (option != 'm' || !parse_missing(optarg, &options.missing_collection))
             return 64;
     }
@@ -179,6 +189,8 @@ int main(int argc, char **argv)
         r = pgstac_connect(pgstac, keywords, values, &err);
     if (r != 0)
         tell(&err);
+    else if (only_tell)
+        tell_path(pgstac);
     else
         r = load_all(pgstac, batch, statistics);
     pgstac_free(pgstac);

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from local import process
 from local.postgres import account, find_programs, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
+TOOLS = Path(sys.executable).parent
+NEWER = ["0.10.0"]  # than the pypgstac that is installed
 LOAD = ROOT / os.environ.get("BUILD", "build") / "tests" / "load"
 
 # A loader's own role, and what a test needs to be refused.
@@ -42,6 +45,19 @@ SETTINGS = {
     "synchronous_commit": "off",
     "timezone": "UTC",
 }
+
+
+def install_pypgstac(version: str) -> Path:
+    """The program of another pypgstac, in an environment of its own that stays."""
+    environment = ROOT / "build" / f"pypgstac-{version}"
+    program = environment / "bin" / "pypgstac"
+    if not program.exists():
+        made = environment / "bin" / "python"
+        for command in (["venv", "--clear", environment], ["pip", "install", "--python", made, f"pypgstac[psycopg]=={version}"]):
+            done = subprocess.run([TOOLS / "uv", *command], capture_output=True, text=True)
+            if done.returncode != 0:
+                pytest.skip(f"pypgstac {version} cannot be installed: {done.stderr.strip()[-300:]}")
+    return program
 
 
 class Server:
@@ -104,15 +120,16 @@ class Server:
         with psycopg.connect(self.conninfo(database), autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[call-overload]
 
-    def migrate(self, database: str, version: str | None = None) -> None:
-        """A new database with pgstac: of the installed pypgstac's version, or an older one that it carries."""
-        self.execute(f"CREATE DATABASE {database}")
-        command = [str(Path(sys.executable).parent / "pypgstac"), "migrate"]
-        if version:
-            command.append(f"--toversion={version}")
+    def pypgstac(self, program: Path, database: str, *arguments: str | Path) -> None:
         env = os.environ | {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGDATABASE": database, "PGUSER": "owner"}
-        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        done = subprocess.run([program, *arguments], env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def migrate(self, database: str, version: str | None = None) -> None:
+        """A new database with pgstac: of the installed pypgstac's version, an older one that it carries, or NEWER."""
+        program = install_pypgstac(version) if version in NEWER else TOOLS / "pypgstac"
+        self.execute(f"CREATE DATABASE {database}")
+        self.pypgstac(program, database, "migrate", *([f"--toversion={version}"] if version else []))
         self.execute("GRANT pgstac_ingest TO loader; GRANT pgstac_read TO reader", database)
 
 

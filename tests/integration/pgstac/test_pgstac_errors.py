@@ -66,18 +66,27 @@ def test_plain_postgres(server: Server) -> None:
     )
 
 
-def test_a_layout_without_the_columns(db: Database) -> None:
-    """pgstac's development went there."""
-    db.query("ALTER TABLE items DROP COLUMN content CASCADE")
-    db.query("ALTER TABLE collections DROP COLUMN base_item CASCADE")
-    error = must_fail(db, "database_unsupported", "items with its seven columns", "collections with base_item")
+# What is done to the layout, and what stands in the way of the fast path then.
+OTHER_LAYOUTS = [
+    ("SELECT", ""),
+    ("ALTER TABLE items DROP COLUMN content CASCADE", "lacks table pgstac.items with its seven columns"),
+    ("ALTER TABLE collections DROP COLUMN base_item CASCADE", "lacks column base_item of table pgstac.collections"),
+    ("CREATE TABLE base_items (id int)", "keeps versions of base_item in table pgstac.base_items"),
+]
+
+
+@pytest.mark.parametrize(("change", "why"), OTHER_LAYOUTS)
+def test_the_layout_decides_the_path(db: Database, change: str, why: str) -> None:
+    db.query(change)
+    [said] = db.load([], "-v").lines
+    assert (said["path"], said["why"]) == ("portable" if why else "fast", why)
+
+
+def test_a_layout_that_neither_path_knows(db: Database) -> None:
+    """Without private there is no place for published_at: a stale message would win."""
+    db.query("ALTER TABLE items DROP COLUMN private CASCADE")
+    error = must_fail(db, "database_unsupported", "items with id, collection and private", "0.8 and later")
     assert "extension postgis" not in error and "check_partition" not in error
-
-
-def test_a_layout_with_more_than_one_base_item(db: Database) -> None:
-    """pgstac 0.10: an item that does not name its own is given back with the collection's first."""
-    db.query("CREATE TABLE base_items (id int, collection text, base_item jsonb)")
-    must_fail(db, "database_unsupported", "it keeps versions of base_item in table pgstac.base_items", "0.8 and 0.9")
 
 
 # ---------------------------------------------------------------- trouble while loading
