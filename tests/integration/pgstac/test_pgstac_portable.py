@@ -5,11 +5,12 @@ The same tests as the fast path's, where what they demand is the same, and what 
 """
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pgstac_support import Database, dumps, make_collection, make_item
+from pgstac_support import Database, dumps, end_load, line, make_collection, make_item
 from random_items import Maker
 from test_pgstac_load import (  # noqa: F401
     test_a_partition_that_cannot_be_had_spares_the_others,
@@ -72,6 +73,28 @@ def test_operators_things_of_many_items(db: Database) -> None:
     private: dict[str, Any] = dict(db.query("SELECT id, private FROM items"))
     notes = {item["id"]: {"note": item["id"]} if item["id"] < "i2" else {} for item in items}
     assert private == {name: {"published_at": 2} | note for name, note in notes.items()}
+
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+
+
+def test_one_loader_at_a_time(db: Database) -> None:
+    """Under the lock under which partitions are made: two that move an item would each miss the other's row."""
+    db.add_collection(make_collection("c"))
+    db.load_items([make_item("c", "i")]).must_load()
+    with db.connect() as connection:
+        connection.execute("SELECT pg_advisory_lock(8099569398536433780)")
+        loading = db.begin_load()
+        assert loading.stdin
+        loading.stdin.write(line(make_item("c", "i", **{"x:version": 2}), 2))
+        loading.stdin.close()
+        loading.stdin = None
+        deadline = time.monotonic() + 60
+        while db.value(WAITING) == 0 and loading.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert db.value(WAITING) == 1 and db.query("SELECT private FROM items") == [({"published_at": 1},)]
+        connection.execute("SELECT pg_advisory_unlock_all()")
+    assert end_load(loading).must_load().results == {"i": "updated"}
 
 
 def test_staging_stays_empty(db: Database) -> None:
