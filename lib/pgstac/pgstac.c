@@ -6,17 +6,17 @@
 #include "base/time.h"
 #include "pgstac/batch.h"
 #include "pgstac/portable.h"
+#include "pgstac/schema.h"
 #include "pgstac/sweep.h"
 #include "stac/collection.h"
 
 /* A batch that meets deadlocks and partitions in the making is tried this often before it waits in the queue. */
-enum { ATTEMPTS = 6, ATTEMPT_DELAY_MS = 50, ANSWER_MARGIN_MS = 15000 };
+enum { ATTEMPTS = 6, ATTEMPT_DELAY_MS = 50, ANSWER_MARGIN_MS = 15000, PORTABLE_ROWS = 200 };
 
 struct pgstac {
     struct pgstac_options options;
     struct pg *pg;
-    char *version;
-    char *why_portable; /* NULL: the fast path */
+    struct schema schema;
     struct catalog catalog;
     struct partitions partitions;
 };
@@ -44,8 +44,7 @@ void pgstac_free(struct pgstac *pgstac)
 void pgstac_disconnect(struct pgstac *pgstac)
 {
     pg_free(TAKE(pgstac->pg));
-    free(TAKE(pgstac->version));
-    free(TAKE(pgstac->why_portable));
+    schema_clear(&pgstac->schema);
     partitions_forget(&pgstac->partitions);
     catalog_clear(&pgstac->catalog); /* what comes back may be another server */
 }
@@ -57,108 +56,31 @@ bool pgstac_is_connected(const struct pgstac *pgstac)
 
 const char *pgstac_version(const struct pgstac *pgstac)
 {
-    return pgstac->version;
+    return pgstac->schema.version;
 }
 
 const char *pgstac_why_portable(const struct pgstac *pgstac)
 {
-    return pgstac->why_portable;
-}
-
-/* ------------------------------------------------------------- the schema */
-
-/*
- * One row: what is in the way of the fast path, what of the portable one, and whether there is a version to ask for. An
- * item of pgstac 0.10 names the base_item it was dehydrated against; one that does not is given back with the
- * collection's first, not its current one.
- */
-#define HAS_COLUMNS(table, n, columns)                                                                            \
-    n " = (SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('" table "') AND NOT attisdropped AND " \
-      "attname IN (" columns "))"
-#define LOOK_AT_SCHEMA                                                                                                                                                                                                                                                \
-    "WITH needed(by_fast, by_portable, what, met) AS (VALUES "                                                                                                                                                                                                        \
-    "(true, true, 'lacks extension postgis', EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')), "                                                                                                                                                        \
-    "(true, false, 'lacks table pgstac.items with its seven columns', " HAS_COLUMNS(                                                                                                                                                                                  \
-        "pgstac.items", "7",                                                                                                                                                                                                                                          \
-        "'id', 'geometry', 'collection', 'datetime', 'end_datetime', 'content', 'private'") "), "                                                                                                                                                                     \
-                                                                                            "(false, true, 'lacks "                                                                                                                                                   \
-                                                                                            "table pgstac.items with "                                                                                                                                                \
-                                                                                            "id, collection and "                                                                                                                                                     \
-                                                                                            "private', " HAS_COLUMNS(                                                                                                                                                 \
-                                                                                                "pgstac.items", "3",                                                                                                                                                  \
-                                                                                                "'id', 'collection', "                                                                                                                                                \
-                                                                                                "'private'") "), "                                                                                                                                                    \
-                                                                                                             "(true, "                                                                                                                                                \
-                                                                                                             "false, "                                                                                                                                                \
-                                                                                                             "'lacks "                                                                                                                                                \
-                                                                                                             "column "                                                                                                                                                \
-                                                                                                             "base_"                                                                                                                                                  \
-                                                                                                             "item "                                                                                                                                                  \
-                                                                                                             "of "                                                                                                                                                    \
-                                                                                                             "table "                                                                                                                                                 \
-                                                                                                             "pgstac."                                                                                                                                                \
-                                                                                                             "collect"                                                                                                                                                \
-                                                                                                             "ions',"                                                                                                                                                 \
-                                                                                                             " " HAS_COLUMNS(                                                                                                                                         \
-                                                                                                                 "pgs"                                                                                                                                                \
-                                                                                                                 "tac"                                                                                                                                                \
-                                                                                                                 ".co"                                                                                                                                                \
-                                                                                                                 "lle"                                                                                                                                                \
-                                                                                                                 "cti"                                                                                                                                                \
-                                                                                                                 "on"                                                                                                                                                 \
-                                                                                                                 "s",                                                                                                                                                 \
-                                                                                                                 "1",                                                                                                                                                 \
-                                                                                                                 "'ba"                                                                                                                                                \
-                                                                                                                 "se_"                                                                                                                                                \
-                                                                                                                 "ite"                                                                                                                                                \
-                                                                                                                 "m'") "), "                                                                                                                                          \
-                                                                                                                       "(true, true, 'lacks table pgstac.collections with key and partition_trunc', " HAS_COLUMNS(                                                    \
-                                                                                                                           "pgstac.collections",                                                                                                                      \
-                                                                                                                           "2",                                                                                                                                       \
-                                                                                                                           "'key', 'partition_trunc'") "), "                                                                                                          \
-                                                                                                                                                       "(true, true, 'lacks view pgstac.partition_sys_meta', to_regclass('pgstac.partition_sys_meta') IS NOT NULL), " \
-                                                                                                                                                       "(true, true, 'lacks function pgstac.check_partition(text, tstzrange, tstzrange)', "                           \
-                                                                                                                                                       "to_regprocedure('pgstac.check_partition(text,tstzrange,tstzrange)') IS NOT NULL), "                           \
-                                                                                                                                                       "(false, true, 'lacks function pgstac.create_items(jsonb) and its table pgstac.items_staging', "               \
-                                                                                                                                                       "to_regprocedure('pgstac.create_items(jsonb)') IS NOT NULL AND "                                               \
-                                                                                                                                                       "to_regclass('pgstac.items_staging') IS NOT NULL), "                                                           \
-                                                                                                                                                       "(true, false, 'keeps versions of base_item in table pgstac.base_items', "                                     \
-                                                                                                                                                       "to_regclass('pgstac.base_items') IS NULL)) "                                                                  \
-                                                                                                                                                       "SELECT coalesce(string_agg(what, ', ') FILTER (WHERE by_fast AND NOT met), ''), "                             \
-                                                                                                                                                       "coalesce(string_agg(what, ', ') FILTER (WHERE by_portable AND NOT met), ''), "                                \
-                                                                                                                                                       "to_regprocedure('pgstac.get_version()') IS NOT NULL FROM needed"
-
-static int read_version(struct pgstac *pgstac, bool has_version, struct err *err)
-{
-    auto_pg_result PGresult *version = NULL;
-    int r = has_version ? pg_exec(pgstac->pg, "SELECT pgstac.get_version()", NULL, 0, &version, err) : 0;
-    if (r != 0)
-        return r;
-    pgstac->version = strdup(version ? PQgetvalue(version, 0, 0) : "none");
-    return pgstac->version ? 0 : err_no_memory(err);
-}
-
-static int look_at_schema(struct pgstac *pgstac, struct err *err)
-{
-    auto_pg_result PGresult *layout = NULL;
-    int r = pg_exec(pgstac->pg, LOOK_AT_SCHEMA, NULL, 0, &layout, err);
-    if (r == 0)
-        r = read_version(pgstac, *PQgetvalue(layout, 0, 2) == 't', err);
-    if (r != 0)
-        return r;
-    const char *not_fast = PQgetvalue(layout, 0, 0), *not_portable = PQgetvalue(layout, 0, 1);
-    if (pgstac->options.portable && !*not_fast)
-        not_fast = "was asked for";
-    pgstac->catalog.is_portable = *not_fast != '\0';
     if (!pgstac->catalog.is_portable)
-        return 0;
-    if (*not_portable)
+        return NULL;
+    return *pgstac->schema.not_fast ? pgstac->schema.not_fast : "was asked for";
+}
+
+/* ------------------------------------------------------------- connecting */
+
+static int choose_path(struct pgstac *pgstac, struct err *err)
+{
+    struct schema *schema = &pgstac->schema;
+    int r = schema_read(pgstac->pg, schema, err);
+    if (r != 0)
+        return r;
+    pgstac->catalog.is_portable = *schema->not_fast || pgstac->options.portable;
+    if (pgstac->catalog.is_portable && *schema->not_portable)
         return err_never(err, "database_unsupported",
                          "this database (pgstac %s) cannot be loaded into: it %s. itemloadd works with pgstac 0.8 and "
                          "later: name another database, or run pypgstac migrate where there is none or an older one",
-                         pgstac->version, not_portable);
-    pgstac->why_portable = strdup(not_fast);
-    return pgstac->why_portable ? 0 : err_no_memory(err);
+                         schema->version, schema->not_portable);
+    return 0;
 }
 
 int pgstac_connect(struct pgstac *pgstac, const char *const *keywords, const char *const *values, struct err *err)
@@ -173,7 +95,7 @@ int pgstac_connect(struct pgstac *pgstac, const char *const *keywords, const cha
     };
     int r = pg_connect(&options, keywords, values, &pgstac->pg, err);
     if (r == 0)
-        r = look_at_schema(pgstac, err);
+        r = choose_path(pgstac, err);
     if (r != 0)
         pgstac_disconnect(pgstac);
     return r;
@@ -396,6 +318,23 @@ static int load_rows(struct pgstac *pgstac, struct batch_row *rows, size_t n, st
     return r != 0 ? r : load_rows(pgstac, rows + half, n - half, err);
 }
 
+/*
+ * On the portable path pgstac takes milliseconds for an item, and everybody else waits for the lock: shares that are
+ * far from the statement timeout. Sorted before, so that each has few partitions, which cost pgstac more than items do.
+ */
+static int load_shares(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
+{
+    if (!pgstac->catalog.is_portable)
+        return load_rows(pgstac, rows, n, err);
+    int r = prepare(pgstac, rows, n, false, err);
+    if (r < 0 || (r == LATER && err->outage))
+        return r;
+    r = 0;
+    for (size_t first = 0; r == 0 && first < n; first += PORTABLE_ROWS)
+        r = load_rows(pgstac, rows + first, n - first < PORTABLE_ROWS ? n - first : PORTABLE_ROWS, err);
+    return r;
+}
+
 int pgstac_item_read(const struct pgstac *pgstac, const cJSON *json, struct pgstac_item *item)
 {
     item->result = stac_item_read(json, STAC_ITEM_LOADED, &item->item, &item->err);
@@ -424,7 +363,7 @@ int pgstac_load(struct pgstac *pgstac, struct pgstac_item *const *items, size_t 
     catalog_trim(&pgstac->catalog);
     partitions_trim(&pgstac->partitions);
     struct err why = ERR_INIT;
-    int r = load_rows(pgstac, rows, n, &why);
+    int r = load_shares(pgstac, rows, n, &why);
     if (r != 0 && err)
         *err = why;
     return r;

@@ -5,7 +5,6 @@ The same tests as the fast path's, where what they demand is the same, and what 
 """
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -75,9 +74,6 @@ def test_operators_things_of_many_items(db: Database) -> None:
     assert private == {name: {"published_at": 2} | note for name, note in notes.items()}
 
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
-
-
 def test_one_loader_at_a_time(db: Database) -> None:
     """Under the lock under which partitions are made: two that move an item would each miss the other's row."""
     db.add_collection(make_collection("c"))
@@ -89,10 +85,8 @@ def test_one_loader_at_a_time(db: Database) -> None:
         loading.stdin.write(line(make_item("c", "i", **{"x:version": 2}), 2))
         loading.stdin.close()
         loading.stdin = None
-        deadline = time.monotonic() + 60
-        while db.value(WAITING) == 0 and loading.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert db.value(WAITING) == 1 and db.query("SELECT private FROM items") == [({"published_at": 1},)]
+        db.wait_for_waiters(1)
+        assert db.query("SELECT private FROM items") == [({"published_at": 1},)]
         connection.execute("SELECT pg_advisory_unlock_all()")
     assert end_load(loading).must_load().results == {"i": "updated"}
 

@@ -1,0 +1,20 @@
+/*
+ * schema: which version of pgstac a database has, and which way its layout can be loaded into.
+ *
+ * The layout is looked at, not the version: what a path relies on is there or is not.
+ */
+#ifndef PGSTAC_SCHEMA_H
+#define PGSTAC_SCHEMA_H
+
+#include "pgstac/pg.h"
+
+struct schema {
+    char *version;      /* pgstac's, "none" where there is none */
+    char *not_fast;     /* what is in the way of the fast path: "lacks ..., keeps ..."; "": nothing */
+    char *not_portable; /* likewise of the portable path */
+};
+
+int schema_read(struct pg *pg, struct schema *ret, struct err *err) must_check;
+void schema_clear(struct schema *schema);
+
+#endif
