@@ -5,8 +5,8 @@
 
 #include "base/time.h"
 #include "common/consumer.h"
+#include "common/database.h"
 #include "common/log.h"
-#include "itemloadd/database.h"
 #include "itemloadd/documents.h"
 #include "itemloadd/fill.h"
 
@@ -260,13 +260,28 @@ static int step(struct loader *loader, struct err *err)
     return r < 0 ? r : update_statistics(loader, loader->options->statistics_interval_ms, err);
 }
 
+static int open_database(struct loader *loader, struct err *err)
+{
+    const struct itemloadd_options *options = loader->options;
+    struct database_options database = {
+        .secret_arn = options->secret_arn,
+        .sslmode = options->db_sslmode,
+        .sslrootcert = options->db_sslrootcert,
+        .application_name = "itemloadd",
+        .statement_timeout_ms = (int)options->statement_timeout_ms,
+        .connect_timeout_ms = (int)options->connect_timeout_ms,
+        .missing_collection = (enum missing_collection)options->missing_collection,
+    };
+    return database_open(&database, loader->thread.client, service_abort_fd(loader->consumer->service),
+                         &loader->database, err);
+}
+
 static int work(struct worker *worker, struct err *err)
 {
     struct loader *loader = worker->context;
     int r = consumer_thread_open(loader->consumer, worker, &loader->thread, err);
     if (r == 0)
-        r = database_open(loader->options, loader->thread.client, service_abort_fd(loader->consumer->service),
-                          &loader->database, err);
+        r = open_database(loader, err);
     /* Before the first message is taken: what cannot be loaded should not be received. */
     if (r == 0)
         r = connect_patiently(loader, err);

@@ -46,8 +46,9 @@ MAY_INCLUDE = {
     "lib/sqs": {"base", "http", "aws", "sqs"},
     "lib/stac": {"base", "stac"},
     "lib/pgstac": {"base", "stac", "pgstac"},
-    "daemons/common": {"base", "http", "aws", "sqs", "stac", "common"},
+    "daemons/common": {"base", "http", "aws", "sqs", "stac", "pgstac", "common"},
     "daemons/itemgend": {"base", "http", "aws", "sqs", "stac", "common", "itemgend"},
+    "daemons/itemctl": {"base", "http", "aws", "sqs", "stac", "pgstac", "common", "itemctl"},
     "daemons/itemloadd": {"base", "http", "aws", "sqs", "stac", "pgstac", "common", "itemloadd"},
 }
 

@@ -1,17 +1,17 @@
-#include "itemloadd/database.h"
+#include "common/database.h"
 
 #include "aws/secrets.h"
 #include "base/json.h"
 
-int database_open(const struct itemloadd_options *options, struct aws_client *client, int stop_fd, struct database *ret,
+int database_open(const struct database_options *options, struct aws_client *client, int stop_fd, struct database *ret,
                   struct err *err)
 {
-    *ret = (struct database){ .options = options, .client = client };
+    *ret = (struct database){ .options = *options, .client = client };
     struct pgstac_options pgstac = {
         .stop_fd = stop_fd,
-        .statement_timeout_ms = (int)options->statement_timeout_ms,
-        .connect_timeout_ms = (int)options->connect_timeout_ms,
-        .missing_collection = (enum missing_collection)options->missing_collection,
+        .statement_timeout_ms = options->statement_timeout_ms,
+        .connect_timeout_ms = options->connect_timeout_ms,
+        .missing_collection = options->missing_collection,
     };
     return pgstac_new(&pgstac, &ret->pgstac, err);
 }
@@ -60,7 +60,7 @@ static bool secret_failed(const struct database_secret *secret)
 
 static int fetch_secret(struct database *database, struct err *err)
 {
-    const char *secret_arn = database->options->secret_arn;
+    const char *secret_arn = database->options.secret_arn;
     auto_buf struct buf text = BUF_INIT;
     int r = secrets_get(database->client, secret_arn, &text, err);
     if (r != 0)
@@ -92,8 +92,8 @@ static int fetch_secret(struct database *database, struct err *err)
 
 static int connect_with_secret(struct database *database, struct err *err)
 {
-    const struct itemloadd_options *options = database->options;
-    const char *root = options->db_sslrootcert && *options->db_sslrootcert ? options->db_sslrootcert : NULL;
+    const struct database_options *options = &database->options;
+    const char *root = options->sslrootcert && *options->sslrootcert ? options->sslrootcert : NULL;
     const char *keywords[] = { "host",
                                "port",
                                "dbname",
@@ -111,8 +111,8 @@ static int connect_with_secret(struct database *database, struct err *err)
                              buf_str(&database->secret.dbname),
                              buf_str(&database->secret.username),
                              buf_str(&database->secret.password),
-                             options->db_sslmode,
-                             "itemloadd",
+                             options->sslmode,
+                             options->application_name,
                              "UTF8",
                              "30",
                              "read-write",
@@ -121,10 +121,18 @@ static int connect_with_secret(struct database *database, struct err *err)
     return pgstac_connect(database->pgstac, keywords, values, err);
 }
 
-int database_connect(struct database *database, struct err *err)
+/* A host and all the rest from PGHOST, PGSERVICE, ... */
+static int connect_as_libpq(struct database *database, struct err *err)
 {
-    if (pgstac_is_connected(database->pgstac))
-        return 0;
+    const char *keywords[] = { "fallback_application_name", "client_encoding", "keepalives_idle",
+                               "target_session_attrs", NULL };
+    const char *values[] = { database->options.application_name, "UTF8", "30", "read-write", NULL };
+    return pgstac_connect(database->pgstac, keywords, values, err);
+}
+
+/* With the secret as it is now, or, where it cannot be read, as it was before. */
+static int connect_by_secret(struct database *database, struct err *err)
+{
     struct err secret_err = ERR_INIT;
     int fetched = fetch_secret(database, &secret_err);
     int r = fetched;
@@ -132,9 +140,17 @@ int database_connect(struct database *database, struct err *err)
         *err = secret_err;
     if (fetched == 0 || (fetched > 0 && database->has_secret))
         r = connect_with_secret(database, err);
+    if (r > 0 && fetched != 0 && database->has_secret)
+        err_prefix(err, "%.400s; as it was before", secret_err.text);
+    return r;
+}
+
+int database_connect(struct database *database, struct err *err)
+{
+    if (pgstac_is_connected(database->pgstac))
+        return 0;
+    int r = database->options.secret_arn ? connect_by_secret(database, err) : connect_as_libpq(database, err);
     if (r > 0) {
-        if (fetched != 0 && database->has_secret)
-            err_prefix(err, "%.400s; as it was before", secret_err.text);
         database_give_up(database);
         err->outage = true;
         r = LATER;
