@@ -1,0 +1,175 @@
+#include "itemctl/load_input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CHUNK = 256 * 1024 };
+
+static bool is_stdin(const struct load_file *file)
+{
+    return strcmp(file->path, "-") == 0;
+}
+
+static int look_at(struct load_file *file, struct err *err)
+{
+    struct stat status;
+    if ((is_stdin(file) ? fstat(STDIN_FILENO, &status) : stat(file->path, &status)) != 0 ||
+        (!is_stdin(file) && access(file->path, R_OK) != 0))
+        return err_fatal(err, errno, "%.500s", file->path);
+    if (S_ISDIR(status.st_mode))
+        return err_fatal(err, EISDIR, "%.500s", file->path);
+    bool regular = S_ISREG(status.st_mode) && !is_stdin(file);
+    file->size = regular ? status.st_size : -1;
+    file->mtime_ns = regular ? (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec : -1;
+    return 0;
+}
+
+int load_input_open(char *const *paths, size_t n, struct load_input *ret, struct err *err)
+{
+    *ret = (struct load_input){ .fd = -1 };
+    ret->files = calloc(n, sizeof(*ret->files));
+    ret->chunk = malloc(CHUNK);
+    if (!ret->files || !ret->chunk)
+        return err_no_memory(err);
+    ret->n = n;
+    for (size_t i = 0; i < n; i++) {
+        struct load_file *file = &ret->files[i];
+        file->path = paths[i];
+        int r = look_at(file, err);
+        if (r != 0)
+            return r;
+        ret->total_bytes = file->size < 0 || ret->total_bytes < 0 ? -1 : ret->total_bytes + file->size;
+    }
+    return 0;
+}
+
+static void close_file(struct load_input *input)
+{
+    if (input->fd > STDIN_FILENO)
+        close(input->fd);
+    input->fd = -1;
+    split_clear(&input->split);
+}
+
+void load_input_close(struct load_input *input)
+{
+    close_file(input);
+    free(input->files);
+    free(input->chunk);
+}
+
+void load_input_seek(struct load_input *input, const struct load_place *place)
+{
+    input->place = *place;
+    input->current = place->file;
+    for (size_t i = 0; i < place->file && input->total_bytes >= 0; i++)
+        input->bytes_before += input->files[i].size;
+}
+
+/* Up to CHUNK bytes to the chunk. *ret_len -1: none yet. */
+static int read_chunk(struct load_input *input, int stop_fd, int64_t deadline_ms, ssize_t *ret_len, struct err *err)
+{
+    *ret_len = -1;
+    if (wait_fd(input->fd, POLLIN, stop_fd, deadline_ms) != WAIT_READY)
+        return 0;
+    *ret_len = read(input->fd, input->chunk, CHUNK);
+    if (*ret_len < 0 && errno != EINTR && errno != EAGAIN)
+        return err_fatal(err, errno, "reading %.500s", input->files[input->current].path);
+    return 0;
+}
+
+/* What was committed before is passed over: by reading where there is no seeking. */
+static int pass_over(struct load_input *input, int64_t bytes, struct err *err)
+{
+    if (bytes == 0 || (input->fd != STDIN_FILENO && lseek(input->fd, bytes, SEEK_SET) == bytes))
+        return 0;
+    while (bytes > 0) {
+        ssize_t n = read(input->fd, input->chunk, bytes < CHUNK ? (size_t)bytes : CHUNK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return err_fatal(err, n < 0 ? errno : ENODATA, "%.500s ends before the place to go on from",
+                             input->files[input->current].path);
+        bytes -= n;
+    }
+    return 0;
+}
+
+static int open_file(struct load_input *input, struct err *err)
+{
+    const struct load_file *file = &input->files[input->current];
+    input->fd = is_stdin(file) ? STDIN_FILENO : open(file->path, O_RDONLY | O_CLOEXEC);
+    if (input->fd < 0)
+        return err_fatal(err, errno, "%.500s", file->path);
+    input->rest = (struct split_input){ .data = input->chunk };
+    split_init(&input->split, &input->place.position);
+    return pass_over(input, input->place.position.offset, err);
+}
+
+static void end_file(struct load_input *input)
+{
+    close_file(input);
+    if (input->total_bytes >= 0)
+        input->bytes_before += input->files[input->current].size;
+    input->current++;
+    input->place = (struct load_place){ .file = input->current };
+}
+
+/* A document, the end of the file, or the need of more. */
+static int split_rest(struct load_input *input, struct load_input_next *ret, struct err *err)
+{
+    bool found = false;
+    int r = split_next(&input->split, &input->rest, &ret->document, &found, err);
+    if (r < 0)
+        return r;
+    ret->file = input->current;
+    if (r == NEVER) {
+        ret->document =
+            (struct split_document){ .line = input->split.at.lines + 1, .index = input->split.at.documents };
+        end_file(input);
+        ret->event = LOAD_INPUT_BROKEN;
+    } else if (found) {
+        input->place.position = ret->document.end;
+        ret->event = LOAD_INPUT_DOCUMENT;
+    } else if (input->rest.end) {
+        end_file(input);
+    }
+    return 0;
+}
+
+int load_input_next(struct load_input *input, int stop_fd, int64_t deadline_ms, struct load_input_next *ret,
+                    struct err *err)
+{
+    *ret = (struct load_input_next){ .event = LOAD_INPUT_NOTHING };
+    while (ret->event == LOAD_INPUT_NOTHING) {
+        if (input->current == input->n) {
+            ret->event = LOAD_INPUT_END;
+            return 0;
+        }
+        int r = input->fd < 0 ? open_file(input, err) : 0;
+        if (r != 0)
+            return r;
+        if (input->rest.len == 0 && !input->rest.end) {
+            ssize_t len = -1;
+            r = read_chunk(input, stop_fd, deadline_ms, &len, err);
+            if (r != 0 || len < 0)
+                return r;
+            input->rest = (struct split_input){ .data = input->chunk, .len = (size_t)len, .end = len == 0 };
+        }
+        r = split_rest(input, ret, err);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+double load_input_fraction(const struct load_input *input)
+{
+    if (input->total_bytes <= 0)
+        return input->total_bytes < 0 ? -1 : 1;
+    int64_t here = input->fd >= 0 ? input->place.position.offset : 0;
+    return (double)(input->bytes_before + here) / (double)input->total_bytes;
+}

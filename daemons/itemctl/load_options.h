@@ -1,0 +1,24 @@
+/* load_options: the command line of `itemctl load`. */
+#ifndef ITEMCTL_LOAD_OPTIONS_H
+#define ITEMCTL_LOAD_OPTIONS_H
+
+#include "pgstac/pgstac.h"
+
+struct load_options {
+    bool collections; /* else items */
+    char **paths;     /* "-": stdin */
+    size_t n_paths;
+    int64_t jobs;
+    int64_t published_at_ms; /* 0: not given */
+    enum missing_collection missing_collection;
+    const char *secret;     /* NULL: the database is where libpq finds it */
+    const char *rejects;    /* NULL: none */
+    const char *checkpoint; /* NULL: none */
+    bool no_wait, json;
+};
+
+enum load_action { LOAD_RUN, LOAD_SHOWN /* help */, LOAD_USAGE /* what is wrong is on stderr */ };
+
+enum load_action load_options_parse(int argc, char **argv, struct load_options *ret);
+
+#endif
