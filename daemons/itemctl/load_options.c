@@ -9,6 +9,7 @@
 
 static const struct option long_options[] = {
     { "checkpoint", required_argument, NULL, 'c' },
+    { "checkpoint-interval", required_argument, NULL, 'i' },
     { "help", no_argument, NULL, 'h' },
     { "jobs", required_argument, NULL, 'j' },
     { "json", no_argument, NULL, 'J' },
@@ -29,6 +30,8 @@ static void print_help(void)
           "documents over many lines. It may be of any size, each document up to 64 MiB.\n\n"
           "      --checkpoint FILE   remember there how far the input is committed; after an interruption the same\n"
           "                          command goes on from there; removed at the end\n"
+          "      --checkpoint-interval TIME\n"
+          "                          how often (default: 5s); each waits until no batch is under way\n"
           "      --jobs N            connections that items are loaded over, 1 to 64 (default: 2)\n"
           "      --json              print the summary as JSON\n"
           "      --missing-collection reject|retry|create\n"
@@ -90,6 +93,10 @@ static enum load_action parse_option(int option, struct load_options *ret)
     case 'c':
         ret->checkpoint = optarg;
         return LOAD_RUN;
+    case 'i':
+        return num_parse_duration(optarg, 10, 3600000, &ret->checkpoint_interval_ms, NULL) == 0
+                   ? LOAD_RUN
+                   : complain("--checkpoint-interval: a time from 10ms to 1h was expected, like 5s, not '%s'", optarg);
     case 'j':
         return num_parse_i64(optarg, 1, 64, &ret->jobs, NULL) == 0
                    ? LOAD_RUN
@@ -142,7 +149,9 @@ static enum load_action parse_operands(int n, char **operands, struct load_optio
 
 enum load_action load_options_parse(int argc, char **argv, struct load_options *ret)
 {
-    *ret = (struct load_options){ .jobs = 2, .missing_collection = MISSING_COLLECTION_REJECT };
+    *ret = (struct load_options){ .jobs = 2,
+                                  .checkpoint_interval_ms = 5000,
+                                  .missing_collection = MISSING_COLLECTION_REJECT };
     for (int option; (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
         enum load_action action = parse_option(option, ret);
         if (action != LOAD_RUN)

@@ -14,6 +14,7 @@ struct load_options {
     const char *secret;     /* NULL: the database is where libpq finds it */
     const char *rejects;    /* NULL: none */
     const char *checkpoint; /* NULL: none */
+    int64_t checkpoint_interval_ms;
     bool no_wait, json;
 };
 

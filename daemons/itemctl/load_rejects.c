@@ -91,3 +91,36 @@ int load_rejects_flush(struct load_rejects *rejects, bool sync, struct err *err)
         return err_fatal(err, errno, "writing %.500s", rejects->path);
     return 0;
 }
+
+/* Whether it is worth parsing: an object whose first key begins with "error". */
+static bool may_be_a_line(const struct buf *text)
+{
+    static const char key[] = "\"error";
+    const char *blanks = " \t\r\n", *at = buf_str(text) + strspn(buf_str(text), blanks);
+    if (*at != '{')
+        return false;
+    at++;
+    return strncmp(at + strspn(at, blanks), key, sizeof(key) - 1) == 0;
+}
+
+int load_rejects_unwrap(struct buf *text, struct err *err)
+{
+    auto_json cJSON *json = NULL;
+    if (!may_be_a_line(text))
+        return 0;
+    int r = json_parse(text->data, text->len, &json, NULL);
+    if (r < 0)
+        return err_no_memory(err);
+    if (r != 0 || !json_get_string(json, "error_code") || !json_get_string(json, "error"))
+        return 0; /* a document of its own, good or bad */
+    const cJSON *item = json_get(json, "item");
+    const char *broken = json_get_string(json, "text");
+    if (!item && !broken)
+        return 0;
+    buf_reset(text);
+    if (item)
+        json_write(item, text);
+    else
+        buf_puts(text, broken);
+    return buf_failed(text) ? err_no_memory(err) : 0;
+}

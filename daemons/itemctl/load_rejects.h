@@ -26,4 +26,10 @@ int load_rejects_add(struct load_rejects *rejects, const char *from, const struc
 /* What has been added is in the file; with `sync` also after a crash of the machine. */
 int load_rejects_flush(struct load_rejects *rejects, bool sync, struct err *err) must_check;
 
+/*
+ * Where the document is a line of such a file: makes it what was rejected. Of a line that is mended by hand, so that it
+ * has both, the item counts. < 0: no memory.
+ */
+int load_rejects_unwrap(struct buf *text, struct err *err) must_check;
+
 #endif

@@ -79,12 +79,6 @@ static bool plain_names(const char *text, size_t len, struct piece *ret_collecti
     return ret_collection->at && ret_id->at;
 }
 
-const cJSON *load_route_subject(const cJSON *json)
-{
-    const cJSON *item = json_get(json, "item");
-    return cJSON_IsObject(item) && json_get_string(json, "error_code") ? item : json;
-}
-
 uint64_t load_route(const char *text, size_t len)
 {
     struct piece collection = { NULL, 0 }, id = { NULL, 0 };
@@ -93,8 +87,7 @@ uint64_t load_route(const char *text, size_t len)
     auto_json cJSON *json = NULL;
     if (json_parse(text, len, &json, NULL) != 0)
         return 0;
-    const char *names[] = { json_get_string(load_route_subject(json), "collection"),
-                            json_get_string(load_route_subject(json), "id") };
+    const char *names[] = { json_get_string(json, "collection"), json_get_string(json, "id") };
     if (!names[0] || !names[1])
         return 0;
     return hash_names((struct piece){ names[0], strlen(names[0]) }, (struct piece){ names[1], strlen(names[1]) });

@@ -15,7 +15,4 @@
  */
 uint64_t load_route(const char *text, size_t len);
 
-/* What is to be loaded of a parsed document: itself, or the item in a line of a rejects file. */
-const cJSON *load_route_subject(const cJSON *json);
-
 #endif

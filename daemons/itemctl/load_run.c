@@ -11,8 +11,7 @@
 #include "itemctl/load_route.h"
 
 enum {
-    LOOK_MS = 100, /* at signals, and the progress is drawn */
-    CHECKPOINT_MS = 5000,
+    LOOK_MS = 100,  /* at signals, and the progress is drawn */
     LONE_MS = 1000, /* a batch of an input that trickles is given after so long */
     TOLD_MAX = 10,  /* rejected documents named on stderr where there is no file for them */
 };
@@ -147,7 +146,7 @@ static int write_checkpoint(struct load_run *run, struct err *err)
     if (r != 0 || !run->options->checkpoint)
         return r;
     int64_t now_ms = time_mono_ms();
-    run->next_checkpoint_ms = now_ms + CHECKPOINT_MS;
+    run->next_checkpoint_ms = now_ms + run->options->checkpoint_interval_ms;
     run->state.counts.elapsed_ms = run->elapsed_before_ms + now_ms - run->started_ms;
     run->state.place = run->input.place;
     run->state.rejects_len = run->rejects.len;
@@ -156,11 +155,12 @@ static int write_checkpoint(struct load_run *run, struct err *err)
 
 static int route(struct load_run *run, struct load_input_next *next, struct err *err)
 {
-    const struct buf *text = &next->document.text;
+    struct buf *text = &next->document.text;
+    int r = load_rejects_unwrap(text, err);
     size_t worker = run->n_workers > 1 ? load_route(buf_str(text), text->len) % run->n_workers : 0;
-    if (!run->filling[worker])
+    if (r == 0 && !run->filling[worker])
         run->filling[worker] = load_batch_new(worker);
-    if (!run->filling[worker]) {
+    if (r != 0 || !run->filling[worker]) {
         split_document_clear(&next->document);
         return err_no_memory(err);
     }
@@ -230,7 +230,7 @@ static int feed(struct load_run *run, struct err *err)
 static int start(struct load_run *run, struct err *err)
 {
     run->started_ms = time_mono_ms();
-    run->next_checkpoint_ms = run->started_ms + CHECKPOINT_MS;
+    run->next_checkpoint_ms = run->started_ms + run->options->checkpoint_interval_ms;
     int r = 0;
     for (size_t i = 0; r == 0 && i < run->n_workers; i++) {
         r = load_worker_start(&run->workers[i], &run->shared, err);

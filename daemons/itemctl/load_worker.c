@@ -9,7 +9,6 @@
 #include "base/time.h"
 #include "common/database.h"
 #include "common/newest.h"
-#include "itemctl/load_route.h"
 
 enum {
     STATEMENT_TIMEOUT_MS = 45000,
@@ -135,7 +134,7 @@ static int reject(struct load_entry *entry, const cJSON *json, const struct err 
 {
     if (json) {
         auto_buf struct buf line = BUF_INIT;
-        json_write(load_route_subject(json), &line);
+        json_write(json, &line);
         if (buf_failed(&line))
             return err_no_memory(err);
         buf_clear(&entry->document.text);
@@ -153,7 +152,7 @@ static int parse_items(struct job *job, struct load_batch *batch, struct item_ba
         struct err why = ERR_INIT;
         int r = parse_entry(&batch->entries[i], &ret->trees[i], &why);
         if (r == 0)
-            r = stac_item_read(load_route_subject(ret->trees[i]), STAC_ITEM_LOADED, &item->item, &why);
+            r = stac_item_read(ret->trees[i], STAC_ITEM_LOADED, &item->item, &why);
         if (r < 0)
             *err = why;
         if (r == NEVER)
@@ -242,7 +241,7 @@ static int load_collection_entry(struct job *job, struct load_entry *entry, stru
     struct err why = ERR_INIT;
     int r = parse_entry(entry, &json, &why);
     for (int attempt = 1; r == 0; attempt++) {
-        r = load_collection(job, load_route_subject(json), &why);
+        r = load_collection(job, json, &why);
         if (r != LATER || why.outage || attempt == LATER_ATTEMPTS)
             break;
         r = wait_ms(job, LATER_WAIT_MS << attempt)
