@@ -157,13 +157,14 @@ int load_command(int argc, char **argv)
         return action == LOAD_USAGE ? EX_USAGE : fflush(stdout) != 0;
     struct load_run run;
     struct err err = ERR_INIT;
+    int status = EXIT_STOPPED;
     int r = open_run(&options, &run, &err);
     if (r != 0) {
         load_progress_say(&run.progress, "%s", err.text);
     } else {
         r = load_run(&run, &err);
-        r = conclude(&run, r, &err);
+        status = conclude(&run, r, &err);
     }
     close_run(&run);
-    return r != 0 && r != EXIT_REJECTED ? EXIT_STOPPED : r;
+    return status;
 }

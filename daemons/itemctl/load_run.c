@@ -186,15 +186,15 @@ static int reject_rest(struct load_run *run, const struct load_input_next *next,
 
 /* ------------------------------------------------------------------ running */
 
-/* What is due now and then. */
+/* What is due now and then; while batches are waited for only the checkpoint has to wait for this. */
 static int look_around(struct load_run *run, struct err *err)
 {
     int64_t now_ms = time_mono_ms();
-    if (now_ms < run->next_look_ms)
-        return 0;
-    run->next_look_ms = now_ms + LOOK_MS;
-    look_for_signals(run);
-    draw(run, now_ms);
+    if (now_ms >= run->next_look_ms) {
+        run->next_look_ms = now_ms + LOOK_MS;
+        look_for_signals(run);
+        draw(run, now_ms);
+    }
     return run->options->checkpoint && now_ms >= run->next_checkpoint_ms ? write_checkpoint(run, err) : 0;
 }
 
