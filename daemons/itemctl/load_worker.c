@@ -70,11 +70,11 @@ static bool wait_out(struct job *job, int result, const struct err *err)
 static int after_call(struct job *job, int result, const struct err *err)
 {
     if (result == LATER && err->outage)
-        database_give_up(&job->database, err);
+        database_give_up(&job->database);
     return result;
 }
 
-static int load_patiently(struct job *job, struct pgstac_item *items, size_t n, struct err *err)
+static int load_patiently(struct job *job, struct pgstac_item *const *items, size_t n, struct err *err)
 {
     int r;
     do {
@@ -89,8 +89,8 @@ static int load_patiently(struct job *job, struct pgstac_item *items, size_t n, 
 
 /* A batch of items while it is loaded. */
 struct item_batch {
-    cJSON **trees;
-    struct pgstac_item *items, *round; /* all, by entry; those that are loaded together */
+    struct pgstac_item *items;  /* by entry */
+    struct pgstac_item **round; /* those that are loaded together */
     struct newest_version *versions;
     size_t *picked; /* of versions */
     size_t n_entries, n_versions;
@@ -98,11 +98,8 @@ struct item_batch {
 
 static void item_batch_clear(struct item_batch *batch)
 {
-    for (size_t i = 0; i < batch->n_entries; i++) {
-        stac_item_clear(&batch->items[i].item);
-        cJSON_Delete(batch->trees[i]);
-    }
-    free(batch->trees);
+    for (size_t i = 0; i < batch->n_entries; i++)
+        pgstac_item_clear(&batch->items[i]);
     free(batch->items);
     free(batch->round);
     free(batch->versions);
@@ -111,57 +108,64 @@ static void item_batch_clear(struct item_batch *batch)
 
 static int item_batch_init(struct item_batch *batch, size_t n, struct err *err)
 {
-    batch->trees = calloc(n, sizeof(*batch->trees));
     batch->items = calloc(n, sizeof(*batch->items));
-    batch->round = calloc(n, sizeof(*batch->round));
+    batch->round = calloc(n, sizeof(struct pgstac_item *));
     batch->versions = calloc(n, sizeof(*batch->versions));
     batch->picked = calloc(n, sizeof(*batch->picked));
-    if (!batch->trees || !batch->items || !batch->round || !batch->versions || !batch->picked)
+    if (!batch->items || !batch->round || !batch->versions || !batch->picked)
         return err_no_memory(err);
     batch->n_entries = n;
     return 0;
 }
 
-static int parse_entry(struct load_entry *entry, cJSON **ret, struct err *err)
+static int check_size(const struct load_entry *entry, struct err *err)
 {
-    if (entry->document.too_large)
-        return err_never(err, "document_too_large", "the document is larger than %d MiB", SPLIT_DOCUMENT_MAX >> 20);
-    return json_parse(buf_str(&entry->document.text), entry->document.text.len, ret, err);
+    if (!entry->document.too_large)
+        return 0;
+    return err_never(err, "document_too_large", "the document is larger than %d MiB", SPLIT_DOCUMENT_MAX >> 20);
 }
 
-/* A rejected document is kept in one line, for the rejects file. */
-static int reject(struct load_entry *entry, const cJSON *json, const struct err *why, struct err *err)
+/* The document is kept for the rejects file: in one line, where it is JSON. */
+static int reject(struct load_entry *entry, const struct err *why, struct err *err)
 {
-    if (json) {
-        auto_buf struct buf line = BUF_INIT;
-        json_write(json, &line);
-        if (buf_failed(&line))
-            return err_no_memory(err);
-        buf_clear(&entry->document.text);
-        entry->document.text = line;
-        line = (struct buf)BUF_INIT;
+    auto_json cJSON *json = NULL;
+    struct buf *text = &entry->document.text;
+    int r = json_parse(buf_str(text), text->len, &json, NULL);
+    if (r == 0) {
+        buf_reset(text);
+        json_write(json, text);
         entry->is_json = true;
     }
-    return load_entry_reject(entry, why) == 0 ? 0 : err_no_memory(err);
+    bool ok = r >= 0 && !buf_failed(text) && load_entry_reject(entry, why) == 0;
+    return ok ? 0 : err_no_memory(err);
 }
 
-static int parse_items(struct job *job, struct load_batch *batch, struct item_batch *ret, struct err *err)
+/* One item's tree at a time: it takes ten times the room of its text. */
+static int read_item(const struct job *job, const struct load_entry *entry, struct pgstac_item *ret)
+{
+    *ret = (struct pgstac_item){ .text = buf_str(&entry->document.text),
+                                 .text_len = entry->document.text.len,
+                                 .published_at_ms = job->shared->published_at_ms };
+    auto_json cJSON *json = NULL;
+    int r = check_size(entry, &ret->err);
+    if (r == 0)
+        r = json_parse(ret->text, ret->text_len, &json, &ret->err);
+    return r == 0 ? pgstac_item_read(job->database.pgstac, json, ret) : r;
+}
+
+static int read_items(const struct job *job, struct load_batch *batch, struct item_batch *ret, struct err *err)
 {
     for (size_t i = 0; i < batch->n; i++) {
         struct pgstac_item *item = &ret->items[i];
-        struct err why = ERR_INIT;
-        int r = parse_entry(&batch->entries[i], &ret->trees[i], &why);
-        if (r == 0)
-            r = stac_item_read(ret->trees[i], STAC_ITEM_LOADED, &item->item, &why);
+        int r = read_item(job, &batch->entries[i], item);
         if (r < 0)
-            *err = why;
+            *err = item->err;
         if (r == NEVER)
-            r = reject(&batch->entries[i], ret->trees[i], &why, err);
+            r = reject(&batch->entries[i], &item->err, err);
         else if (r == 0)
             ret->versions[ret->n_versions++] = (struct newest_version){ .item = item, .order = i };
         if (r != 0)
             return r;
-        item->published_at_ms = job->shared->published_at_ms;
     }
     newest_sort(ret->versions, ret->n_versions);
     return 0;
@@ -172,18 +176,16 @@ static int load_picked(struct job *job, struct item_batch *batch, size_t n, stru
 {
     for (int attempt = 1; n > 0; attempt++) {
         for (size_t i = 0; i < n; i++)
-            batch->round[i] = *batch->versions[batch->picked[i]].item;
+            batch->round[i] = batch->versions[batch->picked[i]].item;
         int r = load_patiently(job, batch->round, n, err);
         if (r != 0)
             return r;
         size_t later = 0;
         for (size_t i = 0; i < n; i++) {
-            struct pgstac_item *item = batch->versions[batch->picked[i]].item;
-            *item = batch->round[i];
-            if (item->result == LATER && attempt < LATER_ATTEMPTS)
+            if (batch->round[i]->result == LATER && attempt < LATER_ATTEMPTS)
                 batch->picked[later++] = batch->picked[i];
-            else if (item->result == LATER)
-                item->result = NEVER;
+            else if (batch->round[i]->result == LATER)
+                batch->round[i]->result = NEVER;
         }
         n = later;
         if (n > 0 && !wait_ms(job, LATER_WAIT_MS << attempt))
@@ -198,9 +200,7 @@ static int conclude_items(struct load_batch *batch, const struct item_batch *ite
         const struct newest_version *version = &items->versions[i];
         struct load_entry *entry = &batch->entries[version->order];
         entry->outcome = version->superseded ? PGSTAC_STALE : version->item->outcome;
-        if (version->item->result == 0)
-            continue;
-        int r = reject(entry, items->trees[version->order], &version->item->err, err);
+        int r = version->item->result == 0 ? 0 : reject(entry, &version->item->err, err);
         if (r != 0)
             return r;
     }
@@ -212,7 +212,7 @@ static int load_items(struct job *job, struct load_batch *batch, struct err *err
     cleanup(item_batch_clear) struct item_batch items = { .n_entries = 0 };
     int r = item_batch_init(&items, batch->n, err);
     if (r == 0)
-        r = parse_items(job, batch, &items, err);
+        r = read_items(job, batch, &items, err);
     size_t picked = 0;
     while (r == 0 && (picked = newest_pick(items.versions, items.n_versions, items.picked)) > 0) {
         r = load_picked(job, &items, picked, err);
@@ -224,24 +224,23 @@ static int load_items(struct job *job, struct load_batch *batch, struct err *err
 
 /* -------------------------------------------------------------- collections */
 
-static int load_collection(struct job *job, const cJSON *json, struct err *err)
+static int load_collection(struct job *job, const struct buf *text, struct err *err)
 {
     int r;
     do {
         r = database_connect(&job->database, err);
         if (r == 0)
-            r = after_call(job, pgstac_load_collection(job->database.pgstac, json, err), err);
+            r = after_call(job, pgstac_load_collection(job->database.pgstac, buf_str(text), text->len, err), err);
     } while (wait_out(job, r, err));
     return r;
 }
 
 static int load_collection_entry(struct job *job, struct load_entry *entry, struct err *err)
 {
-    auto_json cJSON *json = NULL;
     struct err why = ERR_INIT;
-    int r = parse_entry(entry, &json, &why);
+    int r = check_size(entry, &why);
     for (int attempt = 1; r == 0; attempt++) {
-        r = load_collection(job, json, &why);
+        r = load_collection(job, &entry->document.text, &why);
         if (r != LATER || why.outage || attempt == LATER_ATTEMPTS)
             break;
         r = wait_ms(job, LATER_WAIT_MS << attempt)
@@ -250,7 +249,7 @@ static int load_collection_entry(struct job *job, struct load_entry *entry, stru
     }
     entry->outcome = PGSTAC_UPDATED;
     if (r == NEVER || (r == LATER && !why.outage))
-        return reject(entry, json, &why, err);
+        return reject(entry, &why, err);
     if (r != 0)
         *err = why;
     return r;
