@@ -158,7 +158,7 @@ install: all
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSCONFDIR)/stactools-ingest" \
 	    "$(DESTDIR)$(PREFIX)/share/man/man8" "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
 	install -m 755 $(BINARIES) "$(DESTDIR)$(PREFIX)/bin"
-	install -m 644 man/itemgend.8 man/itemloadd.8 "$(DESTDIR)$(PREFIX)/share/man/man8"
+	install -m 644 $(PROGRAMS:%=man/%.8) "$(DESTDIR)$(PREFIX)/share/man/man8"
 	install -m 644 README.md docs/*.md "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
 	$(call INSTALL_IN,systemd/itemgend.service.in,"$(DESTDIR)$(UNITDIR)/itemgend.service")
 	$(call INSTALL_IN,systemd/itemloadd.service.in,"$(DESTDIR)$(UNITDIR)/itemloadd.service")

@@ -221,7 +221,7 @@ class Stack:
     def _write_env(self) -> None:
         lines = [f"unset {' '.join(UNSET)}"]
         lines += [f"export {name}={shlex.quote(value)}" for name, value in self.env.items()]
-        lines += [f'export PATH={shlex.quote(str(TOOLS))}:"$PATH"', ""]
+        lines += [f'export PATH={shlex.quote(f"{self.programs.resolve()}:{TOOLS}")}:"$PATH"', ""]
         path = self.directory / "env"
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -57,11 +57,9 @@ static int open_checkpoint(struct load_run *run, struct err *err)
     run->elapsed_before_ms = state->counts.elapsed_ms;
     run->read_before = state->counts.read;
     run->fraction_before = state->place.file || state->place.position.offset ? load_input_fraction(&run->input) : 0;
-    if (found && state->place.file < run->input.n)
-        load_progress_say(&run->progress,
-                          "going on from checkpoint %s: %lld documents are done; next is %s behind line %lld",
-                          options->checkpoint, (long long)state->counts.read, run->input.files[state->place.file].path,
-                          (long long)state->place.position.lines);
+    if (found)
+        load_progress_say(&run->progress, "going on from checkpoint %s: %lld documents are done", options->checkpoint,
+                          (long long)state->counts.read);
     return 0;
 }
 

@@ -153,11 +153,22 @@ def test_manual_page_has_every_key(daemon):
     assert re.findall(r"^\.It Ic ([a-z_]+)", text, re.M) == list(table(daemon))
 
 
-@pytest.mark.parametrize("daemon", DAEMONS)
-def test_manual_page_is_well_formed(daemon):
+@pytest.mark.parametrize("program", (*DAEMONS, "itemctl"))
+def test_manual_page_is_well_formed(program):
     needs("mandoc")
-    result = run("mandoc", "-T", "lint", "-W", "warning", TOP / "man" / f"{daemon}.8")
+    result = run("mandoc", "-T", "lint", "-W", "warning", TOP / "man" / f"{program}.8")
     assert result.stdout == ""
+
+
+def test_manual_page_of_itemctl_has_every_option():
+    text = (TOP / "man" / "itemctl.8").read_text()
+    in_page = set(re.findall(r"^\.It Fl -([a-z-]+)", text, re.M))
+    helps = [run(BUILD / "bin" / "itemctl", *command, "--help") for command in ([], ["load"])]
+    assert all(result.returncode == 0 and result.stderr == "" for result in helps)
+    in_help = {option for result in helps for option in re.findall(r"^ +(?:-\w, )?--([a-z-]+)", result.stdout, re.M)}
+    assert in_page == in_help
+    taken = set(re.findall(r'\{ "([a-z-]+)", (?:required|no)_argument', (TOP / "daemons/itemctl/load_options.c").read_text()))
+    assert taken | {"version"} == in_help
 
 
 def test_every_event_is_documented():

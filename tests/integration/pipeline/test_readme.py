@@ -45,6 +45,7 @@ def test_how_to_use(pipeline: Pipeline, tmp_path: Path) -> None:
     wait_until("there is a dead letter", lambda: pipeline.counts(pipeline.load_dlq)[0] == 1)
     told = type_in("Check dead letters")
     assert "invalid_item" in told and "id is missing" in told
+    assert f"{total + 1} items read" in type_in("Load from files")
     assert "2000_50N_090W" in type_in("Read them back")
     commands.pop("Follow the logs")  # needs the booted system: tests/systemd
     assert commands == {}
