@@ -234,8 +234,8 @@ static int start(const struct command *command, const char *program, struct runn
     ssize_t n = read(report_read, &error_number, sizeof(error_number));
     if (n == (ssize_t)sizeof(error_number)) {
         waitpid(pid, NULL, 0);
-        return err_never(err, "cannot_run", "cannot run %s in %s: %s", program, command->directory,
-                         strerror(error_number));
+        return err_outage(err, "cannot_run", "cannot run %s in %s: %s", program, command->directory,
+                          strerror(error_number));
     }
     running->pid = pid;
     running->pid_fd = process_fd(pid);
@@ -248,8 +248,8 @@ int command_run(const struct command *command, struct command_result *ret, struc
 {
     auto_free char *program = find_program(command->argv[0]);
     if (!program)
-        return err_never(err, "cannot_run", "there is no program %s in PATH: install it, or set its path",
-                         command->argv[0]);
+        return err_outage(err, "cannot_run", "there is no program %s in PATH: install it, or set its path",
+                          command->argv[0]);
     struct running running = { .command = command, .pid_fd = -1, .output_fd = -1 };
     int r = start(command, program, &running, err);
     if (r != 0)

@@ -44,8 +44,8 @@ struct command_result {
 void command_result_clear(struct command_result *result);
 #define auto_command_result cleanup(command_result_clear)
 
-/* 0: it ran, see the result. NEVER: "cannot_run": no such program, not executable. < 0: no processes or descriptors to
- * be had. */
+/* 0: it ran, see the result. LATER, an outage: "cannot_run": no such program, not executable. < 0: no processes or
+ * descriptors to be had. */
 int command_run(const struct command *command, struct command_result *ret, struct err *err) must_check;
 
 #endif

@@ -24,17 +24,20 @@ void generated_clear(struct generated *generated)
 
 /* ------------------------------------------------------- the command line */
 
-static void make_uvx_arguments(const struct itemgend_options *options, const struct request *request,
-                               struct strings *argv)
+/* Up to the command that is run in the environment; package_name may be NULL. */
+static void make_uvx_arguments(const struct itemgend_options *options, const char *package_name, struct strings *argv)
 {
     strings_add(argv, "%s", options->uvx);
     auto_buf struct buf with = BUF_INIT;
     for (size_t i = 0; i < options->with.n; i++)
-        buf_printf(&with, "%s,", options->with.items[i]);
-    buf_puts(&with, request->package_name);
+        buf_printf(&with, "%s%s", with.len ? "," : "", options->with.items[i]);
+    if (package_name)
+        buf_printf(&with, "%s%s", with.len ? "," : "", package_name);
     argv->failed |= buf_failed(&with);
-    strings_add(argv, "--with");
-    strings_add(argv, "%s", buf_str(&with));
+    if (with.len) {
+        strings_add(argv, "--with");
+        strings_add(argv, "%s", buf_str(&with));
+    }
     strings_add(argv, "--from");
     strings_add(argv, "stactools");
 }
@@ -42,7 +45,7 @@ static void make_uvx_arguments(const struct itemgend_options *options, const str
 /* The original's command. request_parse has seen to it that no part can be taken for another's option. */
 static void make_arguments(const struct itemgend_options *options, const struct request *request, struct strings *argv)
 {
-    make_uvx_arguments(options, request, argv);
+    make_uvx_arguments(options, request->package_name, argv);
     strings_add(argv, "stac");
     strings_add(argv, "%s", request->group_name);
     strings_add(argv, "create-item");
@@ -244,16 +247,13 @@ static int run(const struct itemgend_options *options, const struct strings *arg
     return command_run(&command, ret, err);
 }
 
-/*
- * Whether uv failed, and how. Its words alone do not tell: a package can print the same ones, and would then stop the
- * service as if the registry were down. So they are believed only where uv cannot run Python in that environment
- * either, which runs nothing of the package. 0: it can.
- */
-static int check_environment(const struct itemgend_options *options, const struct request *request,
-                             const char *directory, int stop_fd, struct err *err)
+/* Has uv make the environment (without a package where that is NULL) and run Python in it, which runs nothing of the
+ * package. 0: it can. */
+static int try_environment(const struct itemgend_options *options, const char *package_name, const char *directory,
+                           int stop_fd, struct err *err)
 {
     auto_strings struct strings argv = STRINGS_INIT;
-    make_uvx_arguments(options, request, &argv);
+    make_uvx_arguments(options, package_name, &argv);
     strings_add(&argv, "python");
     strings_add(&argv, "-c");
     strings_add(&argv, "pass");
@@ -262,6 +262,25 @@ static int check_environment(const struct itemgend_options *options, const struc
     if (r != 0 || result.end != COMMAND_EXITED)
         return r != 0 ? r : check_end(options, &result, err);
     return result.exit_code == 0 ? 0 : uv_failed(&result.output, err);
+}
+
+/*
+ * Whether uv failed, and how; 0: it did not. Its words alone do not tell: a package can print the same ones, and would
+ * then stop the service as if the registry were down. And what uv cannot do without the package either (no Python, no
+ * space for its cache) no message is to be blamed for.
+ */
+static int check_environment(const struct itemgend_options *options, const struct request *request,
+                             const char *directory, int stop_fd, struct err *err)
+{
+    int r = try_environment(options, request->package_name, directory, stop_fd, err);
+    if (r != NEVER)
+        return r;
+    struct err without = ERR_INIT;
+    int r_without = try_environment(options, NULL, directory, stop_fd, &without);
+    if (r_without == 0)
+        return r;
+    *err = without;
+    return r_without == NEVER ? err_outage(err, "no_environment", "%s", without.text) : r_without;
 }
 
 static int generate_in(const struct itemgend_options *options, const struct request *request, const char *directory,

@@ -24,7 +24,8 @@ void generated_clear(struct generated *generated);
  * directory that is removed afterwards, with an environment that holds no credentials. `stop_fd` readable: ended, LATER
  * "interrupted". NEVER: "unresolvable", "bad_command" (group, option or argument unknown), "out_of_memory", "no_item",
  * "invalid_item", "no_collection", ... LATER: "create_item_failed" (its exit code and the end of its output),
- * "time_limit"; with outage "registry_unavailable".
+ * "time_limit"; with outage, for every request would meet them: "registry_unavailable", "no_environment", "cannot_run"
+ * (no uvx), "work_dir_unusable".
  */
 int generate_item(const struct itemgend_options *options, const struct request *request, int stop_fd,
                   struct generated *ret, struct err *err) must_check;

@@ -44,8 +44,8 @@ static int publish(struct generator *generator, const struct generated *generate
 static int generate(struct generator *generator, const struct request *request, struct generated *ret, struct err *err)
 {
     int abort_fd = service_abort_fd(generator->consumer->service);
-    /* Two commands, where the first one fails. */
-    service_pulse(generator->worker, 2 * generator->options->time_limit_ms + 60000);
+    /* Three commands, where the first one fails. */
+    service_pulse(generator->worker, 3 * generator->options->time_limit_ms + 60000);
     return generate_item(generator->options, request, abort_fd, ret, err);
 }
 

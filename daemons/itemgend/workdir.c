@@ -18,9 +18,10 @@ int workdir_new(const char *parent, char **ret_path, struct err *err)
     if (!name)
         return err_no_memory(err);
     if (mkdir(parent, 0700) < 0 && errno != EEXIST)
-        return err_fatal(err, errno, "cannot make work_dir %s", parent);
+        return err_outage(err, "work_dir_unusable", "cannot make work_dir %s: %s", parent, strerror(errno));
     if (!mkdtemp(name))
-        return err_fatal(err, errno, "cannot make a directory in work_dir %s", parent);
+        return err_outage(err, "work_dir_unusable", "cannot make a directory in work_dir %s: %s", parent,
+                          strerror(errno));
     *ret_path = TAKE(name);
     return 0;
 }

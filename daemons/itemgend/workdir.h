@@ -5,7 +5,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Makes PARENT/item-XXXXXX (mode 0700); the path is the caller's to free. < 0: the parent cannot be written to. */
+/* Makes PARENT/item-XXXXXX (mode 0700); the path is the caller's to free. LATER, an outage:
+ * "work_dir_unusable": the parent cannot be written to. */
 int workdir_new(const char *parent, char **ret_path, struct err *err) must_check;
 /* Removes it, following no links. NULL is allowed. */
 void workdir_remove(const char *path);

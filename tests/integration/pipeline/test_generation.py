@@ -160,16 +160,25 @@ def test_what_is_told_of_a_failure(generating: Pipeline, behaviour: tuple[str, .
     assert later[0]["error_code"] == code and words in later[0]["message"]
 
 
-def test_a_registry_that_is_down_costs_no_request(generating: Pipeline, tmp_path: Path) -> None:
-    down = {"UV_DEFAULT_INDEX": "http://127.0.0.1:1/simple", "UV_HTTP_TIMEOUT": "2"}
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"UV_DEFAULT_INDEX": "http://127.0.0.1:1/simple", "UV_HTTP_RETRIES": "0", "ITEMGEND_CACHE_DIR": "TMP/cache"}, "registry_unavailable"),
+        ({"ITEMGEND_UVX": "/nonexistent/uvx"}, "cannot_run"),
+        ({"ITEMGEND_PYTHON": "/nonexistent/python"}, "no_environment"),
+        ({"ITEMGEND_WORK_DIR": "/proc/nonexistent"}, "work_dir_unusable"),
+    ],
+)
+def test_what_every_request_would_meet_costs_none(generating: Pipeline, tmp_path: Path, settings: dict[str, str], code: str) -> None:
+    settings = {name: value.replace("TMP", str(tmp_path)) for name, value in settings.items()}
     generating.stop_all()
-    generating.start("itemgend", **generating.probe_settings, ITEMGEND_CACHE_DIR=str(tmp_path / "cache"), **down)
-    generating.publish(generating.gen_topic, request("ok", "later"))
-    (told,) = wait_until("it is told", lambda: generating.log("itemgend", "DEPENDENCY_DOWN"), 120)
-    assert told["error_code"] == "registry_unavailable"
+    generating.start("itemgend", **generating.probe_settings | settings)
+    generating.publish(generating.gen_topic, request("ok", "the-one"))
+    told = wait_until("it is told", lambda: generating.log("itemgend", "DEPENDENCY_DOWN"))
+    assert told[0]["error_code"] == code
     generating.stop_all()
     generating.start("itemgend", **generating.probe_settings)
-    assert generated(generating)["body"]["id"] == "later"
+    assert generated(generating)["body"]["id"] == "the-one"
     assert generating.counts(generating.gen_dlq) == (0, 0)
 
 
