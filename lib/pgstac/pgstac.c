@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "pgstac/batch.h"
+#include "pgstac/locked.h"
 #include "pgstac/portable.h"
 #include "pgstac/schema.h"
 #include "pgstac/sweep.h"
@@ -303,10 +304,29 @@ static int load_together(struct pgstac *pgstac, struct batch_row *rows, size_t n
     }
 }
 
+/*
+ * As load_together; where somebody's lock on rows took the statement timeout, these rows wait alone and the others are
+ * loaded. Once: a second time it takes too long.
+ */
+static int load_past_locks(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
+{
+    int r = load_together(pgstac, rows, n, err);
+    if (r != LATER || !err_is(err, "database_timeout") || n == 1)
+        return r;
+    struct err why = *err, look_err = ERR_INIT;
+    size_t n_locked = 0;
+    int looked = locked_settle(&pgstac->catalog, pgstac->pg, rows, n, &why, &n_locked, &look_err);
+    if (looked < 0 || look_err.outage) {
+        *err = look_err;
+        return looked;
+    }
+    return looked == 0 && n_locked > 0 ? load_together(pgstac, rows, n, err) : r;
+}
+
 /* Halves a failing batch until the bad row stands by itself: O(log n) attempts for one bad row. */
 static int load_rows(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
 {
-    int r = load_together(pgstac, rows, n, err);
+    int r = load_past_locks(pgstac, rows, n, err);
     if (r < 0 || (r == LATER && err->outage))
         return r;
     if (r != NEVER || n == 1) {
