@@ -50,6 +50,24 @@ def test_broken_off_in_the_middle_of_a_batch(site: Site) -> None:
 
 
 @pytest.mark.long
+def test_stop_during_an_outage(site: Site) -> None:
+    """What is held is handed back, and is there for the next one at once."""
+    site.publish_numbers(1)
+    site.run(ITEMLOADD_VISIBILITY_TIMEOUT="10m")
+    site.wait_loaded()
+    site.server.stop(signal.SIGQUIT)
+    site.publish_numbers(2, 3, 4)
+    site.wait_down()
+    wait_until("all are received", lambda: site.counts(site.load_queue) == (0, 3))
+    site.stop_all()
+    assert site.counts(site.load_queue) == (3, 0) and len(site.log("itemloadd", "MESSAGE_RETURNED")) == 3
+    site.start_again()
+    site.run()
+    site.wait_loaded()
+    assert site.counts(site.load_dlq) == (0, 0)
+
+
+@pytest.mark.long
 def test_session_ended_between_statements(site: Site) -> None:
     """By a limit of the server: that says nothing against the row that comes next."""
     site.publish_numbers(1)
