@@ -68,6 +68,27 @@ def test_stop_during_an_outage(site: Site) -> None:
 
 
 @pytest.mark.long
+def test_a_refusal_ends_an_outage_too(site: Site) -> None:
+    """Or the next outage would pass for the same one, and not be told."""
+    site.publish_numbers(1)
+    site.run()
+    site.wait_loaded()
+    site.server.stop(signal.SIGQUIT)
+    bad = {"type": "Collection", "stac_version": "1.0.0", "id": "bad", "description": "", "license": "other", "links": []}
+    site.publish(site.load_topic, bad | {"extent": {"spatial": {"bbox": [["a", 1, 2, 3]]}}})
+    site.wait_down(1)
+    site.start_again()
+    (letter,) = site.dead_letters(site.load_dlq, 1)
+    assert (letter["error_code"], letter["receive_count"]) == ("database_rejected", "1")
+    site.wait_up(1)
+    site.end_sessions()
+    site.publish_numbers(2)
+    site.wait_loaded()
+    site.wait_up(2)
+    assert len(site.log("itemloadd", "DEPENDENCY_DOWN")) == 2
+
+
+@pytest.mark.long
 def test_session_ended_between_statements(site: Site) -> None:
     """By a limit of the server: that says nothing against the row that comes next."""
     site.publish_numbers(1)
