@@ -17,14 +17,21 @@ struct loader {
     struct consumer *consumer;
     struct consumer_thread thread;
     struct database database;
+    char told[64]; /* of the database: what it is, and how it is loaded into */
 };
 
 /* ---------------------------------------------------------------- loading */
 
-static void log_connected(const struct loader *loader)
+static void log_connected(struct loader *loader)
 {
     const struct pgstac *pgstac = loader->database.pgstac;
     const char *version = pgstac_version(pgstac), *why = pgstac_why_portable(pgstac);
+    char told[sizeof(loader->told)];
+    snprintf(told, sizeof(told), "%s %s", version, why ? "portable" : "fast");
+    /* A disk that is full lets us in each time. */
+    if (loader->thread.outage.attempts > 0 && strcmp(told, loader->told) == 0)
+        return;
+    memcpy(loader->told, told, sizeof(told));
     log_write(LOG_INFO, LOG_EVENT_DATABASE_CONNECTED,
               LOG_FIELDS({ "PGSTAC_VERSION", version }, { "LOAD_PATH", why ? "portable" : "fast" }),
               why ? "%s: connected to pgstac %s, the portable path: this database %s"
