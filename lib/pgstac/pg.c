@@ -14,6 +14,8 @@ struct pg {
 /* A part of a COPY that is small enough for libpq to buffer beside it. */
 enum { COPY_CHUNK = 64 * 1024 };
 
+enum { PARTING_WORDS_MAX = 8 }; /* reads of what a server said to an idle connection */
+
 static void ignore_notice(void *context, const PGresult *result)
 {
     (void)context;
@@ -220,6 +222,18 @@ void pg_free(struct pg *pg)
 bool pg_is_usable(const struct pg *pg)
 {
     return pg && PQstatus(pg->conn) == CONNECTION_OK;
+}
+
+bool pg_is_alive(struct pg *pg)
+{
+    /* What was said meanwhile (a farewell, settings that changed), then the end behind it. */
+    for (int i = 0; i < PARTING_WORDS_MAX && pg_is_usable(pg); i++) {
+        if (wait_fd(PQsocket(pg->conn), POLLIN, -1, 0) != WAIT_READY)
+            return true;
+        if (PQconsumeInput(pg->conn))
+            (void)PQisBusy(pg->conn); /* looks at it */
+    }
+    return pg_is_usable(pg);
 }
 
 /* --------------------------------------------------------------- statements */

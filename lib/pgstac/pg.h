@@ -61,6 +61,8 @@ int pg_copy_end(struct pg *pg, struct err *err) must_check;
 void pg_rollback(struct pg *pg);
 
 bool pg_is_usable(const struct pg *pg);
+/* Whether an idle connection is still there, as far as can be told without asking: who ends it mostly says so. */
+bool pg_is_alive(struct pg *pg);
 /* The row whose first column is `value`; -1: none. */
 int pg_find_row(const PGresult *rows, const char *value);
 /* Appends text[]'s literal form of the strings, for one parameter. */

@@ -50,9 +50,9 @@ void pgstac_disconnect(struct pgstac *pgstac)
     catalog_clear(&pgstac->catalog); /* what comes back may be another server */
 }
 
-bool pgstac_is_connected(const struct pgstac *pgstac)
+bool pgstac_is_connected(struct pgstac *pgstac)
 {
-    return pg_is_usable(pgstac->pg);
+    return pg_is_alive(pgstac->pg);
 }
 
 const char *pgstac_version(const struct pgstac *pgstac)

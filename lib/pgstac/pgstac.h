@@ -40,7 +40,8 @@ void pgstac_free(struct pgstac *pgstac);
  */
 int pgstac_connect(struct pgstac *pgstac, const char *const *keywords, const char *const *values, struct err *err)
     must_check;
-bool pgstac_is_connected(const struct pgstac *pgstac);
+/* Between calls: a connection that ended while it was idle is none. */
+bool pgstac_is_connected(struct pgstac *pgstac);
 void pgstac_disconnect(struct pgstac *pgstac);
 const char *pgstac_version(const struct pgstac *pgstac); /* of the schema, "0.9.12"; NULL: not connected */
 /* What the database has or lacks ("lacks ..., keeps ...") that puts the portable path in force; NULL: the fast one is.
