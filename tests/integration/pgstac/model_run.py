@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
@@ -27,6 +28,11 @@ INSERT INTO queryables (name, definition, property_wrapper, property_index_type)
 TIME_LIMIT_S = 120
 
 
+def thread(target: Callable[..., None], *arguments: Any) -> threading.Thread:
+    """One that an interrupted test does not wait for."""
+    return threading.Thread(target=target, args=arguments, daemon=True)
+
+
 class Queue:
     """Deliveries: one is taken, and then done or given back."""
 
@@ -42,8 +48,9 @@ class Queue:
     def take(self, count: int, wait: bool) -> list[Version]:
         """No id twice; with `wait` empty only when everything is done."""
         with self._changed:
+            self._check_time()
             while wait and not self._waiting and self._held and not self.failures:
-                self._must_go_on(self._changed.wait(1))
+                self._wait()
             taken: list[Version] = []
             while self._waiting and len(taken) < count and not self.failures:
                 if any(other.item["id"] == self._waiting[0].item["id"] for other in taken):
@@ -60,24 +67,31 @@ class Queue:
             self._waiting += back
             self._changed.notify_all()
 
-    def wait_taken(self, count: int) -> bool:
-        """Until so many deliveries were taken; false: everything is done."""
+    def wait_taken(self, count: int) -> None:
+        """Until so many deliveries were taken, or everything is done."""
         with self._changed:
-            while self.taken < count and (self._waiting or self._held) and not self.failures:
-                self._must_go_on(self._changed.wait(1))
-            return bool(self._waiting or self._held) and not self.failures
+            while self.taken < count and self._is_open():
+                self._wait()
 
     def is_open(self) -> bool:
         with self._changed:
-            return bool(self._waiting or self._held) and not self.failures
+            self._check_time()
+            return self._is_open()
+
+    def _is_open(self) -> bool:
+        return bool(self._waiting or self._held) and not self.failures
 
     def fail(self, failure: str) -> None:
         with self._changed:
             self.failures.append(failure)
             self._changed.notify_all()
 
-    def _must_go_on(self, changed: bool) -> None:
-        if not changed and time.monotonic() > self._deadline:
+    def _wait(self) -> None:
+        self._changed.wait(1)
+        self._check_time()
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline and not self.failures:
             self.failures.append(f"not done within {TIME_LIMIT_S} s: {len(self._waiting)} wait, {self._held} held")
 
 
@@ -87,7 +101,7 @@ class Loaders:
     def __init__(self, db: Database, plan: Plan, queue: Queue) -> None:
         self._db, self._plan, self._queue = db, plan, queue
         seeds = [plan.dice.random() for _ in range(plan.dice.randrange(2, 5))]
-        self.threads = [threading.Thread(target=self._run, args=(random.Random(seed),)) for seed in seeds]
+        self.threads = [thread(self._run, random.Random(seed)) for seed in seeds]
 
     def _run(self, dice: random.Random) -> None:
         try:
@@ -153,9 +167,7 @@ class Readers:
     def __init__(self, db: Database, plan: Plan, queue: Queue) -> None:
         self._db, self._queue = db, queue
         self.gates = [threading.Lock() for _ in range(2)]  # held by who does what readers cannot stand
-        self.threads = [
-            threading.Thread(target=self._run, args=(gate, random.Random(plan.dice.random()))) for gate in self.gates
-        ]
+        self.threads = [thread(self._run, gate, random.Random(plan.dice.random())) for gate in self.gates]
 
     def _run(self, gate: threading.Lock, dice: random.Random) -> None:
         with self._db.connect("reader") as connection:
@@ -188,7 +200,7 @@ class World:
         self._db, self._plan, self._queue, self._gates = db, plan, queue, gates
         self._dice = random.Random(plan.dice.random())
         self.notes: dict[tuple[str, str], int] = {}
-        self.thread = threading.Thread(target=self._run)
+        self.thread = thread(self._run)
 
     def _run(self) -> None:
         actions: list[Callable[[], None]] = (
@@ -241,11 +253,10 @@ class World:
         self._without_readers("SELECT update_partition_stats(partition, false) FROM partitions_view")
 
     def _without_readers(self, statement: str, *parameters: Any) -> None:
-        for gate in self._gates:
-            gate.acquire()
-        self._until_it_works(statement, *parameters)
-        for gate in self._gates:
-            gate.release()
+        with ExitStack() as held:
+            for gate in self._gates:
+                held.enter_context(gate)
+            self._until_it_works(statement, *parameters)
 
     def _write_note(self) -> None:
         if self._queue.loaded:
@@ -277,9 +288,9 @@ def run(db: Database, plan: Plan) -> World:
     loaders, readers = Loaders(db, plan, queue), Readers(db, plan, queue)
     world = World(db, plan, queue, readers.gates)
     threads = [*loaders.threads, *readers.threads, world.thread]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for started in threads:
+        started.start()
+    for started in threads:
+        started.join()
     assert not queue.failures, queue.failures
     return world

@@ -123,7 +123,7 @@ def begin_move(db: Database, holder: "psycopg.Connection[Any]", held: str) -> "s
 def test_a_twin_that_is_written_while_it_is_swept(db: Database) -> None:
     """By somebody who sweeps nothing: an operator, or another loader's sweep that lets it inherit."""
     db.add_collection(make_collection("c"), "year")
-    db.load([line(make_item("c", "i", "2020-01-01T00:00:00Z"), 1), line(make_item("c", "other", "2022-01-01T00:00:00Z"), 1)]).must_load()
+    db.load_items([make_item("c", "i", "2020-01-01T00:00:00Z"), make_item("c", "other", "2022-01-01T00:00:00Z")]).must_load()
     with db.connect() as operator:
         write = "UPDATE items SET private = private || '{\"note\": \"kept\"}' WHERE id = 'i'"
         loading = begin_move(db, operator, write)
@@ -137,7 +137,7 @@ def test_a_twin_that_is_written_while_it_is_swept(db: Database) -> None:
 def test_a_repartition_brings_back_no_twin(db: Database) -> None:
     """It copies all rows, waits for who uses the old partitions, and drops them: what was deleted between is there again."""
     db.add_collection(make_collection("c"), "month")
-    db.load([line(make_item("c", "i", "2020-01-01T00:00:00Z"), 1), line(make_item("c", "other", "2022-01-01T00:00:00Z"), 1)]).must_load()
+    db.load_items([make_item("c", "i", "2020-01-01T00:00:00Z"), make_item("c", "other", "2022-01-01T00:00:00Z")]).must_load()
     with db.connect() as holder, db.connect() as owner, ThreadPoolExecutor(1) as pool:
         loading = begin_move(db, holder, "SELECT FROM items WHERE id = 'i' FOR UPDATE")
         repartition = pool.submit(owner.execute, "UPDATE collections SET partition_trunc = 'year'")
@@ -229,6 +229,25 @@ def test_partitioned_anew_while_loading(db: Database) -> None:
             db.load_items(items.values()).must_load()
     rows = db.rows("c")
     assert rows.keys() == items.keys() and all(len(partitions) == 1 for partitions in rows.values())
+
+
+def test_readers_do_not_wait_for_a_partition_that_waits(db: Database) -> None:
+    """For somebody's open transaction that has changed a collection: a new partition's foreign key has to."""
+    for name in ("c", "changed"):
+        db.add_collection(make_collection(name), "year")
+    with db.connect() as owner, db.connect("reader") as reader:
+        owner.execute("BEGIN")
+        owner.execute("SELECT upsert_collection(%s::jsonb)", [dumps(make_collection("changed", title="T"))])
+        loading = db.begin_load()
+        assert loading.stdin
+        loading.stdin.write(line(make_item("c", "i")) + "\n")
+        loading.stdin.close()
+        loading.stdin = None
+        db.wait_for_waiters(1)
+        reader.execute("SET statement_timeout = '1s'")
+        reader.execute("SELECT search('{}')")
+        owner.execute("COMMIT")
+        assert end_load(loading).must_load().results == {"i": "inserted"}
 
 
 def test_collection_deleted_while_loading(db: Database) -> None:
