@@ -126,6 +126,10 @@ bench: deps
 	@$(MAKE) --no-print-directory -s all $(BENCH_PROGRAMS)
 	@$(TOOLS)/python -m bench --programs $(OUT)
 
+# What takes minutes as well: a hundred seeds of the model test, other versions of pgstac.
+test-long:
+	@LONG=1 $(MAKE) --no-print-directory test
+
 # ------------------------------------------------------------ gates
 SOURCES := $(wildcard lib/*/*.c daemons/*/*.c bench/*.c)
 FORMATTED := $(wildcard lib/*/*.[ch] daemons/*/*.[ch] tests/unit/*.[ch] bench/*.c)
