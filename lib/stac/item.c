@@ -33,6 +33,20 @@ static void check_kind(const cJSON *json, const char *key, int kind, struct buf 
         complain(wrong, key, kind == cJSON_Array ? "is no array" : "is no object");
 }
 
+/* A STAC API that meets another one answers a whole page of results, or the collection, with an error. */
+static void check_links(const cJSON *json, struct buf *wrong)
+{
+    const cJSON *links = json_get(json, "links");
+    size_t at = 0;
+    for (const cJSON *link = cJSON_IsArray(links) ? links->child : NULL; link; link = link->next, at++) {
+        const char *rel = json_get_string(link, "rel"), *href = json_get_string(link, "href");
+        if (rel && *rel && href && *href)
+            continue;
+        buf_printf(wrong, "%slinks[%zu] is no object with strings rel and href", wrong->len ? "; " : "", at);
+        return; /* the others will be like it */
+    }
+}
+
 enum datetime { DATETIME_NONE, DATETIME_OK, DATETIME_BAD };
 
 /* A member that is missing or null is none; anything else must be a zoned RFC 3339 datetime. */
@@ -115,6 +129,7 @@ int stac_item_read(const cJSON *json, enum stac_item_use use, struct stac_item *
     if (cJSON_IsObject(json_get(json, "properties")))
         read_range(json_get(json, "properties"), &item, &wrong);
     check_kind(json, "links", cJSON_Array, &wrong);
+    check_links(json, &wrong);
     check_kind(json, "assets", cJSON_Object, &wrong);
 
     if (buf_failed(&wrong))

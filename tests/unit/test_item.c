@@ -63,6 +63,10 @@ static void test_ranges(void)
 }
 
 #define NOT_A_DATETIME " is no RFC 3339 datetime with a zone, like 2021-01-01T00:00:00Z"
+#define NO_LINK " is no object with strings rel and href"
+#define LINKS(links)                                                                                      \
+    "{'type':'Feature','id':'i','collection':'c','properties':{'datetime':'2020-01-01T00:00:00Z'}," POINT \
+    ",'links':[" links "],'assets':{}}"
 #define NO_DATETIME "properties.datetime is missing or null, and not both of start_datetime and end_datetime are there"
 
 static const struct {
@@ -89,6 +93,13 @@ static const struct {
     { "{'type':'Feature','id':'i','collection':'c','properties':{'datetime':'2020-01-01T00:00:00Z'},'geometry':{'type':"
       "'Polygon','coordinates':[[[0,0],[1,0],[1,1],[0,1]]]},'links':[],'assets':{}}",
       "geometry.coordinates[0] is a ring whose last position is not its first" },
+    { LINKS("1"), "links[0]" NO_LINK },
+    { LINKS("null,{}"), "links[0]" NO_LINK },
+    { LINKS("{'rel':'via','href':'h'},{'rel':'via'}"), "links[1]" NO_LINK },
+    { LINKS("{'href':'h'}"), "links[0]" NO_LINK },
+    { LINKS("{'rel':'','href':'h'}"), "links[0]" NO_LINK },
+    { LINKS("{'rel':'via','href':''}"), "links[0]" NO_LINK },
+    { LINKS("{'rel':1,'href':'h'}"), "links[0]" NO_LINK },
     { ITEM(""), NO_DATETIME },
     { ITEM("'datetime':null"), NO_DATETIME },
     { ITEM("'Datetime':'2020-01-01T00:00:00Z'"), NO_DATETIME },

@@ -68,7 +68,7 @@ class Maker:
         assets = self.variant(item_assets, 4)
         members: dict[str, Any] = {
             "assets": assets if isinstance(assets, dict) else {"x": assets},
-            "links": [self.value(2) for _ in range(self.random.randrange(3))],
+            "links": [{"rel": "via", "href": "https://example.com/h", "x": self.value(2)} for _ in range(self.random.randrange(3))],
             "bbox": [Number(self.random.choice(NUMBERS)) for _ in range(4)],
             "x:nested": self.nest(self.random.randrange(60)),
             "x:other": self.value(3),

@@ -159,7 +159,7 @@ def test_random_items(shared: tuple[Database, str]) -> None:
     maker = Maker(7)
     item_assets = maker.item_assets()
     db.add_collection(make_collection("random", item_assets=item_assets), "year")
-    items = [maker.item("random", f"i{n}", item_assets) | {"links": []} for n in range(100)]
+    items = [maker.item("random", f"i{n}", item_assets) for n in range(100)]
     db.load_items(items).must_load()
     rows = db.query("SELECT id, get_item(id, collection)::text FROM items WHERE collection = 'random'")
     given = {name: loads(text) for name, text in rows}
@@ -181,15 +181,27 @@ def test_numbers_beyond_doubles(shared: tuple[Database, str]) -> None:
     assert same(db.get_item("numbers", "i"), published(item))
 
 
+def test_numbers_beyond_the_range_of_doubles(shared: tuple[Database, str]) -> None:
+    db, address = shared
+    db.add_collection(make_collection("range"))
+    items = [make_item("range", "good"), make_item("range", "beyond", **{"x:n": Number("1e309")})]
+    db.load_items(items).must_load()
+    assert same(db.get_item("range", "beyond"), published(items[1]))
+    with pytest.raises(urllib.error.HTTPError, match="500"):
+        get(f"{address}/search", {"collections": ["range"]})
+    get(f"{address}/collections/range/items/good")
+
+
 def test_links_of_its_own(shared: tuple[Database, str]) -> None:
     db, address = shared
     db.add_collection(make_collection("links"))
     links = [{"rel": rel, "href": f"https://example.com/{rel}"} for rel in ("self", "root", "parent", "collection", "via")]
-    db.load_items([make_item("links", "i", links=links)]).must_load()
-    given = get(f"{address}/collections/links/items/i")["links"]
-    assert {link["rel"]: link["href"].startswith(address) for link in given} == {
-        "self": True, "root": True, "parent": True, "collection": True, "via": False
-    }  # fmt: skip
+    db.load_items([make_item("links", "i", links=[*links, {"rel": "derived_from", "href": "a/b"}])]).must_load()
+    given = {link["rel"]: link["href"] for link in get(f"{address}/collections/links/items/i")["links"]}
+    assert given.pop("via") == "https://example.com/via"
+    assert given.pop("derived_from") == f"{address}/a/b"
+    assert given.keys() == {"self", "root", "parent", "collection"}
+    assert all(href.startswith(address) for href in given.values())
 
 
 @pytest.mark.long
