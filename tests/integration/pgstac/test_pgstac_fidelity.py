@@ -181,6 +181,83 @@ def test_get_item_is_the_published_item(db: Database) -> None:
     assert same(loads(db.value("SELECT search('{}')::text"))["features"][0], loads(dumps(item)))
 
 
+def nested(leaf: str) -> Number:
+    return Number('{"a":[' * DEEP + leaf + "]}" * DEEP)
+
+
+DEEP = 100  # objects, and as many lists
+FORMS: dict[str, dict[str, Any]] = {
+    "numbers": {"x": [Number(text) for text in ("1.10", "0.1e1", "12345678901234567890", "1e-7", "-2.5E-300", "1e300", "9" * 300)]},
+    "long fractions": {"x": Number("0." + "1234567890" * 40)},
+    "unicode": {"x": "\u00e9 e\u0301 \u65e5\u672c \U0001f600 \u2028\ufeff\u007f", "\u65e5\u672c": {"\U0001f600": [], "": "", "a b": 1}},
+    "escapes": {"x": '"\\/\b\f\n\r\t\u0001', 'q"\\\n': True},
+    "nesting": {"x": nested("1")},
+    "nesting like the base's": {"assets": {"deep": nested("1")}},
+    "nesting unlike the base's": {"assets": {"deep": nested("2")}},
+    "names of the base's": {"x": {"type": "Feature", "stac_version": "1.0.0", "collection": "c", "assets": {"x": {"title": "T"}}}},
+    "names of columns": {"x": {"id": "i", "geometry": {}, "datetime": "d", "end_datetime": 1, "content": {}, "private": {"x": 1}}},
+    "no bbox": {},
+    "bbox": {"bbox": [-180, -90, Number("180.0"), 90]},
+    "bbox with heights": {"bbox": [1, 2, Number("-0.5"), 3, 4, 8848]},
+    "another version": {"stac_version": "1.1.0", "stac_extensions": ["https://example.com/v1.0.0/schema.json"]},
+    "a longer datetime": {"properties": {"datetime": "2020-01-01T00:30:00.123456789+05:30", "updated": "2020-01-01T24:00:00Z"}},
+    "a short datetime": {"properties": {"datetime": "2020-01-01t00:30:00.5-12:00"}},
+    "a range": {
+        "properties": {
+            "datetime": "2020-01-05T00:00:00Z",
+            "start_datetime": "2020-01-01T00:00:00+14:00",
+            "end_datetime": "2021-01-01T00:00:00Z",
+        }
+    },
+}
+GEOMETRIES = [
+    '{"type":"Point","coordinates":[1.5,-2.25,8848.86]}',
+    '{"type":"LineString","coordinates":[[1,2,0],[3,4,-5.5]]}',
+    '{"type":"Polygon","coordinates":[[[0,0],[4,0],[4,4],[0,0]],[[1,1],[2,1],[2,2],[1,1]]]}',
+    '{"type":"MultiPoint","coordinates":[[1,2],[3,4]]}',
+    '{"type":"MultiLineString","coordinates":[[[1,2],[3,4]],[[5,6],[7,8]]]}',
+    '{"type":"MultiPolygon","coordinates":[[[[0,0,1],[4,0,1],[4,4,1],[0,0,1]]]]}',
+    '{"type":"GeometryCollection","geometries":[{"type":"Point","coordinates":[1,2]},{"type":"LineString","coordinates":[[1,2],[3,4]]}]}',
+]
+
+
+@pytest.mark.parametrize("where", ["item", "properties", "assets"])
+def test_every_form_comes_back(db: Database, where: str) -> None:
+    """As published, by get_item and by search; members named x also elsewhere than in the item itself."""
+    db.add_collection(make_collection("c", item_assets=BASE | {"deep": nested("1")}), "month")
+    items = {name: make_item("c", name, **copy.deepcopy(members)) for name, members in FORMS.items()}
+    items |= {text: make_item("c", text, geometry=Number(text)) for text in GEOMETRIES}
+    for item in items.values():
+        if "x" in item and where != "item":
+            item[where] |= {"x" if where == "properties" else "y": {"x": item.pop("x")}}
+    db.load_items(items.values()).must_load()
+    given = {name: text for name, text in db.query("SELECT id, get_item(id, collection)::text FROM items")}
+    found = loads(db.value("SELECT search('{\"limit\":100}')::text"))["features"]
+    assert given.keys() == items.keys() == {feature["id"] for feature in found}
+    for name, item in items.items():
+        assert same(loads(given[name]), loads(dumps(item))), name
+    for feature in found:
+        assert same(feature, loads(dumps(items[feature["id"]]))), feature["id"]
+
+
+def test_every_form_is_stored_as_by_pypgstac(db: Database) -> None:
+    for name in ("ours", "theirs"):
+        db.add_collection(make_collection(name, item_assets=BASE | {"deep": nested("1")}))
+    members = FORMS | {text: {"geometry": Number(text)} for text in GEOMETRIES}
+    items = [make_item("ours", name, **copy.deepcopy(form)) for name, form in members.items()]
+    db.load_items(items).must_load()
+    assert load_by_pypgstac(db, [item | {"collection": "theirs"} for item in items]) == {}
+    ours, theirs, base = db.content("ours"), db.content("theirs"), db.base_item("ours")
+    for name, content in ours.items():
+        assert set(differences(content, theirs[name], base)) <= {DIGITS}, name
+    assert sorted(db.query(COLUMNS, "ours")) == sorted(db.query(COLUMNS, "theirs"))
+
+
+def test_a_null_bbox_is_stored_and_lost(db: Database) -> None:
+    assert "bbox" not in give_back(db, bbox=None)
+    assert db.content("c")["i"]["bbox"] is None
+
+
 def test_nulls_are_lost(db: Database) -> None:
     properties = {"datetime": None, "start_datetime": "2020-01-01T00:00:00Z", "end_datetime": "2020-01-02T00:00:00Z"}
     given = give_back(db, properties=properties | {"x": {"y": None, "z": [{"n": None}]}})
