@@ -2,11 +2,7 @@
 
 #include <string.h>
 
-/* A piece of the text. */
-struct piece {
-    const char *at;
-    size_t len;
-};
+#include "base/json_slice.h"
 
 static uint64_t hash(uint64_t hash, const char *data, size_t len)
 {
@@ -15,73 +11,46 @@ static uint64_t hash(uint64_t hash, const char *data, size_t len)
     return hash;
 }
 
-static uint64_t hash_names(struct piece collection, struct piece id)
+static uint64_t hash_names(struct json_slice collection, struct json_slice id)
 {
-    uint64_t h = hash(UINT64_C(0xcbf29ce484222325), collection.at, collection.len);
-    return hash(hash(h, "", 1), id.at, id.len);
+    uint64_t h = hash(UINT64_C(0xcbf29ce484222325), collection.text, collection.len);
+    return hash(hash(h, "", 1), id.text, id.len);
 }
 
-/* The string that begins at the quote at `*at`, which moves behind it. False: it has an escape, or no end. */
-static bool plain_string(const char **at, const char *end, struct piece *ret)
+static bool has_escape(struct json_slice slice)
 {
-    const char *start = *at + 1;
-    const char *quote = memchr(start, '"', (size_t)(end - start));
-    if (!quote || memchr(start, '\\', (size_t)(quote - start)))
+    return memchr(slice.text, '\\', slice.len) != NULL;
+}
+
+/* Without its quotes. False: it is no string, or has escapes. */
+static bool plain_string(struct json_slice value, struct json_slice *ret)
+{
+    if (value.len < 2 || value.text[0] != '"' || has_escape(value))
         return false;
-    *ret = (struct piece){ start, (size_t)(quote - start) };
-    *at = quote + 1;
+    *ret = (struct json_slice){ .text = value.text + 1, .len = value.len - 2 };
     return true;
 }
 
-/* Behind the string at the quote `at`, or `end`. */
-static const char *skip_string(const char *at, const char *end)
+/* False: they are not there, or they or a key, which may be theirs, are not written plainly. */
+static bool plain_names(const char *text, size_t len, struct json_slice *ret_collection, struct json_slice *ret_id)
 {
-    for (at++; at < end && *at != '"'; at++)
-        at += *at == '\\' && at + 1 < end;
-    return at < end ? at + 1 : end;
-}
-
-static bool piece_is(struct piece piece, const char *text)
-{
-    return piece.len == strlen(text) && memcmp(piece.at, text, piece.len) == 0;
-}
-
-/* The outermost object's collection and id. False: they are not there, or not plain. */
-static bool plain_names(const char *text, size_t len, struct piece *ret_collection, struct piece *ret_id)
-{
-    const char *end = text + len;
-    struct piece key = { "", 0 };
-    bool is_value = false; /* a ':' has come since the last ',' */
-    int depth = 0;
-    for (const char *at = text; at < end;) {
-        if (*at == '"' && depth != 1) {
-            at = skip_string(at, end);
-            continue;
-        }
-        if (*at == '"') {
-            bool wanted = is_value && (piece_is(key, "collection") || piece_is(key, "id"));
-            struct piece string = { "", 0 };
-            if (is_value && !wanted)
-                at = skip_string(at, end);
-            else if (!plain_string(&at, end, &string))
-                return false;
-            if (!is_value)
-                key = string;
-            else if (wanted)
-                *(piece_is(key, "id") ? ret_id : ret_collection) = string;
-            continue;
-        }
-        depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
-        if (depth == 1 && (*at == ':' || *at == ','))
-            is_value = *at == ':';
-        at++;
+    struct json_slice object = json_slice_of(text, len), key, value;
+    size_t at = 0;
+    if (object.len == 0 || object.text[0] != '{')
+        return false;
+    while (json_slice_next(object, &at, &key) && json_slice_next(object, &at, &value)) {
+        struct json_slice *name = json_slice_is(key, "id")           ? ret_id
+                                  : json_slice_is(key, "collection") ? ret_collection
+                                                                     : NULL;
+        if (has_escape(key) || (name && !plain_string(value, name)))
+            return false;
     }
-    return ret_collection->at && ret_id->at;
+    return ret_collection->text && ret_id->text;
 }
 
 uint64_t load_route(const char *text, size_t len)
 {
-    struct piece collection = { NULL, 0 }, id = { NULL, 0 };
+    struct json_slice collection = { .text = NULL }, id = { .text = NULL };
     if (plain_names(text, len, &collection, &id))
         return hash_names(collection, id);
     auto_json cJSON *json = NULL;
@@ -90,5 +59,6 @@ uint64_t load_route(const char *text, size_t len)
     const char *names[] = { json_get_string(json, "collection"), json_get_string(json, "id") };
     if (!names[0] || !names[1])
         return 0;
-    return hash_names((struct piece){ names[0], strlen(names[0]) }, (struct piece){ names[1], strlen(names[1]) });
+    return hash_names((struct json_slice){ .text = names[0], .len = strlen(names[0]) },
+                      (struct json_slice){ .text = names[1], .len = strlen(names[1]) });
 }
