@@ -145,76 +145,22 @@ int documents_open(const struct pgstac *pgstac, const struct sqs_messages *messa
 
 /* ----------------------------------------------------------- newest wins */
 
-/* Which of two documents of one item is newer; `a` and `b` are indexes, later arrivals have greater ones. */
-static int compare_age(const struct documents *documents, size_t a, size_t b)
-{
-    int64_t x = documents->list[a].item.published_at_ms, y = documents->list[b].item.published_at_ms;
-    return x != y ? (x > y) - (x < y) : (a > b) - (a < b);
-}
-
-static int compare_ids(const struct document *a, const struct document *b)
-{
-    int order = strcmp(a->item.item.collection, b->item.item.collection);
-    return order != 0 ? order : strcmp(a->item.item.id, b->item.item.id);
-}
-
-static int compare_documents(const void *a, const void *b, void *context)
-{
-    const struct documents *documents = context;
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    int order = compare_ids(&documents->list[x], &documents->list[y]);
-    return order != 0 ? order : compare_age(documents, x, y);
-}
-
-/* The items without a result, sorted by collection, id and age. */
-static size_t sorted_items(const struct documents *documents, size_t *ret_index)
+size_t documents_versions(struct documents *documents, struct newest_version *ret)
 {
     size_t n = 0;
     for (size_t i = 0; i < documents->n; i++)
         if (!documents->list[i].settled && !documents->list[i].is_collection)
-            ret_index[n++] = i;
-    qsort_r(ret_index, n, sizeof(*ret_index), compare_documents, (void *)(uintptr_t)documents);
+            ret[n++] = (struct newest_version){ .item = &documents->list[i].item, .order = i };
+    newest_sort(ret, n);
     return n;
 }
 
-size_t documents_newest(const struct documents *documents, size_t *ret_index)
+void documents_settle(struct documents *documents, const struct newest_version *versions, size_t n)
 {
-    size_t n = sorted_items(documents, ret_index), newest = 0;
-    for (size_t i = 0; i < n; i++)
-        if (i + 1 == n || compare_ids(&documents->list[ret_index[i]], &documents->list[ret_index[i + 1]]) != 0)
-            ret_index[newest++] = ret_index[i];
-    return newest;
-}
-
-static const size_t *find_candidate(const struct documents *documents, const size_t *candidates, size_t n, size_t index)
-{
-    size_t low = 0, high = n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = compare_ids(&documents->list[candidates[middle]], &documents->list[index]);
-        if (order == 0)
-            return &candidates[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
-void documents_supersede(struct documents *documents, const size_t *candidates, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        documents->list[candidates[i]].settled = true;
-    for (size_t i = 0; i < documents->n; i++) {
-        struct document *document = &documents->list[i];
-        if (document->settled || document->is_collection)
-            continue;
-        const size_t *candidate = find_candidate(documents, candidates, n, i);
-        if (!candidate || documents->list[*candidate].item.result == NEVER)
-            continue;
-        document->item.result = 0;
-        document->superseded = document->settled = true;
+    for (size_t i = 0; i < n; i++) {
+        struct document *document = &documents->list[versions[i].order];
+        document->settled = versions[i].settled;
+        document->superseded = versions[i].superseded;
     }
 }
 

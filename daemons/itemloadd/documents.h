@@ -7,7 +7,7 @@
 #ifndef ITEMLOADD_DOCUMENTS_H
 #define ITEMLOADD_DOCUMENTS_H
 
-#include "pgstac/pgstac.h"
+#include "common/newest.h"
 #include "sqs/envelope.h"
 
 struct document {
@@ -41,17 +41,10 @@ void documents_clear(struct documents *documents);
 int documents_open(const struct pgstac *pgstac, const struct sqs_messages *messages, struct documents *ret,
                    struct err *err) must_check;
 
-/*
- * Moves the candidates to `ret` (room for documents->n; the indexes of their documents in `ret_index`): of each
- * (collection, id) the newest item without a result, the last to arrive where times are equal. Returns how many.
- */
-size_t documents_newest(const struct documents *documents, size_t *ret_index);
-
-/*
- * After the candidates of documents_newest have their results: an older version has nothing left to do once its newer
- * one is in or will be tried again; where the newer one can never be, it is a candidate now.
- */
-void documents_supersede(struct documents *documents, const size_t *candidates, size_t n);
+/* The items without a result, sorted (newest.h), to `ret` (room for documents->n). Returns how many. */
+size_t documents_versions(struct documents *documents, struct newest_version *ret);
+/* After all of them are settled. */
+void documents_settle(struct documents *documents, const struct newest_version *versions, size_t n);
 
 /*
  * Each message's result from its documents': LATER where any is (the good ones load again without harm), else NEVER

@@ -81,8 +81,8 @@ static int load_chunk(struct loader *loader, struct pgstac_item *const *items, s
     return r;
 }
 
-static int load_candidates(struct loader *loader, struct documents *documents, const size_t *index, size_t n,
-                           struct err *err)
+static int load_picked(struct loader *loader, const struct newest_version *versions, const size_t *picked, size_t n,
+                       struct err *err)
 {
     size_t chunk_max = (size_t)loader->options->batch_items;
     auto_free struct pgstac_item **items = calloc(n < chunk_max ? n : chunk_max, sizeof(struct pgstac_item *));
@@ -91,7 +91,7 @@ static int load_candidates(struct loader *loader, struct documents *documents, c
     for (size_t first = 0; first < n; first += chunk_max) {
         size_t chunk = n - first < chunk_max ? n - first : chunk_max;
         for (size_t i = 0; i < chunk; i++)
-            items[i] = &documents->list[index[first + i]].item;
+            items[i] = versions[picked[first + i]].item;
         int r = load_chunk(loader, items, chunk, err);
         if (r != 0)
             return r;
@@ -101,18 +101,19 @@ static int load_candidates(struct loader *loader, struct documents *documents, c
 
 static int load_items(struct loader *loader, struct documents *documents, struct err *err)
 {
-    auto_free size_t *index = calloc(documents->n + 1, sizeof(*index));
-    if (!index)
+    auto_free struct newest_version *versions = calloc(documents->n + 1, sizeof(*versions));
+    auto_free size_t *picked = calloc(documents->n + 1, sizeof(*picked));
+    if (!versions || !picked)
         return err_no_memory(err);
-    for (;;) {
-        size_t n = documents_newest(documents, index);
-        if (n == 0)
-            return 0;
-        int r = load_candidates(loader, documents, index, n, err);
+    size_t n = documents_versions(documents, versions), n_picked;
+    while ((n_picked = newest_pick(versions, n, picked)) > 0) {
+        int r = load_picked(loader, versions, picked, n_picked, err);
         if (r != 0)
             return r;
-        documents_supersede(documents, index, n);
+        newest_settle(versions, n);
     }
+    documents_settle(documents, versions, n);
+    return 0;
 }
 
 static int load_collection(struct loader *loader, struct document *document, struct err *err)
