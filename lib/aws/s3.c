@@ -30,61 +30,159 @@ static void write_url(struct aws *aws, const struct s3_object *object, const cha
 /* What says that the object is not there. */
 static bool is_absence(const char *code)
 {
-    return strncmp(code, "NoSuch", 6) == 0 || strcmp(code, "MethodNotAllowed") == 0 /* a delete marker's version */;
+    return strcmp(code, "NoSuchKey") == 0 || strcmp(code, "NoSuchVersion") == 0 ||
+           strcmp(code, "MethodNotAllowed") == 0 /* a delete marker's version */;
 }
 
 static int refuse(const struct s3_object *object, const struct aws_call *call, struct err *err)
 {
     if (is_absence(call->error_code))
-        return err_never(err, "no_such_key", "s3://%s/%s: %s", object->bucket, object->key, call->err.text);
+        return err_never(err, "no_such_key", "%s", call->err.text);
+    if (strcmp(call->error_code, "NoSuchBucket") == 0)
+        return err_never(err, "no_such_bucket", "there is no bucket %s: %s", object->bucket, call->err.text);
     if (err_is(&call->err, "response_too_large"))
-        return err_never(err, "object_too_large", "s3://%s/%s: %s", object->bucket, object->key, call->err.text);
-    err_prefix(err, "s3://%s/%s", object->bucket, object->key);
+        return err_never(err, "object_too_large", "%s", call->err.text);
+    *err = call->err;
     return call->result;
 }
 
-/* One GET. Where the bucket lies in another region, *ret_region is that; the result is then NEVER. */
-static int get(struct aws_client *client, const struct s3_object *object, const char *region, size_t max_len,
-               struct buf *ret, struct buf *ret_region, struct err *err)
+static int check(const struct s3_object *object, struct err *err)
 {
-    auto_buf struct buf url = BUF_INIT;
-    write_url(aws_client_aws(client), object, region, &url);
-    if (buf_failed(&url))
+    if (!is_bucket_name(object->bucket))
+        return err_never(err, "no_such_bucket", "\"%s\" is no name of an S3 bucket", object->bucket);
+    if (!*object->key || utf8_valid_prefix(object->key, strlen(object->key)) < strlen(object->key))
+        return err_never(err, "no_such_key", "s3://%s: the key is empty or no UTF-8", object->bucket);
+    return 0;
+}
+
+/* One attempt at a get: at first in the region that it names, then in the one that S3 says the bucket lies in. */
+struct request {
+    struct s3_get *get;
+    struct buf url, region;
+};
+
+struct wave {
+    struct request *requests;
+    struct aws_call *calls;
+    size_t n, cap; /* n: of those under way, in front */
+};
+
+static void wave_clear(struct wave *wave)
+{
+    for (size_t i = 0; wave->calls && i < wave->cap; i++)
+        aws_call_clear(&wave->calls[i]);
+    for (size_t i = 0; wave->requests && i < wave->cap; i++) {
+        buf_clear(&wave->requests[i].url);
+        buf_clear(&wave->requests[i].region);
+    }
+    free(wave->calls);
+    free(wave->requests);
+}
+
+/* 30 s, and time for what is large at 4 Mbit/s. */
+static int timeout_ms(size_t max_len)
+{
+    size_t extra_s = max_len / (512 * 1024);
+    return 30000 + (extra_s < 3600 ? (int)extra_s : 3600) * 1000;
+}
+
+static int prepare(struct aws_client *client, struct wave *wave, struct err *err)
+{
+    for (size_t i = 0; i < wave->n; i++) {
+        struct request *request = &wave->requests[i];
+        buf_reset(&request->url);
+        write_url(aws_client_aws(client), &request->get->object, buf_str(&request->region), &request->url);
+        if (buf_failed(&request->url) || buf_failed(&request->region))
+            return err_no_memory(err);
+        wave->calls[i] = (struct aws_call){ .service = "s3",
+                                            .region = buf_str(&request->region),
+                                            .method = "GET",
+                                            .url = buf_str(&request->url),
+                                            .timeout_ms = timeout_ms(request->get->max_len),
+                                            .max_response = request->get->max_len,
+                                            .s3 = true };
+    }
+    return 0;
+}
+
+/* Whether the get is to be tried in another region, which is then the request's. */
+static bool take_answer(struct aws_call *call, struct request *request)
+{
+    struct s3_get *get = request->get;
+    get->result = call->result == 0 ? 0 : refuse(&get->object, call, &get->err);
+    if (get->result == 0) {
+        buf_clear(&get->body);
+        get->body = call->response.body; /* handed over, not copied */
+        call->response.body = (struct buf)BUF_INIT;
+        return false;
+    }
+    auto_buf struct buf other = BUF_INIT;
+    if (get->result != NEVER || !http_response_header(&call->response, "x-amz-bucket-region", &other) ||
+        !aws_is_region(buf_str(&other)) || strcmp(buf_str(&other), buf_str(&request->region)) == 0)
+        return false;
+    buf_reset(&request->region);
+    buf_puts(&request->region, buf_str(&other));
+    return true;
+}
+
+/* Leaves those that are to be tried elsewhere in front. */
+static int perform(struct aws_client *client, struct wave *wave, struct err *err)
+{
+    int r = prepare(client, wave, err);
+    if (r == 0)
+        r = aws_call_many(client, wave->calls, wave->n, err);
+    size_t n = wave->n;
+    wave->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool again = r == 0 && take_answer(&wave->calls[i], &wave->requests[i]);
+        aws_call_clear(&wave->calls[i]);
+        if (!again)
+            continue;
+        struct request moved = wave->requests[wave->n];
+        wave->requests[wave->n++] = wave->requests[i];
+        wave->requests[i] = moved;
+    }
+    return r;
+}
+
+int s3_get_many(struct aws_client *client, struct s3_get *gets, size_t n, struct err *err)
+{
+    cleanup(wave_clear) struct wave wave = { .cap = n };
+    wave.requests = calloc(n + 1, sizeof(*wave.requests));
+    wave.calls = calloc(n + 1, sizeof(*wave.calls));
+    if (!wave.requests || !wave.calls)
         return err_no_memory(err);
-    auto_aws_call struct aws_call call = {
-        .service = "s3", .region = region, .method = "GET", .url = buf_str(&url), .max_response = max_len, .s3 = true
-    };
-    int r = aws_call(client, &call, err);
-    if (r < 0)
-        return r;
-    if (r != 0) {
-        if (r == NEVER)
-            (void)http_response_header(&call.response, "x-amz-bucket-region", ret_region);
-        return refuse(object, &call, err);
+    for (size_t i = 0; i < n; i++) {
+        gets[i].result = check(&gets[i].object, &gets[i].err);
+        if (gets[i].result != 0)
+            continue;
+        struct request *request = &wave.requests[wave.n++];
+        request->get = &gets[i];
+        const char *region = gets[i].object.region;
+        buf_puts(&request->region, region ? region : aws_region(aws_client_aws(client)));
     }
-    if (ret->len == 0 && !buf_failed(ret)) { /* nothing to append to: handed over, not copied */
-        buf_clear(ret);
-        *ret = call.response.body;
-        call.response.body = (struct buf)BUF_INIT;
-        return 0;
-    }
-    buf_add(ret, call.response.body.data, call.response.body.len);
-    return buf_failed(ret) ? err_no_memory(err) : 0;
+    int r = perform(client, &wave, err);
+    return r == 0 && wave.n > 0 ? perform(client, &wave, err) : r;
 }
 
 int s3_get_object(struct aws_client *client, const struct s3_object *object, size_t max_len, struct buf *ret,
                   struct err *err)
 {
-    if (!is_bucket_name(object->bucket))
-        return err_never(err, "no_such_key", "\"%s\" is no name of an S3 bucket", object->bucket);
-    if (!*object->key || utf8_valid_prefix(object->key, strlen(object->key)) < strlen(object->key))
-        return err_never(err, "no_such_key", "s3://%s: the key is empty or no UTF-8", object->bucket);
-
-    const char *region = object->region ? object->region : aws_region(aws_client_aws(client));
-    auto_buf struct buf other = BUF_INIT;
-    int r = get(client, object, region, max_len, ret, &other, err);
-    if (r != NEVER || !aws_is_region(buf_str(&other)) || strcmp(buf_str(&other), region) == 0)
-        return r;
-    auto_buf struct buf ignored = BUF_INIT;
-    return get(client, object, buf_str(&other), max_len, ret, &ignored, err);
+    struct s3_get get = { .object = *object, .max_len = max_len };
+    int r = s3_get_many(client, &get, 1, err);
+    if (r == 0 && get.result == 0 && ret->len == 0 && !buf_failed(ret)) { /* handed over, not copied */
+        buf_clear(ret);
+        *ret = get.body;
+        return 0;
+    }
+    if (r == 0 && get.result != 0) {
+        r = get.result;
+        *err = get.err;
+        err_prefix(err, "s3://%s/%s", object->bucket, object->key);
+    } else if (r == 0) {
+        buf_add(ret, get.body.data, get.body.len);
+        r = buf_failed(ret) ? err_no_memory(err) : 0;
+    }
+    buf_clear(&get.body);
+    return r;
 }

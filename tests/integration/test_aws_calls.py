@@ -390,14 +390,15 @@ def test_versions_and_what_is_not_there(tool: Tool, moto: Moto, bucket: str) -> 
     assert bytes.fromhex(tool("get", bucket=bucket, key="v", max_len=3)["hex"]) == b"two"
     assert has_failed(tool("get", bucket=bucket, key="v", max_len=2), NEVER, "object_too_large")
     s3.delete_object(Bucket=bucket, Key="v")
-    for wrong in (
-        {"bucket": bucket, "key": "v"},
-        {"bucket": bucket, "key": "never-was"},
-        {"bucket": "no-such-bucket", "key": "v"},
-        {"bucket": "Bad/Name", "key": "v"},
-        {"bucket": bucket, "key": ""},
+    for wrong, code in (
+        ({"bucket": bucket, "key": "v"}, "no_such_key"),
+        ({"bucket": bucket, "key": "never-was"}, "no_such_key"),
+        ({"bucket": bucket, "key": "v", "version_id": "0" * 32}, "no_such_key"),
+        ({"bucket": "no-such-bucket", "key": "v"}, "no_such_bucket"),
+        ({"bucket": "Bad/Name", "key": "v"}, "no_such_bucket"),
+        ({"bucket": bucket, "key": ""}, "no_such_key"),
     ):
-        assert has_failed(tool("get", **wrong), NEVER, "no_such_key"), wrong
+        assert has_failed(tool("get", **wrong), NEVER, code), wrong
     s3.put_object(Bucket=bucket, Key="empty", Body=b"")
     empty = tool("get", bucket=bucket, key="empty")
     assert empty["result"] == 0 and empty["hex"] == ""
