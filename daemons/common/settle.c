@@ -69,6 +69,8 @@ static int open_queues(struct settler *settler, const struct settler_options *op
         err_prefix(err, "the queue %s", options->queue_url);
         return result;
     }
+    if (settler->info.max_receive_count == 0)
+        settler->info.max_receive_count = SETTLE_RECEIVES;
     return find_dead_letter_queue(settler, options, err);
 }
 
@@ -139,7 +141,7 @@ static int backoff_s(const struct settler *settler, const struct sqs_message *me
 
 static bool is_last_receive(const struct settler *settler, const struct sqs_message *message)
 {
-    return settler->info.max_receive_count > 0 && message->receive_count >= settler->info.max_receive_count;
+    return message->receive_count >= settler->info.max_receive_count;
 }
 
 static void explain(struct item *item, const char *code, const char *text)
@@ -292,14 +294,12 @@ static void tell(const struct settler *settler, const struct item *item, int pri
                  const char *what)
 {
     const struct sqs_message *message = item->settlement->message;
-    char count[16], permitted[32] = "";
+    char count[16];
     snprintf(count, sizeof(count), "%d", message->receive_count);
-    if (settler->info.max_receive_count > 0)
-        snprintf(permitted, sizeof(permitted), " of %d", settler->info.max_receive_count);
     log_write(
         priority, event,
         LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "ERROR_CODE", item->code }, { "RECEIVE_COUNT", count }),
-        "%s (receive %s%s): %s", what, count, permitted, item->text ? item->text : "done");
+        "%s (receive %s of %d): %s", what, count, settler->info.max_receive_count, item->text ? item->text : "done");
 }
 
 static void conclude(const struct settler *settler, const struct item *item)

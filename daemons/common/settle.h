@@ -15,7 +15,10 @@
 
 #include "common/held.h"
 
-enum { SETTLE_RETURN = 3 };
+enum {
+    SETTLE_RETURN = 3,
+    SETTLE_RECEIVES = 5, /* permitted where the queue has no redrive policy that says it */
+};
 
 struct settler;
 struct settler_options {
@@ -36,7 +39,7 @@ void settler_free(struct settler *settler);
 struct sqs *settler_queue(struct settler *settler);
 /* From the queue, for the log and for what is derived of them. */
 int settler_visibility_s(const struct settler *settler);
-int settler_max_receive_count(const struct settler *settler); /* 0: unlimited */
+int settler_max_receive_count(const struct settler *settler);
 
 struct settlement {
     const struct sqs_message *message;

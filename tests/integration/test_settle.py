@@ -371,16 +371,21 @@ def test_without_a_dead_letter_queue_nothing_starts(make: Callable[..., Queue]) 
 
 def test_a_dead_letter_queue_from_the_configuration(make: Callable[..., Queue]) -> None:
     queue = make(receives=None)
-    queue.send("later")
-    queue.spend(20)
-    # Without a redrive policy no receive is the last.
-    lines = queue.run(dead_letter_queue_url=queue.dead_url, backoff_min="1s", backoff_max="1s")
-    assert "(receive 21)" in events(lines, "MESSAGE_LATER")[0]["message"]
-    time.sleep(1)
-    queue.receive(wait_s=5)
     queue.send("never")
-    queue.run(dead_letter_queue_url=queue.dead_url, messages="2")
+    queue.run(dead_letter_queue_url=queue.dead_url)
     assert queue.dead_letter()[0] == "never"
+
+
+def test_without_a_redrive_policy_five_receives_are_permitted(make: Callable[..., Queue]) -> None:
+    queue = make(receives=None)
+    queue.send("later")
+    queue.spend(3)
+    lines = queue.run(dead_letter_queue_url=queue.dead_url, backoff_min="1s", backoff_max="1s")
+    assert "(receive 4 of 5)" in events(lines, "MESSAGE_LATER")[0]["message"]
+    queue.run(dead_letter_queue_url=queue.dead_url)
+    body, attributes = queue.dead_letter()
+    assert body == "later" and attributes["receive_count"] == ("Number", "5")
+    assert queue.counts() == (0, 0)
 
 
 @pytest.mark.parametrize("which", ["queue_url", "dead_letter_queue_url"])
