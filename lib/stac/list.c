@@ -142,6 +142,18 @@ int stac_list_open(const char *text, size_t len, struct stac_list *ret, struct e
     return r;
 }
 
+/* No object, no lines: the text is one value, or none, for the parser to say. */
+static int take_rest(struct stac_list *list, const char **ret, size_t *ret_len, struct err *err)
+{
+    if (list->n > 0)
+        return err_never(err, "invalid_json", "what follows document %zu is no object", list->n);
+    *ret = list->at;
+    *ret_len = (size_t)(list->end - list->at);
+    list->at = list->end;
+    list->n = 1;
+    return 0;
+}
+
 int stac_list_next(struct stac_list *list, const char **ret, size_t *ret_len, struct err *err)
 {
     const char *at = skip_blanks(list->at, list->end);
@@ -154,6 +166,8 @@ int stac_list_next(struct stac_list *list, const char **ret, size_t *ret_len, st
             at = skip_blanks(at + 1, list->end);
         else
             return err_never(err, "invalid_json", "no comma behind document %zu", list->n);
+    } else if (!list->has_commas && *at != '{') {
+        return take_rest(list, ret, ret_len, err);
     }
     const char *behind = at < list->end && *at != ',' ? skip_value(at, list->end) : NULL;
     if (!behind && at < list->end && *at != ',')

@@ -1,7 +1,7 @@
 /*
  * list: the documents in a text, one after the other, without a tree of the whole.
  *
- * A text is one JSON value, an array, a GeoJSON FeatureCollection, or several values with nothing but blanks between
+ * A text is one JSON value, an array, a GeoJSON FeatureCollection, or several objects with nothing but blanks between
  * them (newline-delimited JSON). What is found is where each document begins and ends, by its brackets: whether it is
  * valid JSON shows when it is parsed, so that a bad one among thousands is bad alone. What lies around the features of
  * a FeatureCollection is parsed here.
@@ -25,7 +25,7 @@ int stac_list_open(const char *text, size_t len, struct stac_list *ret, struct e
 
 /*
  * The next document's text; *ret NULL: there is no other. NEVER, "invalid_json": what follows is no list (a comma is
- * missing or one too many); the documents before it stand.
+ * missing or one too many, a line is no object); the documents before it stand.
  */
 int stac_list_next(struct stac_list *list, const char **ret, size_t *ret_len, struct err *err) must_check;
 
