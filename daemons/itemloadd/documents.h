@@ -1,18 +1,24 @@
 /*
  * documents: what the messages of a batch carry: STAC items and collections.
  *
- * A message is an item, a collection, a FeatureCollection or an array of these. Each document is
- * checked alone; of an item that is there more than once the newest is loaded.
+ * A message is an item, a collection, a FeatureCollection, an array or lines of these; or it names S3 objects that hold
+ * them (aws/s3_event.h), which objects.h brings into the list later. Each document is checked alone; of an item that
+ * is there more than once the newest is loaded.
  */
 #ifndef ITEMLOADD_DOCUMENTS_H
 #define ITEMLOADD_DOCUMENTS_H
 
+#include "aws/s3_event.h"
+#include "base/json_slice.h"
 #include "common/newest.h"
 #include "sqs/envelope.h"
 
 struct document {
-    size_t message; /* index of the message that it came with */
-    char *id;       /* NULL: it has none */
+    size_t message;                    /* index of the message that it came with */
+    size_t number;                     /* in that message, or in the object: from 1 */
+    const struct s3_reference *object; /* that it came from; NULL: the message itself */
+    char *text;                        /* where the object brought it; a message's is in its payload */
+    char *id;                          /* NULL: it has none */
     bool is_collection;
     struct pgstac_item item; /* of a collection: text, published_at_ms, result and err */
     bool settled;            /* result and err are final */
@@ -22,17 +28,23 @@ struct document {
 /* A received message, opened. */
 struct opened {
     const struct sqs_message *message;
-    struct envelope envelope; /* the documents' texts are in its payload */
-    int result;               /* of opening; then the worst of its documents */
+    struct envelope envelope; /* the documents' texts are in its payload, which is freed with them */
+    cJSON *json;              /* where it names S3 objects: what they are named in */
+    bool names_objects;
+    size_t n_listed; /* of its documents: in the list, without a result that counts */
+    int result;      /* the worst that was reported; its err, complete after documents_conclude */
     struct err err;
-    size_t n_documents;
+    size_t n_documents, n_failed, n_told; /* reported; those of them that had `result`; those in `failures` */
+    struct buf failures;
 };
 
 struct documents {
-    struct opened *messages; /* in the order in which they were received */
+    const struct pgstac *pgstac; /* that they are read for */
+    struct opened *messages;     /* in the order in which they were received */
     size_t n_messages;
     struct document *list;
     size_t n, cap;
+    struct s3_references objects; /* that messages name, sorted */
 };
 void documents_clear(struct documents *documents);
 #define auto_documents cleanup(documents_clear)
@@ -41,14 +53,32 @@ void documents_clear(struct documents *documents);
 int documents_open(const struct pgstac *pgstac, const struct sqs_messages *messages, struct documents *ret,
                    struct err *err) must_check;
 
+/* Where a document comes from: its message, and the object that the message names, or NULL. */
+struct document_source {
+    size_t message;
+    const struct s3_reference *object;
+};
+/*
+ * Adds the document in the text, as the source's `number`-th (0: it has no other). One that is no JSON, or no good item
+ * or collection, has its result. The text of a message's document is borrowed, of an object's copied. < 0 only.
+ */
+int documents_add(struct documents *documents, struct document_source source, size_t number, struct json_slice text,
+                  struct err *err) must_check;
+
+/* Adds to the message what became of one of its documents. `err`: where result is LATER or NEVER. */
+void documents_report(struct documents *documents, size_t message, int result, const struct err *err);
+/* The same of something that the source holds, named before the text. */
+void documents_report_source(struct documents *documents, struct document_source source, int result,
+                             const struct err *err);
+
 /* The items without a result, sorted (newest.h), to `ret` (room for documents->n). Returns how many. */
 size_t documents_versions(struct documents *documents, struct newest_version *ret);
 /* After all of them are settled. */
 void documents_settle(struct documents *documents, const struct newest_version *versions, size_t n);
 
 /*
- * Each message's result from its documents': LATER where any is (the good ones load again without harm), else NEVER
- * where any is; its err names each bad one.
+ * Reports the documents of the list, which is empty from then on. Each message's result is LATER where any of its
+ * documents' is (the good ones load again without harm), else NEVER where any is; its err names each bad one.
  */
 void documents_conclude(struct documents *documents);
 

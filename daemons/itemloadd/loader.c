@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "itemloadd/documents.h"
 #include "itemloadd/fill.h"
+#include "itemloadd/objects.h"
 
 struct loader {
     struct worker *worker;
@@ -211,21 +212,65 @@ static void log_batch(const struct loader *loader, const struct documents *docum
 
 /* ----------------------------------------------------------------- a batch */
 
-/* `loaded` false: the service drains and the database is gone; what has no result of its own goes back. */
-static int settle_batch(struct loader *loader, const struct documents *documents, bool loaded, struct err *err)
+static int load_documents(struct loader *loader, struct documents *documents, struct err *err)
+{
+    int64_t start_ms = time_mono_ms();
+    int r = load_collections(loader, documents, err);
+    if (r == 0)
+        r = load_items(loader, documents, err);
+    if (r != 0)
+        return r;
+    if (documents->n > 0)
+        log_batch(loader, documents, start_ms);
+    documents_conclude(documents);
+    return 0;
+}
+
+/* After the messages' own documents: a batch at a time, until all objects that messages name are loaded. */
+static int load_objects(struct loader *loader, struct documents *documents, struct err *err)
+{
+    auto_objects struct objects objects = { .options = loader->options,
+                                            .client = loader->thread.client,
+                                            .worker = loader->worker };
+    for (;;) {
+        int r;
+        do
+            r = objects_fill(&objects, documents, err);
+        while (outage_wait(&loader->thread.outage, r, err));
+        if (r == 0 && documents->n > 0)
+            r = load_documents(loader, documents, err);
+        else if (r == 0)
+            break;
+        if (r != 0)
+            return r;
+    }
+    documents_conclude(documents);
+    return 0;
+}
+
+/*
+ * Those messages that name objects, or the others. `loaded` false: the service drains and a dependency is gone; what
+ * has no result of its own goes back.
+ */
+static int settle_batch(struct loader *loader, const struct documents *documents, bool name_objects, bool loaded,
+                        struct err *err)
 {
     auto_free struct settlement *settlements = calloc(documents->n_messages, sizeof(*settlements));
     if (!settlements)
         return err_no_memory(err);
+    size_t n = 0;
     for (size_t i = 0; i < documents->n_messages; i++) {
         const struct opened *opened = &documents->messages[i];
-        settlements[i] = (struct settlement){ .message = opened->message,
-                                              .result = loaded || opened->result != 0 ? opened->result : SETTLE_RETURN,
-                                              .err = &opened->err,
-                                              .published_at_ms = opened->envelope.published_at_ms };
+        if (opened->names_objects != name_objects)
+            continue;
+        bool is_final = loaded || (opened->result != 0 && opened->n_listed == 0 && !name_objects);
+        settlements[n++] = (struct settlement){ .message = opened->message,
+                                                .result = is_final ? opened->result : SETTLE_RETURN,
+                                                .err = &opened->err,
+                                                .published_at_ms = opened->envelope.published_at_ms };
     }
     service_pulse(loader->worker, 300000);
-    return settle(loader->thread.settler, settlements, documents->n_messages, err);
+    return settle(loader->thread.settler, settlements, n, err);
 }
 
 static int update_statistics(struct loader *loader, int64_t interval_ms, struct err *err)
@@ -250,21 +295,19 @@ static int step(struct loader *loader, struct err *err)
     if (messages.n == 0)
         return update_statistics(loader, 0, err);
 
-    int64_t start_ms = time_mono_ms();
     auto_documents struct documents documents = { .list = NULL };
     r = documents_open(loader->database.pgstac, &messages, &documents, err);
     if (r == 0)
-        r = load_collections(loader, &documents, err);
-    if (r == 0)
-        r = load_items(loader, &documents, err);
+        r = load_documents(loader, &documents, err);
     if (r < 0)
         return r;
     bool loaded = r == 0;
-    if (loaded) {
-        documents_conclude(&documents);
-        log_batch(loader, &documents, start_ms);
+    r = settle_batch(loader, &documents, false, loaded, err);
+    if (r == 0 && documents.objects.n > 0) {
+        r = loaded ? load_objects(loader, &documents, err) : LATER;
+        if (r >= 0)
+            r = settle_batch(loader, &documents, true, r == 0, err);
     }
-    r = settle_batch(loader, &documents, loaded, err);
     return r < 0 ? r : update_statistics(loader, loader->options->statistics_interval_ms, err);
 }
 

@@ -9,6 +9,8 @@ struct itemloadd_options {
     char *secret_arn, *db_sslmode, *db_sslrootcert;
     int64_t batch_items, batch_window_ms, batch_idle_ms, batch_bytes, receives;
     int64_t statement_timeout_ms, connect_timeout_ms, statistics_interval_ms;
+    int64_t document_limit;
+    struct config_list s3_buckets;
     int missing_collection; /* enum missing_collection */
 };
 

@@ -24,11 +24,10 @@ static const cJSON *pointer_of(const cJSON *json)
 {
     static const char *const classes[] = { "software.amazon.payloadoffloading.PayloadS3Pointer",
                                            "com.amazon.sqs.javamessaging.MessageS3Pointer" };
-    const cJSON *name = cJSON_IsArray(json) ? json->child : NULL;
-    if (!cJSON_IsString(name))
-        return NULL;
-    for (size_t i = 0; i < N_ELEMENTS(classes); i++)
-        if (strcmp(name->valuestring, classes[i]) == 0)
+    const cJSON *name = json && cJSON_IsArray(json) ? json->child : NULL;
+    const char *text = cJSON_GetStringValue(name);
+    for (size_t i = 0; text && i < N_ELEMENTS(classes); i++)
+        if (strcmp(text, classes[i]) == 0)
             return name;
     return NULL;
 }
@@ -38,7 +37,8 @@ bool s3_is_reference(const cJSON *json)
     return is_test_event(json) || cJSON_IsArray(json_get(json, "Records")) || pointer_of(json);
 }
 
-static int add(struct s3_references *references, struct s3_reference **ret, struct err *err)
+/* Takes the key. */
+static int append(struct s3_references *references, struct s3_reference *reference, struct err *err)
 {
     if (references->n == references->cap) {
         size_t cap = references->cap ? references->cap * 2 : 16;
@@ -48,9 +48,14 @@ static int add(struct s3_references *references, struct s3_reference **ret, stru
         references->list = grown;
         references->cap = cap;
     }
-    *ret = &references->list[references->n++];
-    **ret = (struct s3_reference){ .kind = S3_REFERENCE_BAD };
+    references->list[references->n++] = *reference;
+    reference->key = NULL;
     return 0;
+}
+
+static void free_key(struct s3_reference *reference)
+{
+    free(reference->key);
 }
 
 static bool is_text(const char *text)
@@ -155,21 +160,18 @@ int s3_references_add(struct s3_references *references, const cJSON *json, size_
                       struct err *err)
 {
     const cJSON *records = json_get(json, "Records");
-    const cJSON *item = pointer_of(json);
-    if (!item)
-        item = cJSON_IsArray(records) ? records->child : json;
+    bool has_records = records && cJSON_IsArray(records);
+    const cJSON *item = has_records ? records->child : pointer_of(json) ? pointer_of(json) : json;
     for (size_t record = 1; item; record++) {
-        struct s3_reference *reference = NULL;
-        int r = add(references, &reference, err);
+        cleanup(free_key) struct s3_reference reference = {
+            .kind = S3_REFERENCE_BAD, .message = message, .record = record, .published_at_ms = published_at_ms
+        };
+        int r = read_one(json, item, &reference, err);
+        if (r == 0)
+            r = append(references, &reference, err);
         if (r != 0)
             return r;
-        reference->message = message;
-        reference->record = record;
-        reference->published_at_ms = published_at_ms;
-        r = read_one(json, item, reference, err);
-        if (r != 0)
-            return r;
-        item = cJSON_IsArray(records) ? item->next : NULL;
+        item = has_records ? item->next : NULL;
     }
     return 0;
 }

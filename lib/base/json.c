@@ -116,12 +116,6 @@ static bool drop_duplicates(cJSON *node)
     return true;
 }
 
-int json_check(const char *text, size_t len, struct err *err)
-{
-    cleanup(free_numbers) struct json_numbers numbers = { .tokens = NULL };
-    return json_scan(text, len, &numbers, err);
-}
-
 int json_parse(const char *text, size_t len, cJSON **ret, struct err *err)
 {
     cleanup(free_numbers) struct json_numbers numbers = { .tokens = NULL };

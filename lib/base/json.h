@@ -33,9 +33,6 @@ static inline void json_free_pointer(cJSON **json)
  */
 int json_parse(const char *text, size_t len, cJSON **ret, struct err *err) must_check;
 
-/* Checks the whole text as json_parse does, and makes no tree. */
-int json_check(const char *text, size_t len, struct err *err) must_check;
-
 /* Appends the value in compact form, numbers as they were written. A failed allocation is left in `ret`. */
 void json_write(const cJSON *json, struct buf *ret);
 void json_write_string(const char *text, struct buf *ret);

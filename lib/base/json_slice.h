@@ -1,7 +1,7 @@
 /*
  * json_slice: the values in a JSON text, found without parsing them, so that a long list can be parsed one by one.
  *
- * The text should have passed json_check; of other text some slices are found and nothing is read beyond its end.
+ * The text should be valid JSON; of other text some slices are found and nothing is read beyond its end.
  */
 #ifndef BASE_JSON_SLICE_H
 #define BASE_JSON_SLICE_H

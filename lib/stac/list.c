@@ -45,7 +45,7 @@ static const char *skip_container(const char *at, const char *end)
                 return NULL;
             closing[depth++] = c == '{' ? '}' : ']';
         } else if (c == '}' || c == ']') {
-            if (closing[--depth] != c)
+            if (depth == 0 || closing[--depth] != c)
                 return NULL;
             if (depth == 0)
                 return at;
@@ -143,21 +143,20 @@ int stac_list_open(const char *text, size_t len, struct stac_list *ret, struct e
 }
 
 /* No object, no lines: the text is one value, or none, for the parser to say. */
-static int take_rest(struct stac_list *list, const char **ret, size_t *ret_len, struct err *err)
+static int take_rest(struct stac_list *list, struct json_slice *ret, struct err *err)
 {
     if (list->n > 0)
         return err_never(err, "invalid_json", "what follows document %zu is no object", list->n);
-    *ret = list->at;
-    *ret_len = (size_t)(list->end - list->at);
+    *ret = (struct json_slice){ .text = list->at, .len = (size_t)(list->end - list->at) };
     list->at = list->end;
     list->n = 1;
     return 0;
 }
 
-int stac_list_next(struct stac_list *list, const char **ret, size_t *ret_len, struct err *err)
+int stac_list_next(struct stac_list *list, struct json_slice *ret, struct err *err)
 {
     const char *at = skip_blanks(list->at, list->end);
-    *ret = NULL;
+    *ret = (struct json_slice){ .text = NULL };
     list->at = at;
     if (at == list->end)
         return 0;
@@ -167,15 +166,14 @@ int stac_list_next(struct stac_list *list, const char **ret, size_t *ret_len, st
         else
             return err_never(err, "invalid_json", "no comma behind document %zu", list->n);
     } else if (!list->has_commas && *at != '{') {
-        return take_rest(list, ret, ret_len, err);
+        return take_rest(list, ret, err);
     }
     const char *behind = at < list->end && *at != ',' ? skip_value(at, list->end) : NULL;
     if (!behind && at < list->end && *at != ',')
         return refuse(err);
     if (!behind)
         return err_never(err, "invalid_json", "a comma without a document behind it, after document %zu", list->n);
-    *ret = at;
-    *ret_len = (size_t)(behind - at);
+    *ret = (struct json_slice){ .text = at, .len = (size_t)(behind - at) };
     list->at = behind;
     list->n++;
     return 0;

@@ -10,6 +10,7 @@
 #define STAC_LIST_H
 
 #include "base/json.h"
+#include "base/json_slice.h"
 
 struct stac_list {
     const char *at, *end; /* what is left, in the text */
@@ -24,9 +25,9 @@ struct stac_list {
 int stac_list_open(const char *text, size_t len, struct stac_list *ret, struct err *err) must_check;
 
 /*
- * The next document's text; *ret NULL: there is no other. NEVER, "invalid_json": what follows is no list (a comma is
- * missing or one too many, a line is no object); the documents before it stand.
+ * The next document's text; ret->text NULL: there is no other. NEVER, "invalid_json": what follows is no list (a comma
+ * is missing or one too many, a line is no object); the documents before it stand.
  */
-int stac_list_next(struct stac_list *list, const char **ret, size_t *ret_len, struct err *err) must_check;
+int stac_list_next(struct stac_list *list, struct json_slice *ret, struct err *err) must_check;
 
 #endif

@@ -117,7 +117,7 @@ def table(daemon: str) -> dict[str, dict[str, str]]:
     assert result.returncode == 0
     keys: dict[str, dict[str, str]] = {}
     for line in result.stdout.splitlines():
-        if re.fullmatch(r"[a-z_]+", line):
+        if re.fullmatch(r"[a-z0-9_]+", line):
             keys[line] = {"help": ""}
             current = keys[line]
         elif match := re.fullmatch(r" +(Environment|Value|Default): (.*)", line):
@@ -131,7 +131,7 @@ def table(daemon: str) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_configuration_file_has_every_key_with_its_default(daemon):
     text = (TOP / "etc" / f"{daemon}.yaml").read_text()
-    shown = dict(re.findall(r"^#?([a-z_]+):(?: (.*))?$", text, re.M))
+    shown = dict(re.findall(r"^#?([a-z0-9_]+):(?: (.*))?$", text, re.M))
     keys = table(daemon)
     assert set(shown) == set(keys)
     for key, described in keys.items():
@@ -150,7 +150,7 @@ def test_configuration_file_has_every_key_with_its_default(daemon):
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_manual_page_has_every_key(daemon):
     text = (TOP / "man" / f"{daemon}.8").read_text()
-    assert re.findall(r"^\.It Ic ([a-z_]+)", text, re.M) == list(table(daemon))
+    assert re.findall(r"^\.It Ic ([a-z0-9_]+)", text, re.M) == list(table(daemon))
 
 
 @pytest.mark.parametrize("program", (*DAEMONS, "itemctl"))

@@ -20,12 +20,12 @@ static void check_row(size_t i, const struct row *row)
     CHECK_ROW((r == 0) == (err.code == NULL), "row %zu: an error and no result, or the other way round", i);
     if (r != 0)
         return;
-    const char *document = NULL;
-    size_t len = 0, n = 0;
-    while ((r = stac_list_next(&list, &document, &len, &err)) == 0 && document) {
+    struct json_slice document = { .text = NULL };
+    size_t n = 0;
+    while ((r = stac_list_next(&list, &document, &err)) == 0 && document.text) {
         if (n++ > 0)
             buf_putc(&got, '|');
-        buf_add(&got, document, len);
+        buf_add(&got, document.text, document.len);
     }
     CHECK_STRING(buf_str(&got), row->documents);
     CHECK_ROW(r == row->next, "row %zu: ends with %d: %s", i, r, err.text);

@@ -1,0 +1,48 @@
+/*
+ * objects: brings the documents of S3 objects into the list, a batch at a time.
+ *
+ * A message is a stranger's: only objects of the buckets that the configuration lists are read. Small objects are
+ * fetched many at once, large ones (up to document_limit) alone, and of their text only a batch of documents at a time
+ * becomes trees: memory is bounded whatever messages name.
+ */
+#ifndef ITEMLOADD_OBJECTS_H
+#define ITEMLOADD_OBJECTS_H
+
+#include "aws/s3.h"
+#include "common/service.h"
+#include "itemloadd/documents.h"
+#include "itemloadd/options.h"
+#include "stac/list.h"
+
+enum { OBJECTS_AT_ONCE = 16, OBJECTS_SMALL = 512 * 1024 /* bytes of one that is fetched with others */ };
+
+/* An object whose documents are being read. */
+struct object {
+    const struct s3_reference *reference;
+    bool is_large; /* not fetched yet: it goes alone */
+    bool is_single, has_collections;
+    struct buf text;
+    struct stac_list list;        /* what is left of the text; its `at` NULL: nothing to be read */
+    struct stac_list collections; /* the same for a first look, which takes only the collections; NULL: no such look */
+};
+
+struct objects {
+    const struct itemloadd_options *options;
+    struct aws_client *client;
+    struct worker *worker; /* whose pulse is given while objects are fetched */
+    size_t next;           /* index of the first of documents->objects that was not looked at */
+    struct object open[OBJECTS_AT_ONCE];
+    size_t n_open, at; /* those before `at` are done with */
+    size_t bytes;      /* of text in the list */
+};
+void objects_clear(struct objects *objects);
+#define auto_objects cleanup(objects_clear)
+
+/*
+ * Fills the (empty) list with the next documents, at most batch_items and about batch_bytes; of one object the
+ * collections come first. None: all objects have been read. What cannot be read is reported, what is gone is told in
+ * the log. LATER (outage): S3 cannot be had, or the service stops; call it again with the list as it is.
+ */
+int objects_fill(struct objects *objects, struct documents *documents, struct err *err) must_check;
+
+#endif

@@ -1,0 +1,282 @@
+"""The forms in which items and collections come to itemloadd."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import threading
+import urllib.parse
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.pipeline.conftest import Pipeline, item, wait_until
+
+KEYS = ["plain.json", "red flower+é%20#?.json", "a//b/../c d.json"]
+POINTERS = ["software.amazon.payloadoffloading.PayloadS3Pointer", "com.amazon.sqs.javamessaging.MessageS3Pointer"]
+
+
+def collection(name: str) -> dict[str, Any]:
+    return {
+        "type": "Collection",
+        "stac_version": "1.0.0",
+        "id": name,
+        "description": "made for a test",
+        "license": "other",
+        "links": [],
+        "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [["2000-01-01T00:00:00Z", None]]}},
+    }
+
+
+def features(documents: list[Any]) -> dict[str, Any]:
+    return {"type": "FeatureCollection", "features": documents}
+
+
+def lines(documents: list[Any]) -> str:
+    return "".join(json.dumps(document) + "\n" for document in documents)
+
+
+class Bucket:
+    """A bucket with versions, and the messages that name its objects."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.name = f"stac.items-{uuid.uuid4().hex[:8]}"
+        self.s3 = pipeline.stack.account.client("s3")
+        region = self.s3.meta.region_name
+        self.s3.create_bucket(Bucket=self.name, CreateBucketConfiguration={"LocationConstraint": region})
+        self.s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
+
+    def put(self, key: str, content: Any) -> str:
+        """The version's id."""
+        body = content if isinstance(content, str) else json.dumps(content)
+        return str(self.s3.put_object(Bucket=self.name, Key=key, Body=body.encode())["VersionId"])
+
+    def record(self, key: str, name: str = "ObjectCreated:Put", time: str = "2024-05-06T07:08:09.123Z", **members: Any) -> dict[str, Any]:
+        bucket = {"name": members.pop("bucket", self.name), "arn": "arn:aws:s3:::x"}
+        named = {"key": urllib.parse.quote_plus(key, safe="/"), "size": 1, "eTag": "x"} | members
+        s3 = {"s3SchemaVersion": "1.0", "bucket": bucket, "object": named}
+        return {"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "eu-central-2", "eventTime": time, "eventName": name, "s3": s3}
+
+    def pointer(self, key: str, name: str = POINTERS[0]) -> list[Any]:
+        return [name, {"s3BucketName": self.name, "s3Key": key}]
+
+
+def event(*records: Any) -> dict[str, Any]:
+    return {"Records": list(records)}
+
+
+@pytest.fixture
+def bucket(pipeline: Pipeline) -> Bucket:
+    return Bucket(pipeline)
+
+
+def send(pipeline: Pipeline, *bodies: Any) -> None:
+    for body in bodies:
+        text = body if isinstance(body, str) else json.dumps(body)
+        pipeline.sqs.send_message(QueueUrl=pipeline.load_queue, MessageBody=text)
+
+
+def enveloped(pipeline: Pipeline, body: Any) -> dict[str, Any]:
+    return {
+        "Type": "Notification",
+        "MessageId": "m",
+        "TopicArn": pipeline.load_topic,
+        "Message": body if isinstance(body, str) else json.dumps(body),
+        "Timestamp": "2021-01-01T00:00:00.123Z",
+    }
+
+
+def passed_over(pipeline: Pipeline) -> list[str]:
+    return [line["message"].split(" (message")[0] for line in pipeline.log("itemloadd", "OBJECT_PASSED_OVER")]
+
+
+def test_documents_in_messages(pipeline: Pipeline) -> None:
+    send(
+        pipeline,
+        # Before their collections, which other messages of the batch bring.
+        item("early", "fresh-1"),
+        lines([item("line-1"), item("line-2", "fresh-2"), item("line-3", id=None)]),
+        [item("array-1", "fresh-1"), collection("fresh-1"), item("array-2", "fresh-1")],
+        enveloped(pipeline, features([item("feature-1"), item("feature-2", "fresh-2")])),
+        collection("fresh-2"),
+        # A broken one among good ones, NUL and all.
+        "[" + json.dumps(item("good")) + ', {"id": "\\u0000"}, {"id": tru}, 5]',
+        json.dumps(features([item("cut")]))[:-1],
+    )
+    pipeline.start("itemloadd", ITEMLOADD_WORKERS="1", ITEMLOADD_MISSING_COLLECTION="reject")
+    letters = pipeline.dead_letters(pipeline.load_dlq, 3)
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.ids() == ["item-feature-1", "item-good", "item-line-1"]
+    assert pipeline.ids("fresh-1") == ["item-array-1", "item-array-2", "item-early"]
+    assert pipeline.ids("fresh-2") == ["item-feature-2", "item-line-2"]
+    errors = sorted((letter["error_code"], letter["error"]) for letter in letters)
+    assert errors[0][0] == "invalid_item" and "1 of 3 documents; 3 (" in errors[0][1] and "id is missing" in errors[0][1]
+    (broken,) = [letter["error"] for letter in letters if letter["body"].startswith("[")]
+    assert "3 of 4 documents" in broken and "2: not valid JSON" in broken and "3: not valid JSON" in broken and "4 (" in broken
+    assert ("invalid_json", "cut off") in [(code, "cut off" if "cut off" in text else text) for code, text in errors]
+
+
+def test_s3_events(pipeline: Pipeline, bucket: Bucket) -> None:
+    other = Bucket(pipeline)
+    other.put("item.json", item("secret"))
+    for number, key in enumerate(KEYS):
+        bucket.put(key, item(f"key-{number}"))
+    versions = [bucket.put("versions.json", item("version", properties={"datetime": "2021-01-01T00:00:00Z", "title": title})) for title in "abc"]
+    bucket.put("several.json", [item("several-1", "fresh"), item("several-2", geometry=None), collection("fresh")])
+    bucket.put("lines.ndjson", lines([item("line-1"), item("line-2")]))
+    bucket.put("text.txt", "no JSON")
+    bucket.put("empty.json", "[]")
+    bucket.put("gone.json", item("gone"))
+    gone_version = bucket.put("gone-version.json", item("gone"))
+    bucket.s3.delete_object(Bucket=bucket.name, Key="gone.json")
+    bucket.s3.delete_object(Bucket=bucket.name, Key="gone-version.json", VersionId=gone_version)
+    bucket.put("gone-version.json", item("another"))
+    at = {"time": "2024-05-06T07:08:09Z"}
+    send(
+        pipeline,
+        event(*(bucket.record(key) for key in KEYS)),
+        # Of one time; the last by sequencer comes first, its time is not the greatest, and the newest version is not named.
+        event(
+            bucket.record("versions.json", versionId=versions[1], sequencer="0B", time="2024-05-06T07:08:08Z"),
+            bucket.record("versions.json", versionId=versions[0], sequencer="0A", **at),
+        ),
+        enveloped(pipeline, event(bucket.record("lines.ndjson"), bucket.record("several.json"))),
+        # Nothing to do
+        {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket.name},
+        event(bucket.record("gone.json")),
+        event(bucket.record("gone-version.json", versionId=gone_version)),
+        event(bucket.record("plain.json", "ObjectRemoved:Delete"), bucket.record("plain.json", "ObjectTagging:Put")),
+        event(bucket.record("plain.json")),
+        # Never
+        event(other.record("item.json")),
+        event(bucket.record("x", bucket="stac-not-there")),
+        event(bucket.record("text.txt"), bucket.record("empty.json"), {"eventName": "ObjectCreated:Put"}),
+        {"Records": []},
+    )
+    pipeline.start("itemloadd", ITEMLOADD_S3_BUCKETS=f"{bucket.name},stac-not-*", ITEMLOADD_MISSING_COLLECTION="reject", ITEMLOADD_WORKERS="1")
+    letters = pipeline.dead_letters(pipeline.load_dlq, 5)
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.ids() == ["item-key-0", "item-key-1", "item-key-2", "item-line-1", "item-line-2", "item-version"]
+    assert pipeline.ids("fresh") == ["item-several-1"]
+    assert pipeline.content("item-version")["properties"]["title"] == "b"
+    times = dict(pipeline.query("SELECT id, (private->>'published_at')::bigint FROM items"))
+    assert times["item-version"] == 1714979289000 and {times[name] for name in times if name != "item-version"} == {1714979289123}
+
+    told = passed_over(pipeline)
+    for expected in ("s3:TestEvent:", "gone: s3://", "ObjectRemoved:Delete: s3://", "ObjectTagging:Put: s3://", "named again"):
+        assert any(expected in line for line in told), (expected, told)
+    assert len([line for line in told if "the object is gone" in line]) == 2
+
+    by_code = {letter["error_code"]: letter["error"] for letter in letters}
+    several = by_code["invalid_item"]
+    assert f"1 of 5 documents; s3://{bucket.name}/several.json: 2 (" in several and "geometry is null" in several
+    assert "s3_buckets" in by_code["bucket_not_allowed"] and other.name in by_code["bucket_not_allowed"]
+    assert "stac-not-there" in by_code["no_such_bucket"]
+    (bad,) = [letter["error"] for letter in letters if "text.txt" in letter["body"]]
+    assert "3 of 3 documents" in bad and f"s3://{bucket.name}/text.txt: " in bad and "not valid JSON" in bad
+    assert f"s3://{bucket.name}/empty.json: " in bad and "record 3: " in bad and "s3.bucket.name" in bad
+    (empty,) = [letter for letter in letters if letter["body"] == '{"Records": []}']
+    assert empty["error_code"] == "no_items"
+
+
+def test_pointers_and_large_objects(pipeline: Pipeline, bucket: Bucket) -> None:
+    """Ten batches of one object; items too large for a message; more than document_limit."""
+    padding = "x" * 1_500_000
+    large = item("large", properties={"datetime": "2021-01-01T00:00:00Z", "padding": padding})
+    many = [item(number) for number in range(10_000)]
+    many[4321]["geometry"] = None
+    bucket.put("large.json", large)
+    bucket.put("many.json", features(many))
+    bucket.put("late.json", [item(f"late-{number}", "late") for number in range(2_000)] + [collection("late")])
+    bucket.put("too-large.json", " " * (16 * 1024 * 1024) + json.dumps(item("too-large")))
+    send(
+        pipeline,
+        bucket.pointer("large.json", POINTERS[1]),
+        enveloped(pipeline, bucket.pointer("many.json")),
+        bucket.pointer("late.json"),
+        bucket.pointer("too-large.json"),
+        [POINTERS[0], {"s3BucketName": bucket.name}],
+    )
+    pipeline.start("itemloadd", ITEMLOADD_S3_BUCKETS="stac.*", ITEMLOADD_DOCUMENT_LIMIT="8MiB", ITEMLOADD_MISSING_COLLECTION="reject")
+    letters = {letter["error_code"]: letter for letter in pipeline.dead_letters(pipeline.load_dlq, 3, timeout_s=120)}
+    pipeline.wait_empty(pipeline.load_queue, timeout_s=120)
+    assert len(pipeline.ids()) == 10_000
+    assert len(pipeline.ids("late")) == 2_000
+    assert pipeline.content("item-large")["properties"]["padding"] == padding
+    error = letters["invalid_item"]["error"]
+    assert error.startswith("1 of 10000 documents; s3://") and '4322 ("item-4321"): ' in error
+    assert "document_limit" in letters["document_too_large"]["error"] and "too-large.json" in letters["document_too_large"]["error"]
+    assert "s3Key" in letters["invalid_event"]["error"]
+    sizes = [int(line["items"]) for line in pipeline.log("itemloadd", "BATCH_LOADED")]
+    assert max(sizes) <= 1001 and sum(sizes) == 12_001
+    # The time of a pointer's documents is that of the message.
+    assert pipeline.query("SELECT private FROM items WHERE id = 'item-1'") == [({"published_at": 1609459200123},)]
+
+
+def test_without_permission(pipeline: Pipeline, bucket: Bucket) -> None:
+    """By default no bucket is read; one that is listed and forbidden is tried again, and then dead-lettered with the reason."""
+    iam = pipeline.stack.account.client("iam")
+    name = f"user-{uuid.uuid4().hex[:8]}"
+    statement = {"Effect": "Allow", "Action": ["sqs:*", "secretsmanager:*"], "Resource": "*"}
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    bucket.put("item.json", item("new", "created"))
+    send(pipeline, event(bucket.record("item.json")))
+    pipeline.start("itemloadd")
+    (letter,) = pipeline.dead_letters(pipeline.load_dlq, 1)
+    assert letter["error_code"] == "bucket_not_allowed" and "s3_buckets" in letter["error"] and letter["receive_count"] == "1"
+    pipeline.stop_all()
+
+    send(pipeline, letter["body"])
+    allowed = {"ITEMLOADD_S3_BUCKETS": bucket.name, "ITEMLOADD_MISSING_COLLECTION": "create"}
+    pipeline.start("itemloadd", AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"], **allowed)
+    wait_until("it is put off", lambda: pipeline.log("itemloadd", "MESSAGE_LATER"))
+    (line, *_) = pipeline.log("itemloadd", "MESSAGE_LATER")
+    assert line["error_code"] == "access_denied" and "s3:GetObject" in line["message"] and bucket.name in line["message"]
+    pipeline.stop_all()
+    pipeline.start("itemloadd", **allowed)
+    wait_until("it is loaded", lambda: pipeline.ids("created") == ["item-new"])
+    pipeline.wait_empty(pipeline.load_queue)
+
+
+class Store(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = json.dumps(item("stored")).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Bound, so that nobody else takes it; nobody listens."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", 0))
+        yield server.getsockname()[1]
+
+
+def test_s3_down_and_back(pipeline: Pipeline, bucket: Bucket, closed_port: int) -> None:
+    """An outage: what came in messages is loaded, the event is kept invisible and costs one receive."""
+    send(pipeline, item("message"), event(bucket.record("item.json")))
+    pipeline.start(
+        "itemloadd", AWS_ENDPOINT_URL_S3=f"http://127.0.0.1:{closed_port}", ITEMLOADD_S3_BUCKETS=bucket.name, ITEMLOADD_WORKERS="1"
+    )
+    wait_until("it is told", lambda: pipeline.log("itemloadd", "DEPENDENCY_DOWN"))
+    assert pipeline.ids() == ["item-message"]
+    assert pipeline.counts(pipeline.load_queue) == (0, 1)
+    http.server.ThreadingHTTPServer.allow_reuse_address = True
+    with http.server.ThreadingHTTPServer(("127.0.0.1", closed_port), Store) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        wait_until("it is loaded", lambda: pipeline.ids() == ["item-message", "item-stored"], timeout_s=90)
+        server.shutdown()
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.log("itemloadd", "MESSAGE_LATER") == [] and pipeline.counts(pipeline.load_dlq) == (0, 0)
