@@ -11,13 +11,15 @@ static int read_queue(struct consumer *consumer, struct aws_client *client, stru
         r = sqs_get_info(queue, &info, err);
     if (r != 0)
         return r;
+    /* The settlers would find out too, but after systemd has been told that the start went well. */
+    r = settle_check_queue(&info, consumer->settings->queue_url, consumer->settings->dead_letter_queue_url, err);
     int configured_s = (int)((consumer->settings->visibility_timeout_ms + 999) / 1000);
     consumer->visibility_s = configured_s ? configured_s : info.visibility_s;
     sqs_queue_info_clear(&info);
     /* A queue may have 0 s: what is received from it must be held all the same. */
     if (consumer->visibility_s < 2)
         consumer->visibility_s = 30;
-    return 0;
+    return r;
 }
 
 /* The main thread has no worker of its own, but the same patience. */

@@ -35,14 +35,20 @@ struct item {
     struct err failure; /* of burying it */
 };
 
+int settle_check_queue(const struct sqs_queue_info *info, const char *queue_url, const char *dead_letter_url,
+                       struct err *err)
+{
+    if (dead_letter_url || info->dead_letter_arn)
+        return 0;
+    return err_never(err, "no_dead_letter_queue", "%s has no redrive policy: give it one, or set dead_letter_queue_url",
+                     queue_url);
+}
+
 static int find_dead_letter_queue(struct settler *settler, const struct settler_options *options, struct err *err)
 {
     auto_free char *url = NULL;
-    if (!options->dead_letter_url && !settler->info.dead_letter_arn)
-        return err_never(err, "no_dead_letter_queue",
-                         "%s has no redrive policy: give it one, or set dead_letter_queue_url", options->queue_url);
-    int result = 0;
-    if (!options->dead_letter_url) {
+    int result = settle_check_queue(&settler->info, options->queue_url, options->dead_letter_url, err);
+    if (result == 0 && !options->dead_letter_url) {
         result = sqs_url_from_arn(options->client, settler->info.dead_letter_arn, &url, err);
         if (result != 0)
             err_prefix(err, "the dead-letter queue %s", settler->info.dead_letter_arn);

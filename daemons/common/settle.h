@@ -29,6 +29,9 @@ struct settler_options {
     const char *dead_letter_url; /* NULL: from the queue's redrive policy */
     int64_t backoff_min_ms, backoff_max_ms;
 };
+/* NEVER, "no_dead_letter_queue": none is known for this queue, neither by `info` nor by `dead_letter_url` (or NULL). */
+int settle_check_queue(const struct sqs_queue_info *info, const char *queue_url, const char *dead_letter_url,
+                       struct err *err) must_check;
 /*
  * Reads the queue's attributes and those of its dead-letter queue. A settler is one thread's.
  * NEVER: no dead-letter queue anywhere ("no_dead_letter_queue"), no such queue, no permission; LATER: a queue cannot be

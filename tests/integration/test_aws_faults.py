@@ -1,7 +1,10 @@
 """lib/aws and lib/sqs against answers that no server gives on demand: how often they ask, and what they make of it."""
 
+import contextlib
 import hashlib
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -558,6 +561,37 @@ def test_object_answers(server: ScriptedServer, tool: Tool) -> None:
     assert tool("get", bucket="bucket", key="k")["result"] == 0 and len(server.requests) == 2
     server.steps(Answer(200, b"x" * 100, length=10**9))
     assert has_failed(tool("get", bucket="bucket", key="k"), NEVER, "object_too_large") and len(server.requests) == 1
+
+
+@pytest.fixture
+def proxy() -> Iterator[tuple[str, list[str]]]:
+    """One that connects nobody: its URL, and the hosts that it was asked for."""
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        method, host, _ = connection.recv(4096).decode().split(" ", 2)
+                        asked.append(f"{method} {host}")
+                        connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_hosts_of_buckets(env: dict[str, str], proxy: tuple[str, list[str]]) -> None:
+    """Without an override: in the host's name, but for those with dots, whose certificate would not fit."""
+    url, asked = proxy
+    del env["AWS_ENDPOINT_URL"]
+    with Tool({**env, "https_proxy": url}) as tool:
+        for bucket, region in (("stac-items", "eu-central-1"), ("stac.items", "eu-central-1"), ("stac-items", "cn-north-1")):
+            assert has_failed(tool("get", bucket=bucket, key="k", region=region), LATER, "connection_failed", outage=True)
+    hosts = ["stac-items.s3.eu-central-1.amazonaws.com", "s3.eu-central-1.amazonaws.com", "stac-items.s3.cn-north-1.amazonaws.com.cn"]
+    assert list(dict.fromkeys(asked)) == [f"CONNECT {host}:443" for host in hosts]
 
 
 def test_overrides_of_one_service(server: ScriptedServer, env: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from local.daemons import DaemonError
 from tests.integration.pipeline.conftest import Pipeline, item, wait_until
 
 KEYS = ["plain.json", "red flower+é%20#?.json", "a//b/../c d.json"]
@@ -265,14 +266,17 @@ def closed_port() -> Iterator[int]:
 
 
 def test_s3_down_and_back(pipeline: Pipeline, bucket: Bucket, closed_port: int) -> None:
-    """An outage: what came in messages is loaded, the event is kept invisible and costs one receive."""
+    """An outage: what came in messages is loaded, the event is kept invisible and costs one receive; a stop hands it back."""
+    settings = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{closed_port}", "ITEMLOADD_S3_BUCKETS": bucket.name, "ITEMLOADD_WORKERS": "1"}
     send(pipeline, item("message"), event(bucket.record("item.json")))
-    pipeline.start(
-        "itemloadd", AWS_ENDPOINT_URL_S3=f"http://127.0.0.1:{closed_port}", ITEMLOADD_S3_BUCKETS=bucket.name, ITEMLOADD_WORKERS="1"
-    )
+    pipeline.start("itemloadd", **settings)
     wait_until("it is told", lambda: pipeline.log("itemloadd", "DEPENDENCY_DOWN"))
     assert pipeline.ids() == ["item-message"]
     assert pipeline.counts(pipeline.load_queue) == (0, 1)
+    pipeline.stop_all()
+    assert pipeline.counts(pipeline.load_queue) == (1, 0)
+    pipeline.start("itemloadd", **settings)
+    wait_until("it is told again", lambda: len(pipeline.log("itemloadd", "DEPENDENCY_DOWN")) == 2)
     http.server.ThreadingHTTPServer.allow_reuse_address = True
     with http.server.ThreadingHTTPServer(("127.0.0.1", closed_port), Store) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -280,3 +284,19 @@ def test_s3_down_and_back(pipeline: Pipeline, bucket: Bucket, closed_port: int) 
         server.shutdown()
     pipeline.wait_empty(pipeline.load_queue)
     assert pipeline.log("itemloadd", "MESSAGE_LATER") == [] and pipeline.counts(pipeline.load_dlq) == (0, 0)
+
+
+def test_a_queue_without_a_redrive_policy(pipeline: Pipeline) -> None:
+    """An error at the start, or the dead-letter queue of the configuration after five receives."""
+    url = pipeline.sqs.create_queue(QueueName=f"plain-{uuid.uuid4().hex[:8]}", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
+    with pytest.raises(DaemonError, match="ended with 1 before it was ready"):
+        pipeline.start("itemloadd", ITEMLOADD_QUEUE_URL=url)
+    assert pipeline.log("itemloadd")[-1]["error_code"] == "no_dead_letter_queue"
+    assert "dead_letter_queue_url" in pipeline.log("itemloadd")[-1]["message"]
+    pipeline.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(item("never", "nowhere")))
+    for _ in range(3):
+        assert pipeline.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
+    pipeline.start("itemloadd", ITEMLOADD_QUEUE_URL=url, ITEMLOADD_DEAD_LETTER_QUEUE_URL=pipeline.load_dlq)
+    (letter,) = pipeline.dead_letters(pipeline.load_dlq, 1)
+    assert letter["error_code"] == "missing_collection" and letter["receive_count"] == "5"
+    pipeline.wait_empty(url)
