@@ -30,9 +30,13 @@
     "(coalesce(" BATCH_PUBLISHED_AT " <= given.published_at, true) OR EXISTS (" NEWER_TWIN ")) RETURNING t.id, " \
     "CASE WHEN jsonb_typeof(t.private) = 'object' THEN nullif(t.private - 'published_at', '{}') END::text"
 
-/* pgstac leaves private empty. Straight in the partition, or its triggers would write the statistics once more. */
-#define STAMP                                                                     \
-    " AS t SET private = jsonb_build_object('published_at', given.published_at) " \
+/*
+ * pgstac leaves private empty. And it believes a geometry's crs, which GeoJSON no longer has: one row of another SRID
+ * ends every search by place. Straight in the partition, or its triggers would write the statistics once more.
+ */
+#define STAMP                                                                                                \
+    " AS t SET private = jsonb_build_object('published_at', given.published_at), "                           \
+    "geometry = CASE WHEN ST_SRID(t.geometry) = 4326 THEN t.geometry ELSE ST_SetSRID(t.geometry, 4326) END " \
     "FROM unnest($1::text[], $2::int8[]) AS given(id, published_at) WHERE t.id = given.id RETURNING t.id"
 #define INHERIT                                                                                       \
     "UPDATE items AS t SET private = kept.private::jsonb || t.private "                               \

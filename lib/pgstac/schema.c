@@ -18,8 +18,8 @@
     "(true, true, 'lacks extension postgis', EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')), "         \
     "(true, false, 'lacks table pgstac.items with its seven columns', 7 = " ITEMS_HAVE                                 \
     "('id', 'geometry', 'collection', 'datetime', 'end_datetime', 'content', 'private'))), "                           \
-    "(false, true, 'lacks table pgstac.items with id, collection and private', 3 = " ITEMS_HAVE                        \
-    "('id', 'collection', 'private'))), "                                                                              \
+    "(false, true, 'lacks table pgstac.items with id, collection, geometry and private', 4 = " ITEMS_HAVE              \
+    "('id', 'collection', 'geometry', 'private'))), "                                                                  \
     "(true, false, 'lacks column base_item of table pgstac.collections', 1 = " COLLECTIONS_HAVE "('base_item'))), "    \
     "(true, true, 'lacks table pgstac.collections with key and partition_trunc', 2 = " COLLECTIONS_HAVE                \
     "('key', 'partition_trunc'))), "                                                                                   \

@@ -85,7 +85,7 @@ def test_the_layout_decides_the_path(db: Database, change: str, why: str) -> Non
 def test_a_layout_that_neither_path_knows(db: Database) -> None:
     """Without private there is no place for published_at: a stale message would win."""
     db.query("ALTER TABLE items DROP COLUMN private CASCADE")
-    error = must_fail(db, "database_unsupported", "items with id, collection and private", "0.8 and later")
+    error = must_fail(db, "database_unsupported", "items with id, collection, geometry and private", "0.8 and later")
     assert "extension postgis" not in error and "check_partition" not in error
 
 

@@ -141,6 +141,16 @@ def test_the_reserved_mark_is_refused_anywhere(db: Database) -> None:
     assert loading.errors["list"].startswith("reserved_value")
 
 
+def test_a_crs_spoils_no_search(db: Database) -> None:
+    """pgstac by itself stores the point with the SRID that crs names."""
+    db.add_collection(make_collection("c"))
+    crs = {"crs": {"type": "name", "properties": {"name": "EPSG:3857"}}}
+    items = [make_item("c", "plain"), make_item("c", "crs", geometry={"type": "Point", "coordinates": [1, 2]} | crs)]
+    db.load_items(items).must_load()
+    found = db.value("SELECT search(%s)", '{"bbox":[0,0,5,5]}')["features"]
+    assert sorted(feature["id"] for feature in found) == ["crs", "plain"]
+
+
 def test_a_collection_that_changes_between_batches(db: Database) -> None:
     """Nothing is remembered of base_item."""
     lines = []
