@@ -190,3 +190,22 @@ def test_a_stop_finishes_or_hands_back(pipeline: Pipeline) -> None:
     visible, in_flight = pipeline.counts(pipeline.load_queue)
     assert in_flight == 0
     assert len(pipeline.ids()) + visible == 300
+
+
+@pytest.mark.parametrize(("layout", "path"), [("SELECT", "fast"), ("CREATE TABLE base_items (id int)", "portable")])
+def test_the_log_tells_which_path_loads(pipeline: Pipeline, layout: str, path: str) -> None:
+    """By the schema: a table that pgstac has since 0.10."""
+    pipeline.db.execute(layout)
+    try:
+        for published_at in (2000, 1000):
+            pipeline.publish(pipeline.load_topic, item(1, **{"x:at": published_at}), published_at)
+        pipeline.start("itemloadd", ITEMLOADD_WORKERS="1")
+        pipeline.wait_empty(pipeline.load_queue)
+        pipeline.stop_all()
+    finally:
+        pipeline.db.execute("DROP TABLE IF EXISTS base_items")
+    assert pipeline.content("item-1")["x:at"] == 2000
+    [connected] = pipeline.log("itemloadd", "DATABASE_CONNECTED")
+    version = pipeline.query("SELECT get_version()")[0][0]
+    assert (connected["pgstac_version"], connected["load_path"]) == (version, path)
+    assert ("keeps versions of base_item" in connected["message"]) == (path == "portable")
