@@ -118,7 +118,7 @@ down status:
 test: deps-test
 	@$(MAKE) --no-print-directory -s test-now
 
-test-now: all $(UNIT_TESTS) $(TEST_TOOLS)
+test-now: all $(UNIT_TESTS) $(TEST_TOOLS) $(BENCH_PROGRAMS)
 	@BUILD=$(OUT) $(TOOLS)/pytest $(PYTEST) tests
 
 # BENCH: cases, with commas between; BENCH_ITEMS, BENCH_REPEAT: sizes. docs/performance.md has the cases.

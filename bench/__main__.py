@@ -1,10 +1,10 @@
 """
 `make bench`: runs cases, prints tables, writes build/bench/results.json.
 
-    python -m bench [--programs build] [--markdown]
+    python -m bench [--programs build] [--folder build/bench] [--markdown]
 
 BENCH: names of cases, with commas between; BENCH_LONG=1: the long ones too. BENCH_ITEMS, BENCH_MESSAGES, BENCH_BATCHES:
-sizes; BENCH_REPEAT: how often each contender runs. --markdown: runs nothing, prints the results that are there as
+sizes; BENCH_REPEAT: how often each contender runs; BENCH_FSYNC=0: a database that waits for no disk. --markdown: runs nothing, prints the results that are there as
 docs/performance.md has them.
 """
 
@@ -27,7 +27,7 @@ from local.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "bench"
-RESULTS = FOLDER / "results.json"
+RESULTS = "results.json"
 QUEUE_CASES = {"queue", "end_to_end", "memory"}
 BEGAN = time.monotonic()
 
@@ -99,39 +99,41 @@ def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[st
         yield end_to_end.run_memory(stack, server, sizes["batches"], say)
 
 
-def run(programs: Path, names: Sequence[str]) -> dict[str, Any]:
+def run(programs: Path, folder: Path, names: Sequence[str]) -> dict[str, Any]:
     sizes = {
         "items": number("BENCH_ITEMS", 4000, 10),
         "repeat": number("BENCH_REPEAT", 3, 1),
         "messages": number("BENCH_MESSAGES", queues.MESSAGES, 20),
         "batches": number("BENCH_BATCHES", 200, 1),
+        "fsync": number("BENCH_FSYNC", 1, 0),
     }
     environment.scrub()
     names = install(names)
     results: dict[str, Any] = {"machine": machine.describe(), **sizes, "cases": []}
-    with Stack(FOLDER / "stack", run_daemons=False, programs=programs / "bin") as stack:
+    with Stack(folder / "stack", run_daemons=False, fsync=bool(sizes["fsync"]), programs=programs / "bin") as stack:
         for case in run_cases(stack, programs, names, sizes):
             results["cases"].append(case)
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
     return results
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("--programs", type=Path, default=ROOT / "build")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     if options.markdown:
-        print(report.markdown(json.loads(RESULTS.read_text())))
+        print(report.markdown(json.loads((options.folder / RESULTS).read_text())))
         return 0
     process.interrupts.install()
     try:
-        results = run(options.programs.absolute(), chosen())
+        results = run(options.programs.absolute(), options.folder.absolute(), chosen())
     except process.Interrupted:
         print("interrupted: everything that was started has been ended", file=sys.stderr)
         return 130
     print(report.text(results))
-    print(f"written: {RESULTS.relative_to(ROOT)}")
+    print(f"written: {os.path.relpath(options.folder / RESULTS)}")
     return 0
 
 

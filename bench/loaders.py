@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ class Bench:
 def make_inputs(bench: Bench, case: Case, n: int, seed: int) -> Inputs:
     made = items.make_items(n, months=case.months, points=case.points, seed=seed)
     if case.spoiled:
-        made = [items.spoil(item, case.spoiled) if i % 100 == 50 else item for i, item in enumerate(made)]
+        made = [items.spoil(item, case.spoiled) if i % 100 == 49 else item for i, item in enumerate(made)]
     return Inputs(bench.folder, f"{case.name}-{CASES.index(case)}-{seed}", made)
 
 
@@ -150,13 +151,20 @@ def size(bench: Bench, case: Case, contender: Contender) -> int:
     return max(10, round(bench.items * case.n * contender.share))
 
 
+def prepared_database(bench: Bench, case: Case, stack: ExitStack) -> str:
+    database = stack.enter_context(bench.server.copy_of())
+    bench.server.add_collection(database, case.trunc)
+    bench.server.add_partitions(database, case.partitions)
+    return database
+
+
 def run_case(bench: Bench, case: Case) -> dict[str, Any]:
     runs: dict[str, list[Run]] = {contender.label: [] for contender in case.contenders}
     sizes = {contender.label: size(bench, case, contender) for contender in case.contenders}
-    with bench.server.copy_of() as database, bench.server.copy_of() as scratch:
-        for name in (database, scratch):
-            bench.server.add_collection(name, case.trunc)
-            bench.server.add_partitions(name, case.partitions)
+    with ExitStack() as stack:
+        database = prepared_database(bench, case, stack)
+        with_copy = any(contender.kind.startswith("copy") for contender in case.contenders)
+        scratch = prepared_database(bench, case, stack) if with_copy else ""
         if case.rows_before:
             fill(bench, database, case.rows_before)
         for turn in range(bench.repeat):

@@ -1,0 +1,100 @@
+"""`make bench` in its smallest size: every contender loads what it is given, and the results have what the tables show."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import items, report, sweep
+from bench.loaders import ALL
+from local import environment
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = os.environ.get("BUILD", "build")
+MACHINE = {"cores", "processor", "memory_mib", "kernel", "postgresql", "pypgstac", "psycopg", "boto3", "compiler"}
+ROW = {"label", "items", "stored", "rate", "rate_min", "rate_max", "ratio", "client_cpu_s", "database_cpu_s", "busy"}
+OURS = {"parse_s", "load_s", "statistics_s", "load_rate"}
+N = 50
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    """The results, and what was printed."""
+    folder = tmp_path_factory.mktemp("bench")
+    names = "one_partition,poison,loaders,sweep"
+    sizes = {"BENCH_ITEMS": str(N), "BENCH_REPEAT": "1", "BENCH_FSYNC": "0"}
+    env = environment.for_tools() | {"BENCH": names} | sizes
+    command = [sys.executable, "-m", "bench", "--programs", BUILD, "--folder", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((folder / "results.json").read_text()), done.stdout
+
+
+@pytest.fixture(scope="module")
+def results(printed: tuple[dict[str, Any], str]) -> dict[str, Any]:
+    return printed[0]
+
+
+def rows(results: dict[str, Any], case: str, number: int = 0) -> dict[str, dict[str, Any]]:
+    """By label, of the case's `number`th part."""
+    found = [entry for entry in results["cases"] if entry["case"] == case][number]
+    assert found["title"] and found["unit"]
+    return {row["label"]: row for row in found["rows"]}
+
+
+def test_each_contender_loads_everything(results: dict[str, Any]) -> None:
+    found = rows(results, "one_partition")
+    assert list(found) == [contender.label for contender in ALL]
+    for row in found.values():
+        assert ROW <= set(row)
+        assert row["stored"] == row["items"] == N and row["n_errors"] == 0, row
+        assert row["rate_min"] <= row["rate"] <= row["rate_max"]
+        assert row["ratio"] == pytest.approx(found["ours"]["rate"] / row["rate"])
+    assert OURS <= set(found["ours"])
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_poison_costs_us_one_item_and_pypgstac_all(results: dict[str, Any], part: int) -> None:
+    found = rows(results, "poison", part)
+    assert found["ours"]["stored"] == N - 1
+    assert found["ours"]["errors"][0].startswith("1 items failed")
+    assert found["pypgstac upsert"]["stored"] == 0
+    assert found["pypgstac upsert"]["n_errors"] == 1
+
+
+def test_several_loaders_on_a_fresh_collection_load_everything(results: dict[str, Any]) -> None:
+    found = rows(results, "loaders")
+    ours = [row for label, row in found.items() if label.startswith("ours")]
+    assert len(ours) == 3
+    assert all(row["stored"] == row["items"] == 2 * N and row["n_errors"] == 0 for row in ours)
+
+
+def test_the_check_for_moved_items_has_its_figure(results: dict[str, Any]) -> None:
+    found = rows(results, "sweep")
+    for name in ("new items", "half moved, half unchanged"):
+        row = found[f"{name}, {sweep.CHECK}"]
+        assert row["ms"] > 0 and 0 < row["share"] < 1
+    for statement in ("COPY", "INSERT"):
+        assert any(label.endswith(f"load: {statement}") for label in found)
+
+
+def test_what_is_written_is_what_is_printed(printed: tuple[dict[str, Any], str]) -> None:
+    found, output = printed
+    assert MACHINE <= set(found["machine"])
+    assert found["items"] == N and found["repeat"] == 1
+    assert report.text(found) in output
+    head, *_ = [line for line in report.markdown(found).splitlines() if line.startswith("| ")]
+    assert "items/s" in head and "ours is" in head
+
+
+def test_items_are_the_same_for_a_seed_and_of_one_to_three_kilobytes() -> None:
+    made = items.make_items(200, months=60, seed=7)
+    assert made == items.make_items(200, months=60, seed=7) != items.make_items(200, months=60, seed=8)
+    sizes = [len(line) for line in items.lines(made).splitlines()]
+    assert 1000 <= min(sizes) and max(sizes) <= 3072
+    assert len({item["id"] for item in made}) == 200
+    assert len({item["properties"]["datetime"][:7] for item in made}) > 50
