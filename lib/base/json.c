@@ -6,52 +6,6 @@
 #include "base/json_scan.h"
 #include "base/num.h"
 
-/* cJSON reads at most 63 characters of a number, and needs a NUL or a delimiter it can stop at. */
-enum { CJSON_NUMBER_MAX = 63 };
-
-static void free_numbers(struct json_numbers *numbers)
-{
-    free(numbers->tokens);
-}
-
-/* A copy of the text in which each number too long for cJSON is a 0 and blanks, so that all offsets stay. */
-static char *shorten_numbers(const char *text, size_t len, const struct json_numbers *numbers)
-{
-    char *copy = malloc(len + 1);
-    if (!copy)
-        return NULL;
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    for (size_t i = 0; i < numbers->n; i++) {
-        struct json_token t = numbers->tokens[i];
-        if (t.len > CJSON_NUMBER_MAX) {
-            memset(copy + t.start, ' ', t.len);
-            copy[t.start] = '0';
-        }
-    }
-    return copy;
-}
-
-/* Gives the number nodes below `node` their text; `next` walks the tokens, which stand in the same order. */
-static bool attach_numbers(cJSON *node, const char *text, const struct json_token **next)
-{
-    for (; node; node = node->next) {
-        if (cJSON_IsNumber(node)) {
-            struct json_token t = *(*next)++;
-            char *number = strndup(text + t.start, t.len);
-            if (!number)
-                return false;
-            node->type = cJSON_Raw;
-            node->valuestring = number;
-            if (t.len > CJSON_NUMBER_MAX)
-                node->valuedouble = strtod(number, NULL);
-        } else if (node->child && !attach_numbers(node->child, text, next)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 struct member {
     cJSON *node;
     size_t position;
@@ -85,7 +39,7 @@ static bool drop_duplicates_sorted(cJSON *object, size_t n)
 static bool has_later_twin(const cJSON *node)
 {
     for (const cJSON *later = node->next; later; later = later->next)
-        if (strcmp(node->string, later->string) == 0)
+        if (node->string[0] == later->string[0] && strcmp(node->string, later->string) == 0)
             return true;
     return false;
 }
@@ -118,24 +72,14 @@ static bool drop_duplicates(cJSON *node)
 
 int json_parse(const char *text, size_t len, cJSON **ret, struct err *err)
 {
-    cleanup(free_numbers) struct json_numbers numbers = { .tokens = NULL };
-    int r = json_scan(text, len, &numbers, err);
+    cleanup(json_tree_clear) struct json_tree tree;
+    json_tree_begin(&tree);
+    int r = json_scan(text, len, &tree, err);
     if (r != 0)
         return r;
-
-    auto_free char *shortened = NULL;
-    if (numbers.longest > CJSON_NUMBER_MAX) {
-        shortened = shorten_numbers(text, len, &numbers);
-        if (!shortened)
-            return err_no_memory(err);
-    }
-    auto_json cJSON *json = cJSON_ParseWithLength(shortened ? shortened : text, len);
-    if (!json)
-        return err_no_memory(err); /* the text has been found good */
-    const struct json_token *next = numbers.tokens;
-    if (!attach_numbers(json, text, &next) || !drop_duplicates(json))
+    if (!drop_duplicates(tree.root))
         return err_no_memory(err);
-    *ret = TAKE(json);
+    *ret = TAKE(tree.root);
     return 0;
 }
 

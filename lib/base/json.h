@@ -4,9 +4,9 @@
  * cJSON alone lets raw control characters, `\u0000`, bytes that are no UTF-8 and odd numbers
  * through, keeps the first of two equal keys, and rounds numbers to doubles. json_parse refuses
  * the first four, lets the last of equal keys win (as PostgreSQL's jsonb does), and gives every
- * number node its own text: such a node is a cJSON_Raw whose valuestring is the number as it
- * was written and whose valuedouble is its nearest double. Trees from json_parse must be printed
- * with json_write, and their numbers read with the functions here.
+ * number node its own text, in one pass that builds the nodes as cJSON does: such a node is a cJSON_Raw whose
+ * valuestring is the number as it was written and whose valuedouble is its nearest double. Trees from json_parse must
+ * be printed with json_write, and their numbers read with the functions here.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H

@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/utf8.h"
 
 /* What may come next. */
@@ -25,7 +24,7 @@ struct scan {
     enum expected expected;
     int depth;
     bool in_object[JSON_MAX_DEPTH + 1]; /* by depth */
-    struct json_numbers *numbers;
+    struct json_tree *tree;
     struct err *err;
 };
 
@@ -117,22 +116,6 @@ static size_t count_digits(const struct scan *s, size_t at)
     return n;
 }
 
-static bool number_add(struct json_numbers *numbers, size_t start, size_t len)
-{
-    if (numbers->n == numbers->cap) {
-        size_t cap = numbers->cap ? numbers->cap * 2 : 64;
-        struct json_token *tokens = reallocarray(numbers->tokens, cap, sizeof(*tokens));
-        if (!tokens)
-            return false;
-        numbers->tokens = tokens;
-        numbers->cap = cap;
-    }
-    numbers->tokens[numbers->n++] = (struct json_token){ (uint32_t)start, (uint32_t)len };
-    if (len > numbers->longest)
-        numbers->longest = (uint32_t)len;
-    return true;
-}
-
 static int scan_exponent(struct scan *s, size_t start, size_t *at)
 {
     size_t i = *at + 1;
@@ -173,7 +156,8 @@ static int scan_number(struct scan *s)
             return r;
     }
     s->at = at;
-    return number_add(s->numbers, start, at - start) ? 0 : err_no_memory(s->err);
+    json_tree_number(s->tree, s->text + start, at - start);
+    return 0;
 }
 
 static int scan_literal(struct scan *s)
@@ -182,6 +166,7 @@ static int scan_literal(struct scan *s)
     for (size_t i = 0; i < N_ELEMENTS(literals); i++) {
         size_t n = strlen(literals[i]);
         if (has(s, n) && memcmp(s->text + s->at, literals[i], n) == 0) {
+            json_tree_literal(s->tree, s->text[s->at]);
             s->at += n;
             return 0;
         }
@@ -204,6 +189,7 @@ static int open_container(struct scan *s, bool is_object)
     s->in_object[++s->depth] = is_object;
     s->expected = is_object ? KEY_OR_END : VALUE_OR_END;
     s->at++;
+    json_tree_open(s->tree, is_object);
     return 0;
 }
 
@@ -215,6 +201,7 @@ static int close_container(struct scan *s, bool is_object)
     s->depth--;
     s->at++;
     value_ended(s);
+    json_tree_close(s->tree);
     return 0;
 }
 
@@ -241,12 +228,20 @@ static int scan_key_or_string(struct scan *s)
     bool is_key = s->expected == KEY || s->expected == KEY_OR_END;
     if (!is_key && s->expected != VALUE && s->expected != VALUE_OR_END)
         return refuse(s, s->at, "an unexpected string");
+    size_t start = s->at + 1;
     int r = scan_string(s);
+    if (r != 0)
+        return r;
+    size_t len = s->at - 1 - start;
     if (is_key)
         s->expected = COLON;
     else
         value_ended(s);
-    return r;
+    if (is_key)
+        json_tree_key(s->tree, s->text + start, len);
+    else
+        json_tree_string(s->tree, s->text + start, len);
+    return 0;
 }
 
 static int scan_scalar(struct scan *s)
@@ -285,9 +280,9 @@ static int scan_token(struct scan *s)
     }
 }
 
-int json_scan(const char *text, size_t len, struct json_numbers *ret, struct err *err)
+int json_scan(const char *text, size_t len, struct json_tree *tree, struct err *err)
 {
-    struct scan s = { .text = text, .len = len, .numbers = ret, .err = err };
+    struct scan s = { .text = text, .len = len, .tree = tree, .err = err };
     if (len > INT_MAX)
         return err_never(err, "invalid_json", "not valid JSON: longer than 2 GiB");
     size_t valid = utf8_valid_prefix(text, len);
@@ -297,6 +292,8 @@ int json_scan(const char *text, size_t len, struct json_numbers *ret, struct err
         int r = scan_token(&s);
         if (r != 0)
             return r;
+        if (tree->failed)
+            return err_no_memory(err);
     }
     if (s.expected != NOTHING)
         return refuse(&s, len, len == 0 ? "nothing there" : "the end comes too early");

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -165,6 +166,42 @@ static void test_digits(void)
     }
 }
 
+/* Around the limit up to which a double can be had by one division, and with every place of the point. */
+static void test_nearest_doubles(void)
+{
+    static const char digits[] = "9007199254740993721";
+    for (size_t n = 1; n < sizeof(digits); n++)
+        for (size_t point = 1; point <= n; point++) {
+            char text[32];
+            snprintf(text, sizeof(text), "-%.*s%s%.*s", (int)point, digits, point < n ? "." : "", (int)(n - point),
+                     digits + point);
+            auto_json cJSON *json = NULL;
+            CHECK(json_parse(text, strlen(text), &json, NULL) == 0);
+            CHECK_ROW(json && json->valuedouble == strtod(text, NULL), "%s", text);
+        }
+    auto_json cJSON *zero = NULL;
+    CHECK(json_parse("-0.0", 4, &zero, NULL) == 0);
+    CHECK(zero && signbit(zero->valuedouble));
+}
+
+/* The nodes are such that cJSON's own functions work on them. */
+static void test_nodes_are_as_cjson_makes_them(void)
+{
+    static const char text[] =
+        "{\"a\\u0041\\u00e9\\u20ac\\ud83d\\ude00\":[\"\\b\\f\\n\\r\\t\\\"\\\\\\/\",true,false,null],"
+        "\"b\":{\"c\":[],\"d\":{}}}";
+    auto_json cJSON *ours = NULL;
+    auto_json cJSON *theirs = cJSON_Parse(text);
+    CHECK(json_parse(text, strlen(text), &ours, NULL) == 0);
+    CHECK(cJSON_Compare(ours, theirs, true));
+    cJSON *list = ours ? ours->child : NULL;
+    CHECK(cJSON_AddItemToArray(list, cJSON_CreateString("last")));
+    CHECK(cJSON_GetArraySize(list) == 5);
+    CHECK_STRING(cJSON_GetStringValue(cJSON_GetArrayItem(list, 4)), "last");
+    cJSON_DeleteItemFromArray(list, 0);
+    CHECK(cJSON_IsTrue(cJSON_GetArrayItem(list, 0)) && cJSON_GetArraySize(list) == 4);
+}
+
 static const struct {
     const char *a, *b;
     bool equal;
@@ -250,6 +287,8 @@ int main(void)
     test_depth();
     test_many_duplicates();
     test_digits();
+    test_nearest_doubles();
+    test_nodes_are_as_cjson_makes_them();
     test_equality();
     test_getters();
     char text[] =
