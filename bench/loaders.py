@@ -79,7 +79,7 @@ CASES = (
         n=2,
     ),
     curve(1, 1), curve(1, 60), curve(6, 60), curve(20, 60), curve(60, 60), curve(1, 600), curve(60, 600), curve(600, 600),
-    Case("polygons", "polygons of 2,000 points", ALL, trunc=None, partitions=1, n=0.1, points=2000),
+    Case("polygons", "polygons of 2,000 points", few(ALL, 0.25), trunc=None, partitions=1, n=0.1, points=2000),
     Case("million", "new items, empty table", (OURS, COPY_UPSERT), trunc=None, partitions=1, long=True),
     Case("million", "new items, 1 million rows", (OURS, COPY_UPSERT), trunc=None, partitions=1, rows_before=1_000_000,
          long=True),
