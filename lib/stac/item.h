@@ -3,8 +3,8 @@
  *
  * The rules are those of the STAC Item specification 1.0/1.1 that pgstac's table depends on, and
  * of the original's validator but for bbox: id, type, geometry, properties, links, assets,
- * collection; a rel and an href in each link; zoned datetimes. Each thing that is missing or wrong is named, all of them at once.
- * Nothing is borrowed from the JSON, whose tree takes ten times the room.
+ * collection; a rel and an href in each link; zoned datetimes. Each thing that is missing or wrong is named, all of
+ * them at once. Nothing is borrowed from the JSON, whose tree takes ten times the room.
  */
 #ifndef STAC_ITEM_H
 #define STAC_ITEM_H
