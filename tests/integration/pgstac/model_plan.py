@@ -37,6 +37,7 @@ class Version:
 @dataclass
 class Plan:
     seed: int
+    is_portable: bool = False  # by pgstac's own functions: they know the base_item, and nobody else can say which it was
     dice: random.Random = field(init=False)
     truncs: dict[str, str | None] = field(init=False)  # of the collections that are there from the start
     missing: str = field(init=False)  # what the loaders do with items of `absent`

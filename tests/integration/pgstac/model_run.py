@@ -15,8 +15,8 @@ from pgstac_support import Database, Loading, dumps, end_load, line, make_collec
 # Each row says against which base_item it was dehydrated, in `private`, which the loader merges and pgstac copies.
 WITNESS = """
 CREATE OR REPLACE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
-    IF TG_OP = 'UPDATE' OR NOT NEW.private ? 'base' THEN
-        NEW.private = NEW.private || jsonb_build_object('base',
+    IF TG_OP = 'UPDATE' OR NOT coalesce(NEW.private, '{}') ? 'base' THEN
+        NEW.private = coalesce(NEW.private, '{}') || jsonb_build_object('base',
             (SELECT base_item FROM pgstac.collections WHERE id = NEW.collection));
     END IF;
     RETURN NEW;
@@ -205,7 +205,7 @@ class World:
     def _run(self) -> None:
         actions: list[Callable[[], None]] = (
             [self._end_session] * 6
-            + [self._change_base] * 4
+            + [self._change_base] * (0 if self._plan.is_portable else 4)
             + [self._repartition] * 2
             + [self._tighten_statistics]
             + [self._write_note] * 8
