@@ -134,23 +134,38 @@ static void refuse_reserved(struct batch_row *rows, const struct batch_group *gr
     }
 }
 
+/* What one statement takes, so that large items do not make it long. */
+enum { CREATE_BYTES = 1 << 20 };
+
+static int create_some(struct pg *pg, struct buf *items, struct err *err)
+{
+    if (items->len == 0)
+        return 0;
+    buf_putc(items, ']');
+    if (buf_failed(items))
+        return err_no_memory(err);
+    const char *params[] = { buf_str(items) };
+    int r = pg_exec(pg, "SELECT create_items($1::jsonb)", params, 1, NULL, err);
+    buf_reset(items);
+    return r;
+}
+
 /* As JSON text: pgstac makes of it what its layout wants. The staging table does not empty itself in every version. */
 static int create(struct pg *pg, const struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
                   struct err *err)
 {
     auto_buf struct buf items = BUF_INIT;
-    for (size_t i = groups[0].first; i < rows_end(groups, n_groups); i++)
-        if (is_wanted(&rows[i])) {
-            buf_putc(&items, items.len ? ',' : '[');
-            buf_add(&items, rows[i].item->text, rows[i].item->text_len);
-        }
-    if (items.len == 0)
-        return 0;
-    buf_putc(&items, ']');
-    if (buf_failed(&items))
-        return err_no_memory(err);
-    const char *params[] = { buf_str(&items) };
-    int r = pg_exec(pg, "SELECT create_items($1::jsonb)", params, 1, NULL, err);
+    int r = 0;
+    for (size_t i = groups[0].first; r == 0 && i < rows_end(groups, n_groups); i++) {
+        if (!is_wanted(&rows[i]))
+            continue;
+        buf_putc(&items, items.len ? ',' : '[');
+        buf_add(&items, rows[i].item->text, rows[i].item->text_len);
+        if (items.len >= CREATE_BYTES)
+            r = create_some(pg, &items, err);
+    }
+    if (r == 0)
+        r = create_some(pg, &items, err);
     return r != 0 ? r : pg_run(pg, "DELETE FROM items_staging", err);
 }
 

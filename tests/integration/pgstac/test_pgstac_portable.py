@@ -17,7 +17,6 @@ from test_pgstac_load import (  # noqa: F401
     test_a_stale_redelivery_removes_it_too,
     test_missing_collection,
     test_missing_collections_are_created,
-    test_names_that_need_care,
     test_private_is_merged,
     test_private_moves_with_its_item,
     test_the_format_cache_forgets,
@@ -139,6 +138,16 @@ def test_the_reserved_mark_is_refused_anywhere(db: Database) -> None:
     loading = db.load_items([*marked, make_item("c", "longer", **{"x:text": mark + "."})])
     assert loading.results == {"value": "never", "list": "never", "longer": "inserted"}
     assert loading.errors["list"].startswith("reserved_value")
+
+
+def test_large_items(db: Database) -> None:
+    """More than one statement takes, between small ones."""
+    db.add_collection(make_collection("c"))
+    large = "".join(f"{n * 2654435761 % 4294967296:08x}" for n in range(100_000))
+    items = [make_item("c", f"i{n}", **{"x:text": large if n % 3 == 1 else f"{n}"}) for n in range(9)]
+    for at, outcome in enumerate(("inserted", "updated")):
+        assert set(db.load_items(items, at=at).must_load().results.values()) == {outcome}
+    assert {name: content["x:text"] for name, content in db.content("c").items()} == {i["id"]: i["x:text"] for i in items}
 
 
 def test_a_crs_spoils_no_search(db: Database) -> None:
