@@ -382,8 +382,10 @@ def test_expired_credentials_meet_many_calls_at_once(server: ScriptedServer, too
     assert len(tool("receive", queue_url=QUEUE, requests=3)["messages"]) == 3
 
 
-@pytest.mark.parametrize("date", [formatdate(time.time() + 200, usegmt=True), "yesterday", ""])
-def test_a_right_clock_is_left_alone(server: ScriptedServer, tool: Tool, date: str) -> None:
+@pytest.mark.parametrize("date", [None, "yesterday", ""])
+def test_a_right_clock_is_left_alone(server: ScriptedServer, tool: Tool, date: str | None) -> None:
+    if date is None:  # less than four minutes ahead
+        date = formatdate(time.time() + 200, usegmt=True)
     server.steps(error("SignatureDoesNotMatch", 403, Date=date))
     assert has_failed(info(tool), LATER, "credentials_refused", outage=True)
     assert len(server.requests) == 1
