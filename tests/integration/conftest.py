@@ -28,6 +28,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
+def session_stack(tmp_path_factory: pytest.TempPathFactory, build: Path) -> Iterator[Stack]:
+    """For the daemons' tests, each of which starts them anew and leaves the rest as it was."""
+    with Stack(tmp_path_factory.mktemp("pipeline"), fsync=False, run_daemons=False, programs=build / "bin") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
 def sqs(stack: Stack) -> Any:
     return stack.account.client("sqs", config=UNCHECKED)
 

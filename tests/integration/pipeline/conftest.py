@@ -165,12 +165,6 @@ class Pipeline:
         return json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
-@pytest.fixture(scope="session")
-def session_stack(tmp_path_factory: pytest.TempPathFactory, build: Path) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("pipeline"), fsync=False, run_daemons=False, programs=build / "bin") as stack:
-        yield stack
-
-
 @pytest.fixture
 def pipeline(session_stack: Stack) -> Iterator[Pipeline]:
     """Empty queues, an empty catalog but for the collection "test", no daemon running, empty logs."""

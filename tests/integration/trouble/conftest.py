@@ -149,27 +149,21 @@ class Site(Pipeline):
         assert self.log("itemloadd", "MESSAGE_LATER") == [] and self.counts(self.load_dlq) == (0, 0)
 
 
-@pytest.fixture(scope="session")
-def trouble_stack(tmp_path_factory: pytest.TempPathFactory, build: Path) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("trouble"), fsync=False, run_daemons=False, programs=build / "bin") as stack:
-        yield stack
-
-
 @pytest.fixture
-def site(trouble_stack: Stack) -> Iterator[Site]:
+def site(session_stack: Stack) -> Iterator[Site]:
     """Empty queues, an empty catalog but for the collection "test", no daemon running, an empty log."""
-    site = Site(trouble_stack)
+    site = Site(session_stack)
     for queue in (site.load_queue, site.load_dlq):
         site.sqs.purge_queue(QueueUrl=queue)
     site.db.execute("DELETE FROM collections")
     site.add_collection("test")
-    log = Path(trouble_stack.directory) / "itemloadd.log"
+    log = Path(session_stack.directory) / "itemloadd.log"
     log.write_text("")
     yield site
     site.stop_all()
     site.put_secret()
     site.db.close()
-    server, settings = trouble_stack.postgres, dict(SERVER_SETTINGS)
+    server, settings = session_stack.postgres, dict(SERVER_SETTINGS)
     if server.settings != settings:
         server.stop()
         server.settings = settings
@@ -180,16 +174,16 @@ def site(trouble_stack: Stack) -> Iterator[Site]:
 
 
 @pytest.fixture
-def second_server(trouble_stack: Stack) -> Iterator[Callable[[], Postgres]]:
+def second_server(session_stack: Stack) -> Iterator[Callable[[], Postgres]]:
     """second_server(): another one in a place of its own, not started; it goes with the test."""
     made: list[Postgres] = []
 
     def make() -> Postgres:
-        place = Path(trouble_stack.postgres.directory) / f"second-{len(made)}-{time.monotonic_ns()}"
+        place = Path(session_stack.postgres.directory) / f"second-{len(made)}-{time.monotonic_ns()}"
         place.mkdir(mode=0o700)
         if user := account():
             shutil.chown(place, user, user)
-        server = Postgres(place, trouble_stack.directory / "second.log", trouble_stack.state)
+        server = Postgres(place, session_stack.directory / "second.log", session_stack.state)
         made.append(server)
         return server
 

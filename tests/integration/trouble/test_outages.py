@@ -151,6 +151,7 @@ def test_statistics_that_were_due_are_written_afterwards(site: Site) -> None:
     site.check_outages(1)
 
 
+@pytest.mark.long
 def test_read_only(site: Site) -> None:
     site.publish_numbers(1)
     site.run()
