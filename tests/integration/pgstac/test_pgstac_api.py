@@ -93,6 +93,7 @@ LANDCOVER["properties"] |= {
     "proj:transform": [Number("0.00025"), Number("0.0"), Number("-90.0"), Number("0.0"), Number("-0.00025"), Number("50.0")],
     "proj:code": "EPSG:4326",
 }
+LANDCOVER_ASSETS = {"landcover": {"title": "Another", "roles": ["data"], "description": "not in the item"}}
 FOREST_ASSETS = {
     name: {
         "type": "image/tiff; application=geotiff",
@@ -125,8 +126,8 @@ def without_own_links(given: Any) -> Any:
 
 def test_items_come_back_as_they_were_published(shared: tuple[Database, str]) -> None:
     db, address = shared
-    db.add_collection(make_collection("landcover", item_assets={"landcover": {"title": "Other", "roles": ["data"]}}), "year")
-    db.add_collection(make_collection("forest", item_assets=FOREST_ASSETS), "month")
+    db.add_collection(make_collection("landcover", item_assets=LANDCOVER_ASSETS), "year")
+    db.add_collection(make_collection("forest", item_assets=FOREST_ASSETS | {"datamask": {"title": "not in the item"}}), "month")
     db.load_items([LANDCOVER, FOREST]).must_load()
     for item in (LANDCOVER, FOREST):
         one = get(f"{address}/collections/{item['collection']}/items/{item['id']}")
