@@ -46,7 +46,7 @@ def number(name: str, default: int, least: int) -> int:
 def chosen() -> list[str]:
     """The cases to run: those that are named, or all that are not long."""
     short = [case.name for case in loaders.CASES if not case.long] + ["sweep", "queue", "end_to_end"]
-    long = [case.name for case in loaders.CASES] + ["memory"]
+    long = [case.name for case in loaders.CASES] + ["elasticmq", "memory"]
     known = list(dict.fromkeys(short + long))
     names = [name for name in os.environ.get("BENCH", "").split(",") if name]
     if unknown := set(names) - set(known):
@@ -76,6 +76,11 @@ def install(names: Sequence[str]) -> list[str]:
         if problem := queues.fauxqs_problem():
             say(problem)
             names = [name for name in names if name not in QUEUE_CASES]
+    if "elasticmq" in names:
+        parts += ["go", "elasticmq"]
+        if not queues.has_elasticmq():
+            say("no java or no mvn here: the case elasticmq is left out")
+            names = [name for name in names if name != "elasticmq"]
     subprocess.run([ROOT / "bench" / "deps.sh", *parts], check=True)
     return list(names)
 
@@ -91,8 +96,9 @@ def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[st
             yield sweep.run(bench)
     finally:
         shutil.rmtree(folder)
-    if "queue" in names:
-        yield queues.run_queue(programs, sizes["messages"], sizes["repeat"], say)
+    for case in queues.SERVERS:
+        if case in names:
+            yield queues.run_queue(case, programs, sizes["messages"], sizes["repeat"], say)
     if "end_to_end" in names:
         yield end_to_end.run_rate(stack, server, sizes["messages"] // 2, sizes["repeat"], say)
     if "memory" in names:

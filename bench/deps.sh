@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# deps.sh python|queue|go...: installs what the benchmarks need beside `make deps`, and says what it does. python: the peers
-# of bench/requirements.txt into build/bench/venv. queue: fauxqs and its Node into build/bench/fauxqs; needs npm. go: the
-# client of bench/go as build/bench/receive-go; needs go. What has no npm or no go here is left out, and its case says so.
+# deps.sh python|queue|go|elasticmq...: installs what the benchmarks need beside `make deps`, and says what it does. python:
+# the peers of bench/requirements.txt into build/bench/venv. queue: fauxqs and its Node into build/bench/fauxqs; needs npm.
+# go: the client of bench/go as build/bench/receive-go; needs go. elasticmq: that queue into build/bench/elasticmq; needs
+# mvn and java. What needs something that is not here is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build/bench
@@ -45,6 +46,15 @@ install_go() {
     (cd bench/go && run go build -o ../../build/bench/receive-go .)
 }
 
+install_elasticmq() {
+    command -v mvn >/dev/null && command -v java >/dev/null || return 0
+    is_done elasticmq bench/elasticmq/pom.xml && return
+    say "ElasticMQ from bench/elasticmq/pom.xml into build/bench/elasticmq"
+    rm -rf build/bench/elasticmq
+    run mvn -q -B -f bench/elasticmq/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/build/bench/elasticmq"
+    done_with elasticmq bench/elasticmq/pom.xml
+}
+
 exec 9>build/bench/.deps.lock
 flock 9
 : >"$log"
@@ -53,8 +63,9 @@ for part in "$@"; do
     python) install_python ;;
     queue) install_queue ;;
     go) install_go ;;
+    elasticmq) install_elasticmq ;;
     *)
-        sed -n 2,4p "$0" >&2
+        sed -n 2,5p "$0" >&2
         exit 64
         ;;
     esac

@@ -3,10 +3,12 @@
 import http.client
 import json
 import shutil
+import socket
 import statistics
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from bench import items, machine
 from bench.contest import PEER_PYTHON, ROOT, Contest
 from local import environment
 from local.cloud import REGION
+from local.postgres import free_port
 
 FOLDER = ROOT / "build" / "bench"
 MESSAGES = 20000
@@ -35,7 +38,7 @@ ACCOUNT = {
 class QueueServer:
     """One server, spoken to without a signature: filling is not what is measured."""
 
-    def __init__(self, child: "subprocess.Popen[str]", port: int) -> None:
+    def __init__(self, child: "subprocess.Popen[Any]", port: int) -> None:
         self._child = child
         self.url = f"http://127.0.0.1:{port}"
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -91,6 +94,38 @@ def fauxqs() -> Iterator[QueueServer]:
         child.wait()
 
 
+@contextmanager
+def elasticmq() -> Iterator[QueueServer]:
+    port = free_port()
+    config = ROOT / "bench" / "elasticmq" / "server.conf"
+    settings = [f"-Dconfig.file={config}", f"-Drest-sqs.bind-port={port}"]
+    argv = ["java", "-Xmx1g", *settings, "-cp", f"{FOLDER}/elasticmq/*", "org.elasticmq.server.Main"]
+    with (FOLDER / "elasticmq.log").open("w") as log:
+        child = subprocess.Popen(argv, stdout=log, stderr=log, env=environment.for_tools())
+    try:
+        wait_for(port, child)
+        yield QueueServer(child, port)
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def wait_for(port: int, child: "subprocess.Popen[Any]") -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return
+        except OSError:
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{child.args} does not start") from None
+            time.sleep(0.1)
+
+
+def has_elasticmq() -> bool:
+    return bool(shutil.which("java") and shutil.which("mvn"))
+
+
 @dataclass(frozen=True)
 class Client:
     label: str
@@ -108,13 +143,23 @@ def clients(programs: Path) -> list[Client]:
     return [*found, Client("boto3, 4 threads", (*boto3, "4"))]
 
 
-def run_queue(programs: Path, messages: int, repeat: int, say: Callable[[str], None]) -> dict[str, Any]:
+# By case.
+SERVERS: dict[str, tuple[str, Callable[[], AbstractContextManager[QueueServer]]]] = {
+    "queue": ("fauxqs", fauxqs),
+    "elasticmq": ("ElasticMQ", elasticmq),
+}
+
+
+def run_queue(
+    case: str, programs: Path, messages: int, repeat: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    name, start = SERVERS[case]
     bodies = items.lines(items.make_items(messages, n_derived=0)).splitlines()
     ready = clients(programs)
     found: dict[str, list[dict[str, Any]]] = {client.label: [] for client in ready}
     for turn in range(repeat):
         for client in ready:
-            with fauxqs() as server:
+            with start() as server:
                 queue_url = server.make("bench", VisibilityTimeout="600")
                 server.fill(queue_url, bodies)
                 contest = Contest([[*client.argv, queue_url, str(messages)]], ACCOUNT)
@@ -124,12 +169,12 @@ def run_queue(programs: Path, messages: int, repeat: int, say: Callable[[str], N
                 if answer["messages"] != messages:
                     raise RuntimeError(f"{client.label}: {answer['messages']} of {messages} messages")
             found[client.label].append(answer)
-            say(f"queue: {client.label}: {messages / answer['seconds']:.0f} messages/s")
+            say(f"{case}: {client.label}: {messages / answer['seconds']:.0f} messages/s")
     first = found[ready[0].label]
     size = sum(map(len, bodies)) / len(bodies)
     return {
-        "case": "queue",
-        "title": f"{messages} messages of {size:.0f} bytes received, parsed and deleted",
+        "case": case,
+        "title": f"{messages} messages of {size:.0f} bytes received, parsed and deleted from {name}",
         "unit": "messages/s",
         "rows": [summary(label, messages, runs, first) for label, runs in found.items()],
     }
