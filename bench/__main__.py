@@ -4,8 +4,8 @@
     python -m bench [--programs build] [--folder build/bench] [--markdown]
 
 BENCH: names of cases, with commas between; BENCH_LONG=1: the long ones too. BENCH_ITEMS, BENCH_MESSAGES, BENCH_BATCHES:
-sizes; BENCH_REPEAT: how often each contender runs; BENCH_FSYNC=0: a database that waits for no disk. --markdown: runs nothing, prints the results that are there as
-docs/performance.md has them.
+sizes; BENCH_REPEAT: how often each contender runs; BENCH_FSYNC=0: a database that waits for no disk. --markdown: runs
+nothing, prints the results that are there as docs/performance.md has them.
 """
 
 import argparse

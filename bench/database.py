@@ -71,7 +71,7 @@ class Server:
             connection.execute("UPDATE collections SET partition_trunc = %s WHERE id = %s", [trunc, COLLECTION])
 
     def add_partitions(self, database: str, months: int) -> None:
-        """Those of the first `months` months: each as wide as its month, or the one that an undivided collection has."""
+        """Those of the first `months` months, as wide as they are, or the one that an undivided collection has."""
         with self.connect(database) as connection:
             for number in range(months):
                 bounds = (month_start(number).isoformat(), month_start(number + 1).isoformat())

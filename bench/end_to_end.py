@@ -111,7 +111,7 @@ def measure(there: Place, workers: int, messages: int) -> Run:
 
 
 def summary(label: str, runs: Sequence[Run]) -> dict[str, Any]:
-    """CPU seconds are per 1000 items. The limit is what had a core to itself, or all cores together."""
+    """CPU seconds are per 1000 items: who has most of them is the limit."""
     rates = [run.messages / run.seconds for run in runs]
     thousands = runs[0].messages / 1000
     return {
@@ -127,9 +127,7 @@ def summary(label: str, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def run_rate(
-    stack: Stack, server: Server, messages: int, repeat: int, say: Callable[[str], None]
-) -> dict[str, Any]:
+def run_rate(stack: Stack, server: Server, messages: int, repeat: int, say: Callable[[str], None]) -> dict[str, Any]:
     made = items.make_items(messages, months=12)
     bodies = items.lines(made).splitlines()
     runs: dict[int, list[Run]] = {workers: [] for workers in RATE_WORKERS}

@@ -57,6 +57,9 @@ def curve(in_batch: int, in_table: int) -> Case:
     )
 
 
+# Partitions of a batch, and of the table.
+CURVE = ((1, 1), (1, 60), (6, 60), (20, 60), (60, 60), (1, 600), (60, 600), (600, 600))
+
 CASES = (
     Case("one_partition", "one quiet partition", ALL, trunc=None, partitions=1),
     Case("months", "scattered over 60 months", few(ALL, 0.25), months=60, partitions=60),
@@ -78,7 +81,7 @@ CASES = (
         months=12,
         n=2,
     ),
-    curve(1, 1), curve(1, 60), curve(6, 60), curve(20, 60), curve(60, 60), curve(1, 600), curve(60, 600), curve(600, 600),
+    *(curve(in_batch, in_table) for in_batch, in_table in CURVE),
     Case("polygons", "polygons of 2,000 points", few(ALL, 0.25), trunc=None, partitions=1, n=0.1, points=2000),
     Case("million", "new items, empty table", (OURS, COPY_UPSERT), trunc=None, partitions=1, long=True),
     Case("million", "new items, 1 million rows", (OURS, COPY_UPSERT), trunc=None, partitions=1, rows_before=1_000_000,

@@ -150,9 +150,7 @@ SERVERS: dict[str, tuple[str, Callable[[], AbstractContextManager[QueueServer]]]
 }
 
 
-def run_queue(
-    case: str, programs: Path, messages: int, repeat: int, say: Callable[[str], None]
-) -> dict[str, Any]:
+def run_queue(case: str, programs: Path, messages: int, repeat: int, say: Callable[[str], None]) -> dict[str, Any]:
     name, start = SERVERS[case]
     bodies = items.lines(items.make_items(messages, n_derived=0)).splitlines()
     ready = clients(programs)

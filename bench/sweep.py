@@ -58,9 +58,12 @@ def tally(log: str) -> dict[str, float]:
 
 def moved(item: dict[str, Any], number: int) -> dict[str, Any]:
     """Every other one, by a year: into another partition."""
-    year = int(item["properties"]["datetime"][:4])
-    when = f"{year + 1 if year < 2004 else 2000}{item['properties']['datetime'][4:]}"
-    return item if number % 2 else item | {"properties": item["properties"] | {"datetime": when.replace("-02-29", "-02-28")}}
+    if number % 2:
+        return item
+    properties = item["properties"]
+    year = int(properties["datetime"][:4])
+    rest = properties["datetime"][4:].replace("-02-29", "-02-28")
+    return item | {"properties": properties | {"datetime": f"{year + 1 if year < 2004 else 2000}{rest}"}}
 
 
 def measured(bench: Bench, database: str, name: str, made: list[dict[str, Any]], published_at: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""`make bench` in its smallest size: every contender loads what it is given, and the results have what the tables show."""
+"""`make bench` in its smallest size: everybody loads what he is given, and the results have what the tables show."""
 
 import json
 import os
