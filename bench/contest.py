@@ -1,4 +1,4 @@
-"""One run of a loader, ours or a peer's: started, awaited until it is ready, let go; its answer, and the processors'."""
+"""One run of a loader, ours or a peer's: started, awaited until it is ready, let go; its answer and the processors'."""
 
 import json
 import pickle
