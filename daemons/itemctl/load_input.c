@@ -81,32 +81,30 @@ static int read_chunk(struct load_input *input, int stop_fd, int64_t deadline_ms
     return 0;
 }
 
-/* What was committed before is passed over: by reading where there is no seeking. */
-static int pass_over(struct load_input *input, int64_t bytes, struct err *err)
+/* The next part of the file to `rest`, without what was committed before. */
+static int take_chunk(struct load_input *input, size_t len, struct err *err)
 {
-    if (bytes == 0 || (input->fd != STDIN_FILENO && lseek(input->fd, bytes, SEEK_SET) == bytes))
-        return 0;
-    while (bytes > 0) {
-        ssize_t n = read(input->fd, input->chunk, bytes < CHUNK ? (size_t)bytes : CHUNK);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return err_fatal(err, n < 0 ? errno : ENODATA, "%.500s ends before the place to go on from",
-                             input->files[input->current].path);
-        bytes -= n;
-    }
+    if (len == 0 && input->to_skip > 0)
+        return err_fatal(err, ENODATA, "%.500s ends before the place to go on from", input->files[input->current].path);
+    size_t skipped = (int64_t)len < input->to_skip ? len : (size_t)input->to_skip;
+    input->to_skip -= (int64_t)skipped;
+    input->rest = (struct split_input){ .data = input->chunk + skipped, .len = len - skipped, .end = len == 0 };
     return 0;
 }
 
+/* Not waiting for a writer, where it is a pipe with a name: that is read_chunk's, which heeds a stop. */
 static int open_file(struct load_input *input, struct err *err)
 {
     const struct load_file *file = &input->files[input->current];
-    input->fd = is_stdin(file) ? STDIN_FILENO : open(file->path, O_RDONLY | O_CLOEXEC);
+    int64_t offset = input->place.position.offset;
+    input->fd = is_stdin(file) ? STDIN_FILENO : open(file->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (input->fd < 0)
         return err_fatal(err, errno, "%.500s", file->path);
     input->rest = (struct split_input){ .data = input->chunk };
     split_init(&input->split, &input->place.position);
-    return pass_over(input, input->place.position.offset, err);
+    bool sought = file->size >= 0 && lseek(input->fd, offset, SEEK_SET) == offset;
+    input->to_skip = sought ? 0 : offset;
+    return 0;
 }
 
 static void end_file(struct load_input *input)
@@ -157,7 +155,9 @@ int load_input_next(struct load_input *input, int stop_fd, int64_t deadline_ms, 
             r = read_chunk(input, stop_fd, deadline_ms, &len, err);
             if (r != 0 || len < 0)
                 return r;
-            input->rest = (struct split_input){ .data = input->chunk, .len = (size_t)len, .end = len == 0 };
+            r = take_chunk(input, (size_t)len, err);
+            if (r != 0)
+                return r;
         }
         r = split_rest(input, ret, err);
         if (r != 0)

@@ -24,6 +24,7 @@ struct load_input {
     char *chunk;
     struct split_input rest; /* of the chunk */
     struct split split;
+    int64_t to_skip;      /* bytes of the file before its place, where there is no seeking */
     int64_t bytes_before; /* of the files before the current one */
     int64_t total_bytes;  /* -1: not known */
 };

@@ -451,6 +451,18 @@ def test_ctrl_c_finishes_what_is_under_way(itemctl: Itemctl, pipeline: Pipeline)
     assert len(pipeline.ids()) == 499 and not (itemctl.folder / "checkpoint").exists()
 
 
+def test_ctrl_c_while_nothing_comes(itemctl: Itemctl) -> None:
+    path = itemctl.folder / "fifo"
+    os.mkfifo(path)
+    for source in (str(path), "-"):
+        child = itemctl.start("load", "items", source)
+        blocked = lambda: "signalfd" in str([os.readlink(fd) for fd in Path(f"/proc/{child.pid}/fd").iterdir()])  # noqa: B023, E731
+        wait_until("it looks for signals", blocked)
+        child.send_signal(signal.SIGINT)
+        read_until(child, "stopping when")
+        assert child.wait(60) == 1
+
+
 def test_two_signals_end_a_load_at_once(itemctl: Itemctl, pipeline: Pipeline) -> None:
     child = open_load(itemctl, pipeline)
     password = pipeline.stack.env["PGPASSWORD"]
