@@ -14,7 +14,7 @@
 #include "itemloadd/options.h"
 #include "stac/list.h"
 
-enum { OBJECTS_AT_ONCE = 16, OBJECTS_SMALL = 512 * 1024 /* bytes of one that is fetched with others */ };
+enum { OBJECTS_AT_ONCE = 32, OBJECTS_SMALL = 256 * 1024 /* bytes of one that is fetched with others */ };
 
 /* An object whose documents are being read. */
 struct object {
