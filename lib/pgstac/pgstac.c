@@ -311,7 +311,9 @@ static int load_together(struct pgstac *pgstac, struct batch_row *rows, size_t n
 static int load_past_locks(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
 {
     int r = load_together(pgstac, rows, n, err);
-    if (r != LATER || !err_is(err, "database_timeout") || n == 1)
+    /* The portable path holds a lock that others wait for, and waits a shorter time. */
+    bool waited = err_is(err, "database_timeout") || (pgstac->catalog.is_portable && err_is(err, "database_conflict"));
+    if (r != LATER || !waited || n == 1)
         return r;
     struct err why = *err, look_err = ERR_INIT;
     size_t n_locked = 0;

@@ -90,6 +90,24 @@ def test_one_loader_at_a_time(db: Database) -> None:
     assert end_load(loading).must_load().results == {"i": "updated"}
 
 
+# The statement timeout ends the wait, or six times the lock timeout of five seconds.
+WAITS = [("4000", "database_timeout"), pytest.param("45000", "database_conflict", marks=pytest.mark.long)]
+
+
+@pytest.mark.parametrize(("statement_timeout_ms", "code"), WAITS)
+def test_a_locked_row_waits_alone(db: Database, statement_timeout_ms: str, code: str) -> None:
+    db.add_collection(make_collection("c"))
+    items = [make_item("c", f"i{n}") for n in range(4)]
+    db.load_items(items[:2]).must_load()
+    with db.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute("SELECT FROM items WHERE id = 'i1' FOR UPDATE")
+        loading = db.load_items(items, "-s", statement_timeout_ms, at=2)
+    assert loading.results == {"i0": "updated", "i1": "later", "i2": "inserted", "i3": "inserted"}
+    assert loading.errors["i1"].startswith(f"{code}: ")
+    assert dict(db.query("SELECT id, private->'published_at' FROM items")) == {"i0": 2, "i1": 1, "i2": 2, "i3": 2}
+
+
 def test_staging_stays_empty(db: Database) -> None:
     """Also where pgstac's trigger leaves what it has stored."""
     db.query("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
