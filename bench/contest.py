@@ -37,10 +37,11 @@ class Run:
     busy: float  # of all cores, by anything on this machine while the run lasted
     errors: list[str] = field(default_factory=list)
     parts: dict[str, float] = field(default_factory=dict)  # of ours: parse, load and statistics, in seconds
+    only_stored: bool = False  # a rate of what was to be refused says nothing
 
     @property
     def rate(self) -> float:
-        return self.items / self.seconds
+        return (self.stored if self.only_stored else self.items) / self.seconds
 
 
 class Inputs:

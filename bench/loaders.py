@@ -178,6 +178,7 @@ def run_case(bench: Bench, case: Case) -> dict[str, Any]:
                 if contender.kind.startswith("copy"):
                     prepare_rows(bench, scratch, inputs, sizes[contender.label])
                 run = run_once(bench, case, database, contender, inputs, sizes[contender.label])
+                run.only_stored = bool(case.spoiled)
                 runs[contender.label].append(run)
                 bench.say(f"{case.name}, {case.title}: {contender.label}: {run.rate:.0f} items/s")
     rows = [summary(label, of, runs[case.contenders[0].label]) for label, of in runs.items()]
@@ -202,7 +203,7 @@ def summary(label: str, runs: Sequence[Run], ours: Sequence[Run]) -> dict[str, A
         "rate": rate,
         "rate_min": min(run.rate for run in runs),
         "rate_max": max(run.rate for run in runs),
-        "ratio": median([run.rate for run in ours]) / rate,
+        "ratio": median([run.rate for run in ours]) / rate if rate else None,
         "client_cpu_s": median([run.client_cpu_s for run in runs]) / thousands,
         "database_cpu_s": median([run.database_cpu_s for run in runs]) / thousands,
         "busy": median([run.busy for run in runs]),

@@ -14,7 +14,7 @@
 #include "base/time.h"
 #include "sqs/envelope.h"
 
-enum { MESSAGES_MAX = 10 * 1000 * 1000, PATIENCE_MS = 120000 };
+enum { MESSAGES_MAX = 10 * 1000 * 1000, PATIENCE_MS = 15000 /* without a message */ };
 
 static double seconds(clockid_t clock)
 {
@@ -73,8 +73,12 @@ static int drain(struct sqs *sqs, size_t n_requests, size_t total, size_t *ret_n
 {
     int64_t deadline_ms = time_mono_ms() + PATIENCE_MS;
     int r = 0;
-    while (r == 0 && *ret_n < total && time_mono_ms() < deadline_ms)
+    while (r == 0 && *ret_n < total && time_mono_ms() < deadline_ms) {
+        size_t before = *ret_n;
         r = drain_once(sqs, n_requests, ret_n, err);
+        if (*ret_n > before)
+            deadline_ms = time_mono_ms() + PATIENCE_MS;
+    }
     return r == 0 && *ret_n < total ? err_later(err, "timeout", "only %zu of %zu messages came", *ret_n, total) : r;
 }
 

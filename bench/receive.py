@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
-PATIENCE_S = 120
+PATIENCE_S = 15  # without a message
 
 
 class Count:
@@ -47,6 +47,7 @@ def drain(client: Any, queue_url: str, count: Count) -> None:
             json.loads(message["Body"])
         entries = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)]
         if entries:
+            deadline = time.monotonic() + PATIENCE_S
             count.take(len(client.delete_message_batch(QueueUrl=queue_url, Entries=entries)["Successful"]))
 
 

@@ -23,11 +23,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-const patience = 120 * time.Second
+const patience = 15 * time.Second // without a message
 
 // drain works until all is done, or the time is up.
 func drain(ctx context.Context, client *sqs.Client, queueURL string, left *atomic.Int64) error {
-	for left.Load() > 0 && ctx.Err() == nil {
+	last := time.Now()
+	for left.Load() > 0 {
+		if time.Since(last) > patience {
+			return fmt.Errorf("%d messages did not come", left.Load())
+		}
 		received, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 			QueueUrl:                    &queueURL,
 			MaxNumberOfMessages:         10,
@@ -56,8 +60,9 @@ func drain(ctx context.Context, client *sqs.Client, queueURL string, left *atomi
 			return err
 		}
 		left.Add(-int64(len(deleted.Successful)))
+		last = time.Now()
 	}
-	return ctx.Err()
+	return nil
 }
 
 func cpuSeconds() float64 {
@@ -94,8 +99,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
+	ctx := context.Background()
 	settings, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		log.Fatal(err)

@@ -64,6 +64,7 @@ def test_poison_costs_us_one_item_and_pypgstac_all(results: dict[str, Any], part
     assert found["ours"]["errors"][0].startswith("1 items failed")
     assert found["pypgstac upsert"]["stored"] == 0
     assert found["pypgstac upsert"]["n_errors"] == 1
+    assert found["pypgstac upsert"]["rate"] == 0 and found["pypgstac upsert"]["ratio"] is None
 
 
 def test_several_loaders_on_a_fresh_collection_load_everything(results: dict[str, Any]) -> None:
