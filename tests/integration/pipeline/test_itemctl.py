@@ -11,6 +11,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -549,17 +550,22 @@ def test_killed_at_any_moment_and_run_again(form: str, itemctl: Itemctl, pipelin
 # --------------------------------------------------------------------------- size
 
 
+# Of a small process's child: a child's own ru_maxrss begins with what its parent had at the fork.
+MEASURE = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(status)
+"""
+
+
 def peak_mib(itemctl: Itemctl, path: str, count: int) -> float:
-    child = subprocess.Popen(
-        [str(itemctl.program), "load", "items", "--json", path],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=itemctl.env,
+    result = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(itemctl.program), "load", "items", "--json", path],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, env=itemctl.env,
     )
-    assert child.stdout
-    output = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    assert child.returncode == 0 and json.loads(output)["read"] == count
-    return usage.ru_maxrss / 1024
+    assert result.returncode == 0 and json.loads(result.stdout)["read"] == count
+    return int(result.stderr.split()[-1]) / 1024
 
 
 def write_large(itemctl: Itemctl, form: str, count: int) -> str:
