@@ -2,7 +2,7 @@
 #
 #   make              build the daemons                      make deps     install what is missing (says what)
 #   make run          set up, build, run the whole example   make test     set up, build, run the tests
-#   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=4000 BENCH_REPEAT=3 (docs/performance.md)
+#   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=10000 BENCH_REPEAT=3 (docs/performance.md)
 #   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
 #   V=1: show the commands    SAN=1: with AddressSanitizer and UndefinedBehaviorSanitizer    CC=clang: with clang

@@ -5,7 +5,8 @@
 
 BENCH: names of cases, with commas between; BENCH_LONG=1: the long ones too. BENCH_ITEMS, BENCH_MESSAGES, BENCH_BATCHES:
 sizes; BENCH_REPEAT: how often each contender runs; BENCH_FSYNC=0: a database that waits for no disk. --markdown: runs
-nothing, prints the results that are there as docs/performance.md has them.
+nothing, prints the results that are there as docs/performance.md has them. BENCH_PGSTAC=0.9.10: another version of pgstac,
+for the peers and for the database, in the loaders' cases.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import end_to_end, loaders, machine, queues, report, sweep
+from bench.contest import PEER_PYTHON, PGSTAC
 from bench.database import Server
 from local import environment, process
 from local.stack import Stack
@@ -70,7 +72,7 @@ def loader_cases(names: Sequence[str]) -> list[loaders.Case]:
 
 def install(names: Sequence[str]) -> list[str]:
     """Returns the names without those that cannot run here."""
-    parts = ["python"]
+    parts = [f"pgstac={PGSTAC}" if PGSTAC else "python"]
     if QUEUE_CASES & set(names):
         parts += ["queue", "go"]
         if problem := queues.fauxqs_problem():
@@ -87,6 +89,8 @@ def install(names: Sequence[str]) -> list[str]:
 
 def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[str, int]) -> Iterator[dict[str, Any]]:
     server = Server(stack)
+    if PGSTAC:
+        server.use_pgstac_of(PEER_PYTHON.parent)
     folder = Path(tempfile.mkdtemp(prefix="stactools-ingest-bench."))
     try:
         bench = loaders.Bench(server, programs / "bench" / "load", folder, sizes["items"], sizes["repeat"], say)
@@ -107,7 +111,7 @@ def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[st
 
 def run(programs: Path, folder: Path, names: Sequence[str]) -> dict[str, Any]:
     sizes = {
-        "items": number("BENCH_ITEMS", 4000, 10),
+        "items": number("BENCH_ITEMS", 10000, 10),
         "repeat": number("BENCH_REPEAT", 3, 1),
         "messages": number("BENCH_MESSAGES", queues.MESSAGES, 20),
         "batches": number("BENCH_BATCHES", 200, 1),
@@ -116,6 +120,8 @@ def run(programs: Path, folder: Path, names: Sequence[str]) -> dict[str, Any]:
     environment.scrub()
     names = install(names)
     results: dict[str, Any] = {"machine": machine.describe(), **sizes, "cases": []}
+    if PGSTAC:
+        results["machine"]["pypgstac"] = PGSTAC
     with Stack(folder / "stack", run_daemons=False, fsync=bool(sizes["fsync"]), programs=programs / "bin") as stack:
         for case in run_cases(stack, programs, names, sizes):
             results["cases"].append(case)

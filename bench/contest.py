@@ -1,6 +1,7 @@
 """One run of a loader, ours or a peer's: started, awaited until it is ready, let go; its answer and the processors'."""
 
 import json
+import os
 import pickle
 import subprocess
 import time
@@ -14,7 +15,8 @@ from bench.database import Server
 from local import environment
 
 ROOT = Path(__file__).resolve().parent.parent
-PEER_PYTHON = ROOT / "build" / "bench" / "venv" / "bin" / "python"
+PGSTAC = os.environ.get("BENCH_PGSTAC", "")  # another version of pypgstac, for the peers and for the database
+PEER_PYTHON = ROOT / "build" / "bench" / (f"venv-{PGSTAC}" if PGSTAC else "venv") / "bin" / "python"
 BATCH = 1000
 RUN_TIMEOUT_S = 1800
 

@@ -1,6 +1,7 @@
 """Databases that cost a copy: one of the stack's PostgreSQL for each run, from a template for each case."""
 
 import json
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ class Server:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._number = 0
+        self._template = DATABASE
 
     @property
     def log(self) -> Path:
@@ -47,12 +49,20 @@ class Server:
     def cpu_seconds(self) -> float:
         return machine.cpu_seconds_with_children(self._pid)
 
+    def use_pgstac_of(self, programs: Path) -> None:
+        """From now on copies have the pgstac that the pypgstac there migrates to."""
+        self._template = "bench_template"
+        self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._template)))
+        self.execute("CREATE EXTENSION postgis", self._template)
+        dsn = psycopg.conninfo.make_conninfo(**self.keywords(self._template, owner=True))
+        subprocess.run([programs / "pypgstac", "migrate", "--dsn", dsn], check=True, capture_output=True)
+
     @contextmanager
-    def copy_of(self, template: str = DATABASE) -> Iterator[str]:
+    def copy_of(self, template: str = "") -> Iterator[str]:
         """A database that goes again."""
         self._number += 1
         name = f"bench_{self._number}"
-        source, target = sql.Identifier(template), sql.Identifier(name)
+        source, target = sql.Identifier(template or self._template), sql.Identifier(name)
         self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(target, source))
         try:
             yield name

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# deps.sh python|queue|go|elasticmq...: installs what the benchmarks need beside `make deps`, and says what it does. python:
-# the peers of bench/requirements.txt into build/bench/venv. queue: fauxqs and its Node into build/bench/fauxqs; needs npm.
+# deps.sh python|pgstac=VERSION|queue|go|elasticmq...: installs what the benchmarks need beside `make deps`, and says what it
+# does. python: the peers of bench/requirements.txt into build/bench/venv. pgstac: another pypgstac into build/bench/venv-VERSION. queue: fauxqs and its Node into build/bench/fauxqs; needs npm.
 # go: the client of bench/go as build/bench/receive-go; needs go. elasticmq: that queue into build/bench/elasticmq; needs
 # mvn and java. What needs something that is not here is left out.
 set -euo pipefail
@@ -29,6 +29,15 @@ install_python() {
     run /usr/bin/python3 -m venv build/bench/venv
     run build/bench/venv/bin/pip install --disable-pip-version-check --no-input --require-hashes -r bench/requirements.txt
     done_with venv bench/requirements.txt
+}
+
+install_pgstac() {
+    [ -e "build/bench/venv-$1/.complete" ] && return
+    say "pypgstac $1 and stac-pydantic into build/bench/venv-$1"
+    rm -rf "build/bench/venv-$1"
+    run /usr/bin/python3 -m venv "build/bench/venv-$1"
+    run "build/bench/venv-$1/bin/pip" install --disable-pip-version-check --no-input "pypgstac[psycopg]==$1" stac-pydantic
+    touch "build/bench/venv-$1/.complete"
 }
 
 install_queue() {
@@ -61,11 +70,12 @@ flock 9
 for part in "$@"; do
     case $part in
     python) install_python ;;
+    pgstac=*) install_pgstac "${part#*=}" ;;
     queue) install_queue ;;
     go) install_go ;;
     elasticmq) install_elasticmq ;;
     *)
-        sed -n 2,5p "$0" >&2
+        sed -n 2,6p "$0" >&2
         exit 64
         ;;
     esac

@@ -11,13 +11,14 @@ from bench import items
 from bench.contest import Contender, Inputs, Run, commands, measure
 from bench.database import Server
 
-OURS = Contender("ours", "ours")
+OURS = Contender("ours", "ours", at_once=2)  # as itemloadd and itemctl load unless told otherwise
+OURS_ALONE = Contender("ours, 1 connection", "ours")
 COPY_UPSERT = Contender("bare COPY + upsert", "copy_upsert")
 COPY = Contender("bare COPY", "copy")
 UPSERT = Contender("pypgstac upsert", "upsert")
 DELSERT = Contender("pypgstac delsert", "delsert")
 ORIGINAL = Contender("the original's path", "original")
-ALL = (OURS, COPY_UPSERT, COPY, UPSERT, DELSERT, ORIGINAL)
+ALL = (OURS, OURS_ALONE, COPY_UPSERT, COPY, UPSERT, DELSERT, ORIGINAL)
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,14 @@ def at_once(contender: Contender, n: int, share: float = 1) -> Contender:
     return replace(contender, label=f"{contender.label}, {n} at once", at_once=n, share=share)
 
 
+OURS_AT_ONCE = tuple(replace(OURS, label=f"ours, {n} connections", at_once=n) for n in (2, 4))
+
+
 def curve(in_batch: int, in_table: int) -> Case:
     return Case(
         "partitions",
         f"a batch over {in_batch} partitions of {in_table}",
-        (OURS, COPY_UPSERT),
+        (OURS_ALONE, COPY_UPSERT),
         months=in_batch,
         partitions=in_table,
         n=0.5,
@@ -66,7 +70,7 @@ CASES = (
     Case(
         "unchanged",
         "all unchanged",
-        (OURS, COPY_UPSERT, UPSERT, DELSERT, ORIGINAL),
+        (OURS, OURS_ALONE, COPY_UPSERT, UPSERT, DELSERT, ORIGINAL),
         trunc=None,
         partitions=1,
         loaded_before=True,
@@ -77,14 +81,14 @@ CASES = (
     Case(
         "loaders",
         "a fresh collection by months, several loaders",
-        (OURS, at_once(OURS, 2), at_once(OURS, 4), replace(UPSERT, share=0.25), at_once(UPSERT, 4, 0.25)),
+        (OURS_ALONE, *OURS_AT_ONCE, replace(UPSERT, share=0.25), at_once(UPSERT, 4, 0.25)),
         months=12,
         n=2,
     ),
     *(curve(in_batch, in_table) for in_batch, in_table in CURVE),
     Case("polygons", "polygons of 2,000 points", few(ALL, 0.25), trunc=None, partitions=1, n=0.1, points=2000),
-    Case("million", "new items, empty table", (OURS, COPY_UPSERT), trunc=None, partitions=1, long=True),
-    Case("million", "new items, 1 million rows", (OURS, COPY_UPSERT), trunc=None, partitions=1, rows_before=1_000_000,
+    Case("million", "new items, empty table", (OURS_ALONE, COPY_UPSERT), trunc=None, partitions=1, long=True),
+    Case("million", "new items, 1 million rows", (OURS_ALONE, COPY_UPSERT), trunc=None, partitions=1, rows_before=1_000_000,
          long=True),
 )  # fmt: skip
 
@@ -112,7 +116,10 @@ def make_inputs(bench: Bench, case: Case, n: int, seed: int) -> Inputs:
 def load(bench: Bench, database: str, contender: Contender, inputs: Inputs, n: int, published_at: int = 1) -> Run:
     keywords = bench.server.keywords(database)
     argvs = commands(contender, inputs, n, keywords, bench.load, published_at)
-    return measure(bench.server, database, argvs, n)
+    run = measure(bench.server, database, argvs, n)
+    if contender.at_once > 1:
+        run.parts = {}  # of several connections they overlap
+    return run
 
 
 def prepare_rows(bench: Bench, scratch: str, inputs: Inputs, n: int) -> None:
