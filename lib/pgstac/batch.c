@@ -331,8 +331,8 @@ static int clear_format_cache(struct pg *pg, const struct batch_row *rows, const
     return 0;
 }
 
-static int lock_collections(struct catalog *catalog, struct pg *pg, const struct batch_group *groups, size_t n_groups,
-                            bool *ret_same, struct err *err)
+int batch_lock_collections(struct catalog *catalog, struct pg *pg, const struct batch_group *groups, size_t n_groups,
+                           bool *ret_same, struct err *err)
 {
     auto_free const char **ids = calloc(n_groups + 1, sizeof(*ids));
     if (!ids)
@@ -348,7 +348,7 @@ int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, c
     bool updated = false;
     int r = catalog_begin(catalog, pg, err);
     if (r == 0)
-        r = lock_collections(catalog, pg, groups, n_groups, ret_same, err);
+        r = batch_lock_collections(catalog, pg, groups, n_groups, ret_same, err);
     if (r != 0 || !*ret_same)
         return r;
     r = copy_rows(pg, rows, groups, n_groups, err);

@@ -40,6 +40,10 @@ struct batch_group {
 int batch_groups(const struct batch_row *rows, size_t n, struct batch_group **ret, size_t *ret_n, struct err *err)
     must_check;
 
+/* catalog_lock_collections for those of the groups. */
+int batch_lock_collections(struct catalog *catalog, struct pg *pg, const struct batch_group *groups, size_t n_groups,
+                           bool *ret_same, struct err *err) must_check;
+
 /*
  * The load transaction up to, not with, COMMIT. *ret_same false: a collection has changed, nothing was
  * loaded. Sets the outcome of each row.

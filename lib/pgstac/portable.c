@@ -235,26 +235,14 @@ static int load_collection(struct pg *pg, struct batch_row *rows, const struct b
     return r != 0 || !removed ? r : inherit(pg, groups[0].need.collection->id, removed, err);
 }
 
-/* They stay as they are until the commit: an item of a collection that is gone would be dropped without a word. */
-static int lock_collections(struct catalog *catalog, struct pg *pg, const struct batch_group *groups, size_t n_groups,
-                            bool *ret_same, struct err *err)
-{
-    auto_free const char **ids = calloc(n_groups + 1, sizeof(*ids));
-    if (!ids)
-        return err_no_memory(err);
-    for (size_t g = 0; g < n_groups; g++)
-        ids[g] = groups[g].need.collection->id;
-    return catalog_lock_collections(catalog, pg, ids, n_groups, ret_same, err);
-}
-
 int portable_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
                   size_t n_groups, bool *ret_same, struct err *err)
 {
     int r = catalog_begin(catalog, pg, err);
     if (r == 0)
         r = partition_lock(pg, err);
-    if (r == 0)
-        r = lock_collections(catalog, pg, groups, n_groups, ret_same, err);
+    if (r == 0) /* an item of a collection that is gone would be dropped without a word */
+        r = batch_lock_collections(catalog, pg, groups, n_groups, ret_same, err);
     if (r != 0 || !*ret_same)
         return r;
     for (size_t first = 0, end; r == 0 && first < n_groups; first = end) {
