@@ -22,10 +22,9 @@
  * so that loaders delete in one order.
  */
 #define RANK_TWINS                                                                                                 \
-    "SELECT partition, id, version, winner, other::text FROM ("                                                    \
+    "SELECT partition, id, version, winner FROM ("                                                                 \
     "SELECT c.relname AS partition, t.id, t.xmin AS version, first_value(c.relname) OVER ranks AS winner, "        \
-    "row_number() OVER ranks AS rank, "                                                                            \
-    "CASE WHEN jsonb_typeof(t.private) = 'object' THEN nullif(t.private - 'published_at', '{}') END AS other "     \
+    "row_number() OVER ranks AS rank "                                                                             \
     "FROM items t JOIN pg_class c ON c.oid = t.tableoid WHERE t.collection = $1 AND t." IDS " "                    \
     "WINDOW ranks AS (PARTITION BY t.id ORDER BY " BATCH_PUBLISHED_AT " DESC NULLS LAST, age(t.xmin), t.tableoid)" \
     ") AS ranked WHERE rank > 1 ORDER BY partition, id COLLATE \"C\""
@@ -33,12 +32,14 @@
 /* Rows that were written in the meantime are looked at again, this often. */
 enum { ROUNDS = 10 };
 
-enum { TWIN_PARTITION, TWIN_ID, TWIN_VERSION, TWIN_WINNER, TWIN_OTHER }; /* its columns */
+enum { TWIN_PARTITION, TWIN_ID, TWIN_VERSION, TWIN_WINNER }; /* its columns */
 
 /* A row that somebody wrote since it was looked at has another xmin and stays: it may be the newest now. */
 #define REMOVE                                                                                                       \
     " AS t USING unnest($1::text[], $2::xid[]) AS gone(id, version) WHERE t.id = gone.id AND t.xmin = gone.version " \
-    "RETURNING t.id"
+    "RETURNING t.id, CASE WHEN jsonb_typeof(t.private) = 'object' THEN nullif(t.private - 'published_at', '{}') END"
+enum { REMOVED_ID, REMOVED_OTHER }; /* its columns */
+
 #define INHERIT \
     " SET private = $2::jsonb || CASE WHEN jsonb_typeof(private) = 'object' THEN private ELSE '{}' END WHERE id = $1"
 
@@ -48,7 +49,7 @@ static void mark_removed(struct batch_row *rows, const struct batch_group *group
 {
     for (size_t g = 0; g < n_groups; g++)
         for (int i = 0; strcmp(groups[g].need.name, partition) == 0 && i < PQntuples(removed); i++) {
-            struct batch_row *row = batch_find(rows, &groups[g], PQgetvalue(removed, i, 0));
+            struct batch_row *row = batch_find(rows, &groups[g], PQgetvalue(removed, i, REMOVED_ID));
             if (row && !row->settled)
                 row->item->outcome = PGSTAC_STALE;
         }
@@ -76,16 +77,36 @@ static int remove_from(struct pg *pg, const PGresult *twins, int first, int end,
 }
 
 /* What the operator kept beside published_at moves with the item. */
-static int inherit(struct pg *pg, const PGresult *twins, int i, struct err *err)
+static int inherit(struct pg *pg, const char *winner, const char *id, const char *other, struct err *err)
 {
     auto_buf struct buf sql = BUF_INIT;
     buf_puts(&sql, "UPDATE ");
-    pg_quote_identifier(PQgetvalue(twins, i, TWIN_WINNER), &sql);
+    pg_quote_identifier(winner, &sql);
     buf_puts(&sql, INHERIT);
     if (buf_failed(&sql))
         return err_no_memory(err);
-    const char *params[] = { PQgetvalue(twins, i, TWIN_ID), PQgetvalue(twins, i, TWIN_OTHER) };
+    const char *params[] = { id, other };
     return pg_exec(pg, buf_str(&sql), params, 2, NULL, err);
+}
+
+/*
+ * From the rows that went, all of one partition: one that stays, because somebody wrote it in the meantime, bequeaths
+ * what it holds when it goes, and nothing before, which the winner would keep.
+ */
+static int inherit_all(struct pg *pg, const PGresult *twins, int first, const PGresult *removed, struct err *err)
+{
+    for (int i = 0; i < PQntuples(removed); i++) {
+        if (PQgetisnull(removed, i, REMOVED_OTHER))
+            continue;
+        const char *id = PQgetvalue(removed, i, REMOVED_ID);
+        int twin = first;
+        while (strcmp(PQgetvalue(twins, twin, TWIN_ID), id) != 0)
+            twin++;
+        int r = inherit(pg, PQgetvalue(twins, twin, TWIN_WINNER), id, PQgetvalue(removed, i, REMOVED_OTHER), err);
+        if (r != 0)
+            return r;
+    }
+    return 0;
 }
 
 /* *ret_all: none of them had been written, or removed, in the meantime. */
@@ -97,13 +118,11 @@ static int remove_twins(struct pg *pg, struct batch_row *rows, const struct batc
     for (int first = 0, end; first < n; first = end) {
         const char *partition = PQgetvalue(twins, first, TWIN_PARTITION);
         for (end = first; end < n && strcmp(PQgetvalue(twins, end, TWIN_PARTITION), partition) == 0; end++)
-            if (!PQgetisnull(twins, end, TWIN_OTHER)) {
-                int r = inherit(pg, twins, end, err);
-                if (r != 0)
-                    return r;
-            }
+            ;
         auto_pg_result PGresult *removed = NULL;
         int r = remove_from(pg, twins, first, end, &removed, err);
+        if (r == 0)
+            r = inherit_all(pg, twins, first, removed, err);
         if (r != 0)
             return r;
         mark_removed(rows, groups, n_groups, partition, removed);

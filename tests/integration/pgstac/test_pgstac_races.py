@@ -125,12 +125,13 @@ def test_a_twin_that_is_written_while_it_is_swept(db: Database) -> None:
     db.add_collection(make_collection("c"), "year")
     db.load_items([make_item("c", "i", "2020-01-01T00:00:00Z"), make_item("c", "other", "2022-01-01T00:00:00Z")]).must_load()
     with db.connect() as operator:
-        write = "UPDATE items SET private = private || '{\"note\": \"kept\"}' WHERE id = 'i'"
-        loading = begin_move(db, operator, write)
+        write = "UPDATE items SET private = private || jsonb_build_object('note', '{}') WHERE id = 'i'"
+        operator.execute(write.format("the first"))  # type: ignore[arg-type]
+        loading = begin_move(db, operator, write.format("the last"))
         operator.execute("COMMIT")
         assert end_load(loading).must_load().results == {"i": "inserted"}
     assert db.query("SELECT private, datetime::date::text FROM items WHERE id = 'i'") == [
-        ({"note": "kept", "published_at": 3}, "2022-01-01")
+        ({"note": "the last", "published_at": 3}, "2022-01-01")
     ]
 
 
