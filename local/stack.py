@@ -255,6 +255,7 @@ class Stack:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "ITEMGEND_QUEUE_URL": self.cloud.generation.queue_url,
             "ITEMGEND_LOAD_TOPIC_ARN": self.cloud.loading.topic_arn,
+            "ITEMGEND_UV": str(TOOLS / "uv"),
             "ITEMGEND_UVX": str(TOOLS / "uvx"),
             "ITEMGEND_CACHE_DIR": str(self.cache / "uv"),
             "ITEMGEND_WORK_DIR": str(work),

@@ -174,10 +174,10 @@ static int check_end(const struct itemgend_options *options, const struct comman
                          result->signal_number, strsignal(result->signal_number), tail(&result->output));
     case COMMAND_TIMED_OUT:
         return err_later(err, "time_limit", "create-item took longer than time_limit (%lld s): %.600s",
-                         (long long)options->time_limit_ms / 1000, tail(&result->output));
+                         (long long)options->limits.time_ms / 1000, tail(&result->output));
     case COMMAND_OUT_OF_MEMORY:
         return err_never(err, "out_of_memory", "create-item took %lld MiB of memory, more than memory_limit (%lld MiB)",
-                         (long long)result->peak_memory >> 20, (long long)options->memory_limit >> 20);
+                         (long long)result->peak_memory >> 20, (long long)options->limits.memory >> 20);
     default:
         return err_later(err, "interrupted", "create-item was interrupted because the service stops");
     }
@@ -239,8 +239,8 @@ static int run(const struct itemgend_options *options, const struct strings *arg
         .argv = (const char *const *)argv->list,
         .environment = (const char *const *)environment.list,
         .directory = directory,
-        .memory_limit = options->memory_limit,
-        .time_limit_ms = options->time_limit_ms,
+        .memory_limit = options->limits.memory,
+        .time_limit_ms = options->limits.time_ms,
         .file_limit = FILE_LIMIT,
         .stop_fd = stop_fd,
     };

@@ -45,7 +45,7 @@ static int generate(struct generator *generator, const struct request *request, 
 {
     int abort_fd = service_abort_fd(generator->consumer->service);
     /* Three commands, where the first one fails. */
-    service_pulse(generator->worker, 3 * generator->options->time_limit_ms + 60000);
+    service_pulse(generator->worker, 3 * generator->options->limits.time_ms + 60000);
     return generate_item(generator->options, request, abort_fd, ret, err);
 }
 

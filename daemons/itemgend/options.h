@@ -3,13 +3,29 @@
 #define ITEMGEND_OPTIONS_H
 
 #include "common/settings.h"
+#include "itemgend/limits.h"
+
+enum runner { RUNNER_WARM, RUNNER_UVX };
+enum sandbox_choice { SANDBOX_AUTO, SANDBOX_BUBBLEWRAP, SANDBOX_LIMITS };
+enum network_choice { NETWORK_AUTO, NETWORK_FILTERED, NETWORK_OPEN, NETWORK_CLOSED };
 
 struct itemgend_options {
     struct settings common;
     char *load_topic_arn;
-    struct config_list allowed_packages, with;
-    char *uvx, *python, *constraints, *cache_dir, *work_dir;
-    int64_t memory_limit, time_limit_ms, item_limit;
+    struct config_list allowed_packages, packages, with, indexes;
+    int runner; /* enum runner */
+    char *uv, *uvx, *python, *constraints, *default_index, *cache_dir, *work_dir;
+    bool source_builds;
+    int64_t environment_ttl_ms, cache_limit;
+    int64_t server_items, server_age_ms, server_idle_ms;
+    int sandbox; /* enum sandbox_choice */
+    int network; /* enum network_choice */
+    struct config_list loopback_ports;
+    char *package_role_arn;
+    struct limits limits; /* of a package that has none of its own */
+    int64_t item_limit;
+    char *overflow_bucket;
+    bool provenance;
 };
 
 extern const struct config_schema itemgend_schema;
