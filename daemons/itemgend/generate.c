@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "itemgend/command.h"
 #include "itemgend/strings.h"
+#include "itemgend/variables.h"
 #include "itemgend/workdir.h"
 #include "stac/item.h"
 
@@ -56,52 +57,6 @@ static void make_arguments(const struct itemgend_options *options, const struct 
         strings_add(argv, "%s", request->options[i].value);
     }
     strings_add(argv, ITEM_FILE);
-}
-
-/* All that the package's code sees of our environment: how to reach the network and the registry; no credentials. */
-static const char *const passed_on[] = {
-    "PATH",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-    "UV_INDEX",
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX_URL",
-    "UV_EXTRA_INDEX_URL",
-    "UV_FIND_LINKS",
-    "UV_INDEX_STRATEGY",
-    "UV_INSECURE_HOST",
-    "UV_NATIVE_TLS",
-    "UV_SYSTEM_CERTS",
-    "UV_OFFLINE",
-    "UV_HTTP_TIMEOUT",
-};
-
-static void make_environment(const struct itemgend_options *options, const char *directory, struct strings *environment)
-{
-    for (size_t i = 0; i < N_ELEMENTS(passed_on); i++) {
-        const char *value = getenv(passed_on[i]);
-        if (value)
-            strings_add(environment, "%s=%s", passed_on[i], value);
-    }
-    strings_add(environment, "LANG=C.UTF-8");
-    strings_add(environment, "HOME=%s", directory);
-    strings_add(environment, "TMPDIR=%s", directory);
-    strings_add(environment, "UV_CACHE_DIR=%s", options->cache_dir);
-    strings_add(environment, "UV_PYTHON=%s", options->python);
-    strings_add(environment, "UV_PYTHON_DOWNLOADS=never");
-    strings_add(environment, "UV_NO_CONFIG=1");
-    strings_add(environment, "UV_NO_PROGRESS=1");
-    if (options->constraints && *options->constraints)
-        strings_add(environment, "UV_CONSTRAINT=%s", options->constraints);
 }
 
 /* -------------------------------------------------------- how it ended */
@@ -232,7 +187,7 @@ static int run(const struct itemgend_options *options, const struct strings *arg
                struct command_result *ret, struct err *err)
 {
     auto_strings struct strings environment = STRINGS_INIT;
-    make_environment(options, directory, &environment);
+    variables_for_uv(options, directory, &environment);
     if (argv->failed || environment.failed)
         return err_no_memory(err);
     struct command command = {

@@ -8,6 +8,7 @@
 #include "common/consumer.h"
 #include "common/log.h"
 #include "itemgend/generate.h"
+#include "itemgend/sandbox.h"
 #include "itemgend/workdir.h"
 #include "sqs/envelope.h"
 
@@ -160,15 +161,32 @@ static int run_workers(const struct itemgend_options *options, struct consumer *
     return service_wait(consumer->service, workers, n, err);
 }
 
+void generator_describe(const void *config, struct buf *ret)
+{
+    struct err err = ERR_INIT;
+    struct sandbox *sandbox = NULL;
+    if (sandbox_open(config, -1, &sandbox, &err) == 0)
+        sandbox_describe(sandbox, ret);
+    else
+        buf_printf(ret, "cannot start: %s\n", err.text);
+    sandbox_free(sandbox);
+}
+
 int generator_run(const void *config, struct service *service, struct err *err)
 {
     const struct itemgend_options *options = config;
     workdir_remove_old(options->work_dir);
-    struct consumer consumer = { .service = service };
-    int r = consumer_open(&options->common, service, &consumer, err);
+    struct sandbox *sandbox = NULL;
+    int r = sandbox_open(options, service_drain_fd(service), &sandbox, err);
     if (r != 0)
         return r;
-    r = run_workers(options, &consumer, err);
-    consumer_close(&consumer);
+    sandbox_log(sandbox);
+    struct consumer consumer = { .service = service };
+    r = consumer_open(&options->common, service, &consumer, err);
+    if (r == 0) {
+        r = run_workers(options, &consumer, err);
+        consumer_close(&consumer);
+    }
+    sandbox_free(sandbox);
     return r;
 }

@@ -7,4 +7,7 @@
 /* daemon.run of itemgend; `config` is a struct itemgend_options. */
 int generator_run(const void *config, struct service *service, struct err *err);
 
+/* daemon.describe: what package code will run in, found out by trying. */
+void generator_describe(const void *config, struct buf *ret);
+
 #endif

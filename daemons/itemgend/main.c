@@ -25,6 +25,7 @@ int main(int argc, char **argv)
         .log_level = log_level,
         .stop_timeout_ms = stop_timeout_ms,
         .run = generator_run,
+        .describe = generator_describe,
     };
     return daemon_main(&daemon, argc, argv);
 }
