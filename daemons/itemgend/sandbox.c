@@ -11,9 +11,9 @@ enum { TRY_TIMEOUT_MS = 10000, TRY_OUTPUT_MAX = 4096 };
 
 struct sandbox {
     bool is_bubblewrap;
-    enum network_choice network; /* in force */
-    char *why;                   /* bubblewrap is not, although auto would have it; NULL: nothing to tell */
-    struct strings words;        /* bubblewrap's command line up to the paths */
+    int network;          /* enum network_choice, in force */
+    char *why;            /* bubblewrap is not, although auto would have it; NULL: nothing to tell */
+    struct strings words; /* bubblewrap's command line up to the paths */
 };
 
 #define auto_sandbox cleanup(free_sandbox)
@@ -131,7 +131,7 @@ static void add_system_directories(struct strings *argv)
 }
 
 /* The order counts: what is put somewhere hides what was there, and paths in /tmp are to be seen. */
-static void make_words(enum network_choice network, struct strings *argv)
+static void make_words(int network, struct strings *argv)
 {
     add_words(argv, "bwrap --die-with-parent --new-session --unshare-user --unshare-pid --unshare-ipc --unshare-uts "
                     "--unshare-cgroup-try --uid 65534 --gid 65534 --hostname localhost --cap-drop ALL");
@@ -204,7 +204,7 @@ static int choose_sandbox(const struct itemgend_options *options, int stop_fd, s
 
 static int choose_network(const struct itemgend_options *options, struct sandbox *sandbox, struct err *err)
 {
-    sandbox->network = options->network == NETWORK_AUTO ? NETWORK_OPEN : (enum network_choice)options->network;
+    sandbox->network = options->network == NETWORK_AUTO ? (int)NETWORK_OPEN : options->network;
     if (sandbox->network == NETWORK_FILTERED)
         return err_never(err, "sandbox_unavailable", "network: a filtered network cannot be made here");
     if (sandbox->network == NETWORK_CLOSED && !sandbox->is_bubblewrap)
