@@ -41,6 +41,9 @@ PROGRAMS := $(patsubst daemons/%/main.c,%,$(wildcard daemons/*/main.c))
 LIB_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard lib/*/*.c))
 COMMON_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard daemons/common/*.c))
 LIBRARY := $(OUT)/libstacingest.a
+# itemgend's modules, for their unit tests.
+ITEMGEND_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out %/main.c,$(wildcard daemons/itemgend/*.c)))
+ITEMGEND := $(OUT)/libitemgend.a
 BINARIES := $(PROGRAMS:%=$(OUT)/bin/%)
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(wildcard tests/unit/test_*.c))
@@ -62,6 +65,10 @@ $(LIBRARY): $(LIB_OBJECTS) $(COMMON_OBJECTS)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
+$(ITEMGEND): $(ITEMGEND_OBJECTS)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
 define PROGRAM_RULE
 $(OUT)/bin/$(1): $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard daemons/$(1)/*.c)) $(LIBRARY)
 	@mkdir -p $$(@D)
@@ -70,13 +77,13 @@ $(OUT)/bin/$(1): $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard daemons/$(1)/*.c)) $(L
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
 
-$(OUT)/tests/test_%: $(OUT)/obj/tests/unit/test_%.o $(TEST_OBJECTS) $(LIBRARY)
+$(OUT)/tests/test_%: $(OUT)/obj/tests/unit/test_%.o $(TEST_OBJECTS) $(ITEMGEND) $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup -o $@ $(filter %.o,$^) $(LIBRARY) $(LDLIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup -o $@ $(filter %.o,$^) $(ITEMGEND) $(LIBRARY) $(LDLIBS)
 
 define TOOL_RULE
-$(OUT)/tests/$(subst _,-,$(1)): $(OUT)/obj/tests/unit/tool_$(1).o $(LIBRARY)
+$(OUT)/tests/$(subst _,-,$(1)): $(OUT)/obj/tests/unit/tool_$(1).o $(ITEMGEND) $(LIBRARY)
 	@mkdir -p $$(@D)
 	@echo "  LD      $$@"
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(LIBRARY) $$(LDLIBS)

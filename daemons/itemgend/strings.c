@@ -3,11 +3,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/buf.h"
+
 void strings_clear(struct strings *strings)
 {
     for (size_t i = 0; i < strings->n; i++)
-        free(strings->list[i]);
+        wipe_string(strings->list[i]);
     free(strings->list);
+    *strings = (struct strings)STRINGS_INIT;
 }
 
 void strings_add(struct strings *strings, const char *format, ...)

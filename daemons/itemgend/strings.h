@@ -14,6 +14,7 @@ struct strings {
         .list = NULL \
     }
 #define auto_strings cleanup(strings_clear)
+/* Wipes them too: an environment may hold credentials. */
 void strings_clear(struct strings *strings);
 
 void strings_add(struct strings *strings, const char *format, ...) printf_like(2, 3);
