@@ -43,19 +43,22 @@ static void make_uvx_arguments(const struct itemgend_options *options, const cha
     strings_add(argv, "stactools");
 }
 
-/* The original's command. request_parse has seen to it that no part can be taken for another's option. */
+/*
+ * The original's command, written so that nothing of the request can be taken for another option than it is: options
+ * hold their values ("--flag VALUE" would leave the value to be an argument), and what follows "--" are arguments,
+ * negative numbers too. The group is a word (request_parse).
+ */
 static void make_arguments(const struct itemgend_options *options, const struct request *request, struct strings *argv)
 {
     make_uvx_arguments(options, request->package_name, argv);
     strings_add(argv, "stac");
     strings_add(argv, "%s", request->group_name);
     strings_add(argv, "create-item");
+    for (size_t i = 0; i < request->n_options; i++)
+        strings_add(argv, "--%s=%s", request->options[i].name, request->options[i].value);
+    strings_add(argv, "--");
     for (size_t i = 0; i < request->n_args; i++)
         strings_add(argv, "%s", request->args[i]);
-    for (size_t i = 0; i < request->n_options; i++) {
-        strings_add(argv, "--%s", request->options[i].name);
-        strings_add(argv, "%s", request->options[i].value);
-    }
     strings_add(argv, ITEM_FILE);
 }
 

@@ -20,7 +20,7 @@ void generated_clear(struct generated *generated);
 #define auto_generated cleanup(generated_clear)
 
 /*
- * Runs `uvx --with WITH,PACKAGE --from stactools stac GROUP create-item ARGS --OPTION VALUE FILE` in a private
+ * Runs `uvx --with WITH,PACKAGE --from stactools stac GROUP create-item --OPTION=VALUE -- ARGS FILE` in a private
  * directory that is removed afterwards, with an environment that holds no credentials. `stop_fd` readable: ended, LATER
  * "interrupted". NEVER: "unresolvable", "bad_command" (group, option or argument unknown), "out_of_memory", "no_item",
  * "invalid_item", "no_collection", ... LATER: "create_item_failed" (its exit code and the end of its output),

@@ -42,6 +42,27 @@ static bool is_word(const char *text)
     return true;
 }
 
+/* What `stac` itself has beside the groups of packages: with one of them "create-item" would be a file's name. */
+static bool is_command_of_stac(const char *text)
+{
+    static const char *const commands[] = {
+        "add",      "add-asset",   "add-raster", "copy",          "create-item",
+        "describe", "info",        "layout",     "lint",          "merge",
+        "migrate",  "move-assets", "summary",    "update-extent", "update-geometry",
+        "validate", "version",
+    };
+    for (size_t i = 0; i < N_ELEMENTS(commands); i++)
+        if (strcmp(text, commands[i]) == 0)
+            return true;
+    return false;
+}
+
+/* It would be an argument all the same, behind "--", but that is not what its publisher meant; "-5" is. */
+static bool looks_like_option(const char *text)
+{
+    return text[0] == '-' && (isalpha((unsigned char)text[1]) || text[1] == '-');
+}
+
 static int read_args(struct request *request, struct buf *wrong, struct err *err)
 {
     const cJSON *args = json_get(request->json, "create_item_args");
@@ -62,9 +83,8 @@ static int read_args(struct request *request, struct buf *wrong, struct err *err
             complain(wrong, "create_item_args", "has a member that is no string");
             return 0;
         }
-        if (arg->valuestring[0] == '-') {
-            complain(wrong, "create_item_args",
-                     "has a member that begins with '-': options belong in create_item_options");
+        if (looks_like_option(arg->valuestring)) {
+            complain(wrong, "create_item_args", "has an option as a member: options belong in create_item_options");
             return 0;
         }
         request->args[request->n_args++] = arg->valuestring;
@@ -130,6 +150,8 @@ int request_parse(const char *text, size_t len, const struct config_list *allowe
     request.collection_id = read_string(request.json, "collection_id", false, &wrong);
     if (request.group_name && *request.group_name && !is_word(request.group_name))
         complain(&wrong, "group_name", "is no name of a stactools group (letters, digits, '-', '_', '.')");
+    if (request.group_name && is_command_of_stac(request.group_name))
+        complain(&wrong, "group_name", "is a command of stac itself, no package's group");
     r = read_args(&request, &wrong, err);
     if (r == 0)
         r = read_options(&request, &wrong, err);

@@ -30,7 +30,8 @@ void request_clear(struct request *request);
 
 /*
  * NEVER: "invalid_json"; "invalid_request", naming each key that is missing or of the wrong type; "invalid_package",
- * "package_not_allowed". Arguments and option names that the command line would take for something else are refused.
+ * "package_not_allowed". A group's and an option's name is a word that the command line cannot take for something else;
+ * an argument is any text, and has to stand behind "--" there, as an option's value behind its "=".
  */
 int request_parse(const char *text, size_t len, const struct config_list *allowed_packages, struct request *ret,
                   struct err *err) must_check;

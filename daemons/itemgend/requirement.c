@@ -44,64 +44,86 @@ static size_t operator_length(const char *text)
     return 0;
 }
 
-/* "[extra]" at *at, or nothing there. */
-static bool skip_extra(const char **at)
+/* "[extra,another]" at *at, or nothing there. */
+static bool skip_extras(const char **at)
 {
     if (**at != '[')
         return true;
-    size_t n = name_length(*at + 1);
-    if (n == 0 || (*at)[1 + n] != ']')
+    do {
+        size_t n = name_length(*at + 1);
+        if (n == 0)
+            return false;
+        *at += n + 1;
+    } while (**at == ',');
+    return *(*at)++ == ']';
+}
+
+/* "==1.2.*" at *at. */
+static bool skip_version_clause(const char **at)
+{
+    size_t n = operator_length(*at);
+    if (n == 0 || !isalnum((unsigned char)(*at)[n]))
         return false;
-    *at += n + 2;
+    *at += n;
+    while (isalnum((unsigned char)**at) || (**at && strchr(".*+!-_", **at)))
+        (*at)++;
     return true;
 }
 
-/* "==1.2.*" up to the end, or nothing there. */
-static bool is_version_clause(const char *at)
+/* ">=1,<2" up to the end, or nothing there. */
+static bool is_version(const char *at)
 {
     if (!*at)
         return true;
-    size_t n = operator_length(at);
-    if (n == 0)
-        return false;
-    at += n;
-    if (!isalnum((unsigned char)*at))
-        return false;
-    while (isalnum((unsigned char)*at) || (*at && strchr(".*+!-_", *at)))
-        at++;
-    return !*at;
+    while (skip_version_clause(&at)) {
+        if (!*at)
+            return true;
+        if (*at++ != ',')
+            return false;
+    }
+    return false;
 }
 
-/* PEP 503: lower case, runs of '-', '_' and '.' are one '-'. */
-static void normalize(const char *name, size_t len, char *ret)
+static bool is_plain(const char *requirement)
 {
-    size_t n = 0;
+    size_t len = name_length(requirement);
+    const char *at = requirement + len;
+    return len > 0 && strlen(requirement) <= REQUIREMENT_MAX && !looks_like_file(requirement, len) &&
+           skip_extras(&at) && is_version(at);
+}
+
+void requirement_name(const char *requirement, struct buf *ret)
+{
+    size_t len = name_length(requirement);
     for (size_t i = 0; i < len; i++) {
-        bool separator = !isalnum((unsigned char)name[i]);
-        if (separator && n > 0 && ret[n - 1] == '-')
-            continue;
-        ret[n++] = separator ? '-' : (char)tolower((unsigned char)name[i]);
+        bool is_separator = !isalnum((unsigned char)requirement[i]);
+        if (!is_separator)
+            buf_putc(ret, (char)tolower((unsigned char)requirement[i]));
+        else if (isalnum((unsigned char)requirement[i - 1])) /* the first of a run; a name begins with none */
+            buf_putc(ret, '-');
     }
-    ret[n] = '\0';
+}
+
+const char *requirement_rest(const char *requirement)
+{
+    return requirement + name_length(requirement);
 }
 
 int requirement_check(const char *requirement, const struct config_list *allowed, struct err *err)
 {
-    size_t len = name_length(requirement);
-    const char *at = requirement + len;
-    if (strlen(requirement) > REQUIREMENT_MAX || len == 0 || looks_like_file(requirement, len) || !skip_extra(&at) ||
-        !is_version_clause(at))
-        return err_never(
-            err, "invalid_package",
-            "package_name \"%.200s\" is no plain requirement: write a name, one extra and one version at most, like "
-            "stactools-landsat or stactools-landsat==0.5.0",
-            requirement);
-    char name[REQUIREMENT_MAX + 1];
-    normalize(requirement, len, name);
+    if (!is_plain(requirement))
+        return err_never(err, "invalid_package",
+                         "package_name \"%.200s\" is no plain requirement: write a name, extras and versions, like "
+                         "stactools-landsat, stactools-landsat==0.5.0 or stactools-landsat[extra]>=0.5,<1",
+                         requirement);
+    auto_buf struct buf name = BUF_INIT;
+    requirement_name(requirement, &name);
+    if (buf_failed(&name))
+        return err_no_memory(err);
     for (size_t i = 0; i < allowed->n; i++)
-        if (fnmatch(allowed->items[i], name, 0) == 0)
+        if (fnmatch(allowed->items[i], buf_str(&name), 0) == 0)
             return 0;
     return err_never(err, "package_not_allowed",
                      "package \"%s\" is not one that this service runs: its allowed_packages have no pattern for it",
-                     name);
+                     buf_str(&name));
 }
