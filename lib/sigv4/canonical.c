@@ -6,6 +6,8 @@
 
 #include "base/hash.h"
 
+enum { USUAL_SIZE = 1000 }; /* of a canonical request */
+
 /* A part that could not be made makes the whole incomplete. */
 static void carry_failure(const struct buf *part, struct buf *whole)
 {
@@ -154,8 +156,14 @@ static int compare_headers(const void *a, const void *b)
 
 static void add_lower_case(const char *text, struct buf *ret)
 {
-    for (; *text; text++)
-        buf_putc(ret, *text >= 'A' && *text <= 'Z' ? (char)(*text - 'A' + 'a') : *text);
+    size_t len = strlen(text);
+    char *out = buf_reserve(ret, len);
+    if (!out)
+        return;
+    for (size_t i = 0; i < len; i++)
+        out[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
+    out[len] = '\0';
+    ret->len += len;
 }
 
 /* Without blanks around it, and one space for each run of them within: line folds are such runs. */
@@ -221,6 +229,7 @@ int sigv4_canonical_request(const struct sigv4_request *request, struct buf *ret
                             struct err *err)
 {
     auto_buf struct buf names = BUF_INIT;
+    (void)buf_reserve(ret, USUAL_SIZE); /* at once rather than doubled, and wiped, five times */
     buf_puts(ret, request->method);
     buf_putc(ret, '\n');
     add_path(request, ret);

@@ -17,7 +17,12 @@ static void add_scope(const struct sigv4_scope *scope, struct buf *ret)
 {
     char time[TIME_TEXT_SIZE];
     time_format_basic(scope->now_s, time);
-    buf_printf(ret, "%.*s/%s/%s/aws4_request", DATE_LEN, time, scope->region, scope->service);
+    buf_add(ret, time, DATE_LEN);
+    buf_putc(ret, '/');
+    buf_puts(ret, scope->region);
+    buf_putc(ret, '/');
+    buf_puts(ret, scope->service);
+    buf_puts(ret, "/aws4_request");
 }
 
 int sigv4_string_to_sign(const struct sigv4_scope *scope, const char *canonical_request, struct buf *ret,
