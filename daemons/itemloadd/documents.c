@@ -326,7 +326,8 @@ void documents_conclude(struct documents *documents)
     clear_list(documents);
     for (size_t i = 0; i < documents->n_messages; i++) {
         struct opened *opened = &documents->messages[i];
-        free(TAKE(opened->envelope.payload));
+        opened->envelope.payload = NULL;
+        free(TAKE(opened->envelope.text));
         if (opened->result != 0 && opened->n_documents > 1)
             describe(opened);
     }

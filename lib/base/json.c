@@ -49,7 +49,7 @@ static bool drop_duplicates(cJSON *node)
     enum { SMALL = 40 }; /* below this, comparing each with each is faster than sorting */
 
     for (; node; node = node->next) {
-        if (cJSON_IsObject(node)) {
+        if (node->child && (node->type & 0xff) == cJSON_Object) {
             size_t n = 0;
             for (const cJSON *member = node->child; member; member = member->next)
                 n++;
@@ -172,6 +172,11 @@ cJSON *json_get(const cJSON *object, const char *key)
 const char *json_get_string(const cJSON *object, const char *key)
 {
     return cJSON_GetStringValue(json_get(object, key));
+}
+
+char *json_take_string(cJSON *json)
+{
+    return json->type & cJSON_IsReference ? strdup(json->valuestring) : TAKE(json->valuestring);
 }
 
 bool json_is_number(const cJSON *json)

@@ -6,7 +6,8 @@
  * the first four, lets the last of equal keys win (as PostgreSQL's jsonb does), and gives every
  * number node its own text, in one pass that builds the nodes as cJSON does: such a node is a cJSON_Raw whose
  * valuestring is the number as it was written and whose valuedouble is its nearest double. Trees from json_parse must
- * be printed with json_write, and their numbers read with the functions here.
+ * be printed with json_write, and their numbers read with the functions here; a key and a short value lie in their
+ * node's own memory, so that cJSON_Duplicate's copies would not outlive the tree.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
@@ -41,6 +42,9 @@ void json_write_string(const char *text, struct buf *ret);
 cJSON *json_get(const cJSON *object, const char *key);
 /* The member's text, or NULL where it is not there or no string. */
 const char *json_get_string(const cJSON *object, const char *key);
+/* The string's text, malloced, for the caller to free: a long one is taken out of the tree rather than copied. NULL: no
+ * memory. */
+char *json_take_string(cJSON *json) must_check;
 
 bool json_is_number(const cJSON *json);
 /* The number's text as it was written; NULL if it is none, or was not made by json_parse. */

@@ -1,10 +1,10 @@
 #include "base/json_scan.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <string.h>
 
 #include "base/utf8.h"
+#include "base/word.h"
 
 /* What may come next. */
 enum expected {
@@ -43,6 +43,20 @@ static bool has(const struct scan *s, size_t n)
     return s->len - s->at >= n;
 }
 
+/* Not ctype's, whose tables depend on the locale and are looked up at each call. */
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static int hex_digit(char c)
+{
+    if (is_digit(c))
+        return c - '0';
+    char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 /* The four hex digits at `at`, or -1. */
 static long hex4(const struct scan *s, size_t at)
 {
@@ -50,10 +64,10 @@ static long hex4(const struct scan *s, size_t at)
     if (s->len < 4 || at > s->len - 4)
         return -1;
     for (size_t i = at; i < at + 4; i++) {
-        char c = s->text[i];
-        if (!isxdigit((unsigned char)c))
+        int digit = hex_digit(s->text[i]);
+        if (digit < 0)
             return -1;
-        value = value * 16 + (isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10);
+        value = value * 16 + digit;
     }
     return value;
 }
@@ -77,33 +91,65 @@ static int scan_unicode_escape(struct scan *s)
     return 0;
 }
 
-static int scan_string(struct scan *s)
+/* Moves on to what does not stand for itself in a string: a quote, a backslash or a control character. */
+static void skip_plain(struct scan *s)
+{
+    for (; has(s, sizeof(uint64_t)); s->at += sizeof(uint64_t)) {
+        uint64_t word = word_load(s->text + s->at);
+        uint64_t marks = word_equal(word, '"') | word_equal(word, '\\') | word_less(word, 0x20);
+        if (marks) {
+            s->at += word_first(marks);
+            return;
+        }
+    }
+    for (; s->at < s->len; s->at++) {
+        unsigned char c = (unsigned char)s->text[s->at];
+        if (c == '"' || c == '\\' || c < 0x20)
+            return;
+    }
+}
+
+static int scan_escape(struct scan *s)
+{
+    switch (s->text[s->at + 1]) {
+    case 'u':
+        return scan_unicode_escape(s);
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        s->at += 2;
+        return 0;
+    default:
+        return refuse(s, s->at, "an unknown escape");
+    }
+}
+
+/* *ret_escaped is set where the string holds an escape. */
+static int scan_string(struct scan *s, bool *ret_escaped)
 {
     size_t start = s->at++;
-    while (s->at < s->len) {
-        unsigned char c = (unsigned char)s->text[s->at];
+    for (;;) {
+        skip_plain(s);
+        if (!has(s, 1))
+            break;
+        char c = s->text[s->at];
         if (c == '"') {
             s->at++;
             return 0;
         }
-        if (c < 0x20)
+        if (c != '\\')
             return refuse(s, s->at, "a raw control character in a string");
-        if (c != '\\') {
-            s->at++;
-            continue;
-        }
         if (!has(s, 2))
             break;
-        char escaped = s->text[s->at + 1];
-        if (escaped == 'u') {
-            int r = scan_unicode_escape(s);
-            if (r != 0)
-                return r;
-        } else if (escaped && strchr("\"\\/bfnrt", escaped)) {
-            s->at += 2;
-        } else {
-            return refuse(s, s->at, "an unknown escape");
-        }
+        *ret_escaped = true;
+        int r = scan_escape(s);
+        if (r != 0)
+            return r;
     }
     return refuse(s, start, "a string without its end");
 }
@@ -111,7 +157,7 @@ static int scan_string(struct scan *s)
 static size_t count_digits(const struct scan *s, size_t at)
 {
     size_t n = 0;
-    while (at + n < s->len && isdigit((unsigned char)s->text[at + n]))
+    while (at + n < s->len && is_digit(s->text[at + n]))
         n++;
     return n;
 }
@@ -156,7 +202,7 @@ static int scan_number(struct scan *s)
             return r;
     }
     s->at = at;
-    json_tree_number(s->tree, s->text + start, at - start);
+    json_tree_number(s->tree, &(const struct json_token){ .text = s->text + start, .len = at - start });
     return 0;
 }
 
@@ -228,19 +274,19 @@ static int scan_key_or_string(struct scan *s)
     bool is_key = s->expected == KEY || s->expected == KEY_OR_END;
     if (!is_key && s->expected != VALUE && s->expected != VALUE_OR_END)
         return refuse(s, s->at, "an unexpected string");
-    size_t start = s->at + 1;
-    int r = scan_string(s);
+    struct json_token token = { .text = s->text + s->at + 1 };
+    int r = scan_string(s, &token.escaped);
     if (r != 0)
         return r;
-    size_t len = s->at - 1 - start;
+    token.len = (size_t)(s->text + s->at - 1 - token.text);
     if (is_key)
         s->expected = COLON;
     else
         value_ended(s);
     if (is_key)
-        json_tree_key(s->tree, s->text + start, len);
+        json_tree_key(s->tree, &token);
     else
-        json_tree_string(s->tree, s->text + start, len);
+        json_tree_string(s->tree, &token);
     return 0;
 }
 
@@ -249,7 +295,7 @@ static int scan_scalar(struct scan *s)
     char c = s->text[s->at];
     if (s->expected != VALUE && s->expected != VALUE_OR_END)
         return refuse(s, s->at, "an unexpected character");
-    int r = c == '-' || isdigit((unsigned char)c) ? scan_number(s) : scan_literal(s);
+    int r = c == '-' || is_digit(c) ? scan_number(s) : scan_literal(s);
     value_ended(s);
     return r;
 }

@@ -2,10 +2,15 @@
 
 #include <string.h>
 
+#include "base/word.h"
+
+/* A longer value is an allocation of its own: json_take_string hands it over without a copy. */
+enum { BESIDE_MAX = 256 };
+
 void json_tree_begin(struct json_tree *tree)
 {
     tree->root = NULL;
-    tree->key = NULL;
+    tree->key.text = NULL;
     tree->failed = false;
     tree->depth = 0;
 }
@@ -13,7 +18,6 @@ void json_tree_begin(struct json_tree *tree)
 void json_tree_clear(struct json_tree *tree)
 {
     cJSON_Delete(tree->root);
-    cJSON_free(tree->key);
     json_tree_begin(tree);
 }
 
@@ -23,29 +27,6 @@ static void *allocate(struct json_tree *tree, size_t size)
     void *memory = tree->failed ? NULL : cJSON_malloc(size);
     tree->failed = !memory;
     return memory;
-}
-
-/* A node of this type in its place; NULL: no memory. A list's first element knows the last, as cJSON's functions
- * expect it. */
-static cJSON *add(struct json_tree *tree, int type)
-{
-    cJSON *node = allocate(tree, sizeof(*node));
-    if (!node)
-        return NULL;
-    *node = (cJSON){ .type = type, .string = tree->key };
-    tree->key = NULL;
-    cJSON *parent = tree->depth > 0 ? tree->open[tree->depth] : NULL;
-    if (!parent) {
-        tree->root = node;
-    } else if (!parent->child) {
-        parent->child = node;
-        node->prev = node;
-    } else {
-        node->prev = parent->child->prev;
-        node->prev->next = node;
-        parent->child->prev = node;
-    }
-    return node;
 }
 
 /* ---------------------------------------------------------------- strings */
@@ -105,41 +86,100 @@ static char unescape_letter(char letter)
     }
 }
 
-/* What the text between the quotes says; an escape is never shorter than what it stands for. */
-static char *unescaped(struct json_tree *tree, const char *text, size_t len)
+/* Copies what comes before the next backslash; its length. `out` has room for all of `len`. */
+static size_t copy_plain(const char *text, size_t len, char *out)
 {
-    char *string = allocate(tree, len + 1);
-    if (!string)
-        return NULL;
-    char *out = string;
-    const char *at = text, *end = text + len;
+    size_t n = 0;
+    for (; len - n >= sizeof(uint64_t); n += sizeof(uint64_t)) {
+        uint64_t backslash = word_equal(word_load(text + n), '\\');
+        memcpy(out + n, text + n, sizeof(uint64_t));
+        if (backslash)
+            return n + word_first(backslash);
+    }
+    for (; n < len && text[n] != '\\'; n++)
+        out[n] = text[n];
+    return n;
+}
+
+/* Writes what the token says; an escape is never shorter than what it stands for. Behind the NUL at its end. */
+static char *put_text(const struct json_token *token, char *out)
+{
+    const char *at = token->text, *end = at + token->len;
+    if (!token->escaped) {
+        memcpy(out, at, token->len);
+        out += token->len;
+        at = end;
+    }
     while (at < end) {
-        const char *backslash = memchr(at, '\\', (size_t)(end - at));
-        size_t plain = (size_t)((backslash ? backslash : end) - at);
-        memcpy(out, at, plain);
+        size_t plain = copy_plain(at, (size_t)(end - at), out);
+        at += plain;
         out += plain;
-        if (!backslash)
+        if (at == end)
             break;
-        at = backslash + 2;
-        if (backslash[1] == 'u')
+        at += 2;
+        if (at[-1] == 'u')
             at = unescape_unicode(at, &out);
         else
-            *out++ = unescape_letter(backslash[1]);
+            *out++ = unescape_letter(at[-1]);
     }
     *out = '\0';
-    return string;
+    return out + 1;
 }
 
-void json_tree_key(struct json_tree *tree, const char *text, size_t len)
+/* ------------------------------------------------------------------ nodes */
+
+/* A list's first element knows the last, as cJSON's functions expect it. */
+static void put_in_place(struct json_tree *tree, cJSON *node)
 {
-    tree->key = unescaped(tree, text, len);
+    cJSON *parent = tree->depth > 0 ? tree->open[tree->depth] : NULL;
+    if (!parent) {
+        tree->root = node;
+    } else if (!parent->child) {
+        parent->child = node;
+        node->prev = node;
+    } else {
+        node->prev = parent->child->prev;
+        node->prev->next = node;
+        parent->child->prev = node;
+    }
 }
 
-void json_tree_string(struct json_tree *tree, const char *text, size_t len)
+/* A node of this type in its place, under the key that came before it. `value` NULL: without. NULL: no memory. */
+static cJSON *add(struct json_tree *tree, int type, const struct json_token *value)
 {
-    cJSON *node = add(tree, cJSON_String);
-    if (node)
-        node->valuestring = unescaped(tree, text, len);
+    bool beside = value && value->len <= BESIDE_MAX;
+    size_t key_size = tree->key.text ? tree->key.len + 1 : 0, value_size = beside ? value->len + 1 : 0;
+    cJSON *node = allocate(tree, sizeof(*node) + key_size + value_size);
+    if (!node)
+        return NULL;
+    *node = (cJSON){ .type = type };
+    char *text = (char *)(node + 1);
+    if (tree->key.text) {
+        node->string = text;
+        node->type |= cJSON_StringIsConst;
+        text = put_text(&tree->key, text);
+        tree->key.text = NULL;
+    }
+    put_in_place(tree, node);
+    if (beside) {
+        node->valuestring = text;
+        node->type |= cJSON_IsReference;
+    } else if (value) {
+        node->valuestring = allocate(tree, value->len + 1);
+    }
+    if (node->valuestring)
+        put_text(value, node->valuestring);
+    return node;
+}
+
+void json_tree_key(struct json_tree *tree, const struct json_token *key)
+{
+    tree->key = *key;
+}
+
+void json_tree_string(struct json_tree *tree, const struct json_token *string)
+{
+    add(tree, cJSON_String, string);
 }
 
 /* ---------------------------------------------------------------- numbers */
@@ -172,31 +212,25 @@ static bool short_decimal(const char *text, size_t len, double *ret)
     return true;
 }
 
-void json_tree_number(struct json_tree *tree, const char *text, size_t len)
+void json_tree_number(struct json_tree *tree, const struct json_token *number)
 {
-    cJSON *node = add(tree, cJSON_Raw);
-    char *string = node ? allocate(tree, len + 1) : NULL;
-    if (!string)
-        return;
-    memcpy(string, text, len);
-    string[len] = '\0';
-    node->valuestring = string;
-    if (!short_decimal(text, len, &node->valuedouble))
-        node->valuedouble = strtod(string, NULL);
+    cJSON *node = add(tree, cJSON_Raw, number);
+    if (node && node->valuestring && !short_decimal(number->text, number->len, &node->valuedouble))
+        node->valuedouble = strtod(node->valuestring, NULL);
 }
 
 /* ----------------------------------------------------------------- the rest */
 
 void json_tree_literal(struct json_tree *tree, char first)
 {
-    cJSON *node = add(tree, first == 't' ? cJSON_True : first == 'f' ? cJSON_False : cJSON_NULL);
+    cJSON *node = add(tree, first == 't' ? cJSON_True : first == 'f' ? cJSON_False : cJSON_NULL, NULL);
     if (node)
         node->valueint = first == 't';
 }
 
 void json_tree_open(struct json_tree *tree, bool is_object)
 {
-    cJSON *node = add(tree, is_object ? cJSON_Object : cJSON_Array);
+    cJSON *node = add(tree, is_object ? cJSON_Object : cJSON_Array, NULL);
     if (node)
         tree->open[++tree->depth] = node;
 }

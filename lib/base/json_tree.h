@@ -1,17 +1,25 @@
 /*
  * json_tree: builds the cJSON tree of json_parse from the tokens that json_scan has checked. Internal to lib/base.
  *
- * The nodes are as cJSON_Parse makes them (so that cJSON's own functions work on them and free them), but numbers,
- * which are cJSON_Raw with their text and their nearest double. A failed allocation is sticky.
+ * The nodes are as cJSON_Parse makes them (so that cJSON's own functions work on them and free them), but for two
+ * things: numbers are cJSON_Raw with their text and their nearest double, and a node's key and short value lie behind
+ * it in one allocation, marked as cJSON marks what it must not free. A failed allocation is sticky.
  */
 #ifndef BASE_JSON_TREE_H
 #define BASE_JSON_TREE_H
 
 #include "base/json.h"
 
+/* What stands between the quotes of a string, or a number. Borrowed. */
+struct json_token {
+    const char *text; /* NULL: none */
+    size_t len;
+    bool escaped; /* it holds an escape */
+};
+
 struct json_tree {
-    cJSON *root; /* NULL: nothing yet */
-    char *key;   /* of the member whose value comes next */
+    cJSON *root;           /* NULL: nothing yet */
+    struct json_token key; /* of the member whose value comes next */
     bool failed;
     int depth;
     cJSON *open[JSON_MAX_DEPTH + 1]; /* the containers that have not ended, by depth from 1; not set beyond */
@@ -21,10 +29,10 @@ void json_tree_begin(struct json_tree *tree);
 /* Frees what was built and not taken. */
 void json_tree_clear(struct json_tree *tree);
 
-/* `text` is what stands between the quotes. */
-void json_tree_key(struct json_tree *tree, const char *text, size_t len);
-void json_tree_string(struct json_tree *tree, const char *text, size_t len);
-void json_tree_number(struct json_tree *tree, const char *text, size_t len);
+/* The key's text stays until the value is there. */
+void json_tree_key(struct json_tree *tree, const struct json_token *key);
+void json_tree_string(struct json_tree *tree, const struct json_token *string);
+void json_tree_number(struct json_tree *tree, const struct json_token *number);
 /* `first`: of true, false or null. */
 void json_tree_literal(struct json_tree *tree, char first);
 void json_tree_open(struct json_tree *tree, bool is_object);

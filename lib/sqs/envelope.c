@@ -8,7 +8,7 @@ static const int64_t published_at_max_ms = 253402300799999; /* the year 9999's l
 
 void envelope_clear(struct envelope *envelope)
 {
-    free(envelope->payload);
+    free(envelope->text);
     *envelope = (struct envelope){ .payload = NULL };
 }
 
@@ -20,12 +20,10 @@ static bool has(const struct sqs_message *message, const char *text)
 /* Whether the body writes a letter as an escape: "\u0041" to "\u007a", more or less. */
 static bool has_escaped_letter(const struct sqs_message *message)
 {
-    static const char escape[] = "\\u00";
     const char *end = message->body + message->body_len;
-    const char *at = message->body;
-    while ((at = memmem(at, (size_t)(end - at), escape, sizeof(escape) - 1))) {
-        at += sizeof(escape) - 1;
-        if (at < end && *at >= '4' && *at <= '7')
+    for (const char *at = message->body; (at = memchr(at, '\\', (size_t)(end - at)));) {
+        at++; /* the body is a string: there is its NUL at least */
+        if (strncmp(at, "u00", 3) == 0 && at[3] >= '4' && at[3] <= '7')
             return true;
     }
     return false;
@@ -98,22 +96,17 @@ int envelope_open(const struct sqs_message *message, struct envelope *ret, struc
     if (r != 0)
         return r;
 
-    auto_envelope struct envelope envelope = { .is_sns = sns != NULL };
+    auto_envelope struct envelope envelope = { .payload = message->body, .is_sns = sns != NULL };
+    envelope.payload_len = message->body_len;
     if (sns) {
-        /* Taken out of the tree rather than copied: it may be nearly 1 MiB. */
-        envelope.payload = TAKE(json_get(sns, "Message")->valuestring);
-        envelope.payload_len = strlen(envelope.payload);
-    } else {
-        envelope.payload = malloc(message->body_len + 1);
-        if (!envelope.payload)
+        envelope.payload = envelope.text = json_take_string(json_get(sns, "Message"));
+        if (!envelope.text)
             return err_no_memory(err);
-        memcpy(envelope.payload, message->body, message->body_len);
-        envelope.payload[message->body_len] = '\0';
-        envelope.payload_len = message->body_len;
+        envelope.payload_len = strlen(envelope.text);
     }
     if (!from_attributes(message, &envelope.published_at_ms) && !(sns && from_sns(sns, &envelope.published_at_ms)))
         envelope.published_at_ms = message->sent_at_ms;
     *ret = envelope;
-    envelope.payload = NULL;
+    envelope.text = NULL;
     return 0;
 }

@@ -36,25 +36,32 @@ const char *sqs_message_attribute(const struct sqs_message *message, const char 
     return NULL;
 }
 
-/* A member's string, taken out of the tree instead of copied: bodies are up to 1 MiB. NULL: not there. */
-static char *take_string(cJSON *object, const char *key)
+/* The member's string; NULL where it is not there. < 0: no memory. */
+static int take_string(cJSON *object, const char *key, char **ret, struct err *err)
 {
     cJSON *member = json_get(object, key);
-    return cJSON_IsString(member) ? TAKE(member->valuestring) : NULL;
+    if (!cJSON_IsString(member))
+        return 0;
+    *ret = json_take_string(member);
+    return *ret ? 0 : err_no_memory(err);
 }
 
 /* {"DataType": "Number", "StringValue": "1"}; one that has neither value is no attribute. */
-static bool take_attribute(cJSON *json, struct sqs_attribute *ret)
+static int take_attribute(cJSON *json, struct sqs_attribute *ret, struct err *err)
 {
-    ret->name = TAKE(json->string);
-    ret->type = take_string(json, "DataType");
-    ret->value = take_string(json, "StringValue");
-    if (!ret->value)
-        ret->value = take_string(json, "BinaryValue");
-    if (ret->type && ret->value)
-        return true;
-    attribute_clear(ret);
-    return false;
+    ret->name = strdup(json->string);
+    int r = ret->name ? take_string(json, "DataType", &ret->type, err) : err_no_memory(err);
+    if (r == 0)
+        r = take_string(json, "StringValue", &ret->value, err);
+    if (r == 0 && !ret->value)
+        r = take_string(json, "BinaryValue", &ret->value, err);
+    if (r == 0 && (!ret->type || !ret->value))
+        r = NEVER;
+    if (r != 0) {
+        attribute_clear(ret);
+        *ret = (struct sqs_attribute){ .name = NULL };
+    }
+    return r;
 }
 
 static int take_attributes(cJSON *json, struct sqs_message *ret, struct err *err)
@@ -65,9 +72,12 @@ static int take_attributes(cJSON *json, struct sqs_message *ret, struct err *err
     ret->attributes = calloc(n, sizeof(*ret->attributes));
     if (!ret->attributes)
         return err_no_memory(err);
-    for (cJSON *member = json->child; member; member = member->next)
-        if (take_attribute(member, &ret->attributes[ret->n_attributes]))
-            ret->n_attributes++;
+    for (cJSON *member = json->child; member; member = member->next) {
+        int r = take_attribute(member, &ret->attributes[ret->n_attributes], err);
+        if (r < 0)
+            return r;
+        ret->n_attributes += r == 0;
+    }
     return 0;
 }
 
@@ -90,9 +100,13 @@ static bool body_is_whole(const cJSON *json, const struct sqs_message *message)
 /* 0: `ret` holds a message; NEVER: the JSON is none, or its body is damaged. */
 static int take_message(cJSON *json, struct sqs_message *ret, struct err *err)
 {
-    ret->message_id = take_string(json, "MessageId");
-    ret->receipt_handle = take_string(json, "ReceiptHandle");
-    ret->body = take_string(json, "Body");
+    int r = take_string(json, "MessageId", &ret->message_id, err);
+    if (r == 0)
+        r = take_string(json, "ReceiptHandle", &ret->receipt_handle, err);
+    if (r == 0)
+        r = take_string(json, "Body", &ret->body, err);
+    if (r != 0)
+        return r;
     if (!ret->message_id || !ret->receipt_handle || !ret->body)
         return NEVER;
     ret->body_len = strlen(ret->body);

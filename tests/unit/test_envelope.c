@@ -135,12 +135,19 @@ static bool open_one(void *context)
 
 static void test_allocations(void)
 {
-    char sns[] = SNS(",\"Message\":\"m\"" STAMP AT("Number", "\"1714979280000\"")), raw[] = "{\"id\":\"\\u00e9\"}";
+    char sns[] = SNS(",\"Message\":\"m\"" STAMP AT("Number", "\"1714979280000\""));
     struct sqs_message message = { .body = sns, .body_len = strlen(sns) };
     test_failing_allocations(open_one, &message);
-    message.body = raw;
-    message.body_len = strlen(raw);
-    test_failing_allocations(open_one, &message);
+}
+
+/* A raw body is not copied. */
+static void test_raw_body_is_borrowed(void)
+{
+    char raw[] = "{\"id\":\"\\u00e9\"}";
+    const struct sqs_message message = { .body = raw, .body_len = strlen(raw) };
+    auto_envelope struct envelope envelope = { .payload = NULL };
+    CHECK(envelope_open(&message, &envelope, NULL) == 0);
+    CHECK(envelope.payload == raw && envelope.payload_len == strlen(raw) && !envelope.text);
 }
 
 int main(void)
@@ -148,5 +155,6 @@ int main(void)
     test_bodies();
     test_attributes();
     test_allocations();
+    test_raw_body_is_borrowed();
     return test_end();
 }

@@ -202,6 +202,54 @@ static void test_nodes_are_as_cjson_makes_them(void)
     CHECK(cJSON_IsTrue(cJSON_GetArrayItem(list, 0)) && cJSON_GetArraySize(list) == 4);
 }
 
+/* Every character at every place of strings of any length: they are looked at eight bytes at a time. */
+static void test_every_place(void)
+{
+    for (size_t len = 1; len <= 20; len++)
+        for (size_t place = 0; place < len; place++)
+            for (int c = 1; c < 0x80; c++) {
+                char text[40], expected[24];
+                memset(expected, 'x', len);
+                expected[place] = (char)c;
+                expected[len] = '\0';
+                snprintf(text, sizeof(text), "\"%s\"", expected);
+                auto_json cJSON *json = NULL;
+                bool taken = json_parse(text, strlen(text), &json, NULL) == 0;
+                CHECK_ROW(taken == (c >= 0x20 && c != '"' && c != '\\'), "%#x at %zu of %zu", (unsigned)c, place, len);
+                CHECK_STRING(json ? json->valuestring : expected, expected);
+            }
+}
+
+/* The same of escapes, beside cJSON's reading of them, up to strings that lie apart from their node. */
+static void test_every_escape(void)
+{
+    static const char *const escapes[] = { "\\\"", "\\\\", "\\n", "\\u0041", "\\u20ac", "\\ud83d\\ude00" };
+    for (size_t i = 0; i < N_ELEMENTS(escapes); i++)
+        for (int before = 0; before <= 300; before += before < 20 ? 1 : 35)
+            for (int behind = 0; behind <= 20; behind++) {
+                auto_buf struct buf text = BUF_INIT;
+                buf_printf(&text, "{\"%.*s%s%s\":", before % 20, "abcdefghijklmnopqrst", escapes[i], escapes[i]);
+                buf_printf(&text, "\"%0*d%s%0*d\"}", before, 0, escapes[i], behind, 0);
+                auto_json cJSON *ours = NULL;
+                auto_json cJSON *theirs = cJSON_Parse(text.data);
+                CHECK(json_parse(text.data, text.len, &ours, NULL) == 0);
+                CHECK_ROW(cJSON_Compare(ours, theirs, true), "%s", text.data);
+            }
+}
+
+static void test_take_string(void)
+{
+    for (int len = 1; len <= 600; len++) {
+        auto_buf struct buf text = BUF_INIT;
+        buf_printf(&text, "[\"%0*d\"]", len, 7);
+        auto_json cJSON *json = NULL;
+        CHECK(json_parse(text.data, text.len, &json, NULL) == 0);
+        auto_free char *taken = json_take_string(json->child);
+        cJSON_Delete(TAKE(json));
+        CHECK(taken && strlen(taken) == (size_t)len && taken[len - 1] == '7');
+    }
+}
+
 static const struct {
     const char *a, *b;
     bool equal;
@@ -289,6 +337,9 @@ int main(void)
     test_digits();
     test_nearest_doubles();
     test_nodes_are_as_cjson_makes_them();
+    test_every_place();
+    test_every_escape();
+    test_take_string();
     test_equality();
     test_getters();
     char text[] =
