@@ -167,7 +167,7 @@ static cJSON *add(struct json_tree *tree, int type, const struct json_token *val
     } else if (value) {
         node->valuestring = allocate(tree, value->len + 1);
     }
-    if (node->valuestring)
+    if (value && node->valuestring)
         put_text(value, node->valuestring);
     return node;
 }
