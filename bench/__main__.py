@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import end_to_end, loaders, machine, queues, report, sweep
+from bench import end_to_end, limit, loaders, machine, queues, report, sweep
 from bench.contest import PEER_PYTHON, PGSTAC
 from bench.database import Server
 from local import environment, process
@@ -105,6 +105,7 @@ def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[st
             yield queues.run_queue(case, programs, sizes["messages"], sizes["repeat"], say)
     if "end_to_end" in names:
         yield end_to_end.run_rate(stack, server, sizes["messages"] // 2, sizes["repeat"], say)
+        yield from limit.run(stack, server, sizes["messages"], sizes["repeat"], say)
     if "memory" in names:
         yield end_to_end.run_memory(stack, server, sizes["batches"], say)
 

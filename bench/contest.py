@@ -197,7 +197,7 @@ def measure(server: Server, database: str, argvs: Sequence[Sequence[str]], n: in
         seconds=max(answer["seconds"] for answer in answers),
         client_cpu_s=sum(answer["cpu_seconds"] for answer in answers),
         database_cpu_s=server.cpu_seconds() - cpu,
-        busy=min(1, (machine.busy_seconds() - busy) / lasted / machine.cores()),
+        busy=min(1, (machine.busy_seconds() - busy) / lasted / len(machine.cores())),
         errors=errors,
         parts={name: ours[f"{name}_seconds"] for name in ("parse", "load", "statistics") if ours},
     )

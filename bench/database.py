@@ -49,6 +49,9 @@ class Server:
     def cpu_seconds(self) -> float:
         return machine.cpu_seconds_with_children(self._pid)
 
+    def pin(self, cores: Sequence[int]) -> None:
+        machine.pin(self._pid, cores)
+
     def use_pgstac_of(self, programs: Path) -> None:
         """From now on copies have the pgstac that the pypgstac there migrates to."""
         self._template = "bench_template"

@@ -102,7 +102,7 @@ def measure(there: Place, workers: int, messages: int) -> Run:
             loader_cpu_s=machine.cpu_seconds(daemon.pid),
             database_cpu_s=there.server.cpu_seconds() - database,
             queue_cpu_s=there.queue.cpu_seconds() - queue,
-            busy=(machine.busy_seconds() - busy) / seconds / machine.cores(),
+            busy=(machine.busy_seconds() - busy) / seconds / len(machine.cores()),
             peak_mib=machine.memory_kib(daemon.pid, "VmHWM") / 1024,
             resident_mib=resident_mib,
         )
@@ -111,7 +111,7 @@ def measure(there: Place, workers: int, messages: int) -> Run:
 
 
 def summary(label: str, runs: Sequence[Run]) -> dict[str, Any]:
-    """CPU seconds are per 1000 items: who has most of them is the limit."""
+    """CPU seconds are per 1000 items."""
     rates = [run.messages / run.seconds for run in runs]
     thousands = runs[0].messages / 1000
     return {

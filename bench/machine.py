@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,23 +26,35 @@ def cpu_seconds(pid: int) -> float:
     return sum(map(int, _stat(pid)[11:15])) / TICKS_PER_S
 
 
+def _children(pid: int) -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and (of := _stat(name)) and int(of[1]) == pid]
+
+
 def cpu_seconds_with_children(pid: int) -> float:
     """The children that run too, which makes it exact for a postmaster: every backend is its child."""
-    children = [
-        name for name in os.listdir("/proc") if name.isdigit() and (fields := _stat(name)) and int(fields[1]) == pid
-    ]
-    return cpu_seconds(pid) + sum(cpu_seconds(int(child)) for child in children)
+    children = _children(pid)
+    return cpu_seconds(pid) + sum(cpu_seconds(child) for child in children)
 
 
-def busy_seconds() -> float:
-    """What all processors have spent on anything since boot."""
-    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+def pin(pid: int, cores: Iterable[int]) -> None:
+    """A process and its children to these cores, and so whatever they start."""
+    for process in [pid, *_children(pid)]:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for thread in os.listdir(f"/proc/{process}/task"):
+                os.sched_setaffinity(int(thread), cores)
+
+
+def busy_seconds(core: int | None = None) -> float:
+    """What all processors, or one, have spent on anything since boot."""
+    name = "cpu" if core is None else f"cpu{core}"
+    line = next(line for line in Path("/proc/stat").read_text().splitlines() if line.split()[0] == name)
+    fields = [int(field) for field in line.split()[1:]]
     idle, iowait = fields[3], fields[4]
     return (sum(fields[:8]) - idle - iowait) / TICKS_PER_S
 
 
-def cores() -> int:
-    return len(os.sched_getaffinity(0))
+def cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0))
 
 
 def memory_kib(pid: int, field: str) -> int:
@@ -59,7 +72,7 @@ def describe() -> dict[str, str | int]:
     model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.M)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return {
-        "cores": cores(),
+        "cores": len(cores()),
         "processor": model[1] if model else os.uname().machine,
         "memory_mib": memory,
         "kernel": os.uname().release,

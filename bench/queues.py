@@ -47,6 +47,9 @@ class QueueServer:
     def cpu_seconds(self) -> float:
         return machine.cpu_seconds(self._child.pid)
 
+    def pin(self, cores: Sequence[int]) -> None:
+        machine.pin(self._child.pid, cores)
+
     def call(self, operation: str, **members: Any) -> dict[str, Any]:
         head = {
             "Content-Type": "application/x-amz-json-1.0",

@@ -161,13 +161,12 @@ static cJSON *add(struct json_tree *tree, int type, const struct json_token *val
         tree->key.text = NULL;
     }
     put_in_place(tree, node);
-    if (beside) {
-        node->valuestring = text;
+    if (!value)
+        return node;
+    node->valuestring = beside ? text : allocate(tree, value->len + 1);
+    if (beside)
         node->type |= cJSON_IsReference;
-    } else if (value) {
-        node->valuestring = allocate(tree, value->len + 1);
-    }
-    if (value && node->valuestring)
+    if (node->valuestring)
         put_text(value, node->valuestring);
     return node;
 }
