@@ -8,10 +8,14 @@
 set -uo pipefail
 binds=() limit=300
 while getopts b:t: option; do
-    case $option in b) binds+=("$OPTARG") ;; t) limit=$OPTARG ;; *) exit 64 ;; esac
+    case $option in b) binds+=("$(realpath -m "$OPTARG")") ;; t) limit=$OPTARG ;; *) exit 64 ;; esac
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || { sed -n 2,8p "$0" >&2 && exit 64; }
+for path in "${binds[@]}"; do
+    # systemd-tmpfiles empties these at boot, and it would be the host's.
+    case $path in / | /tmp | /var/tmp | /run | /var | /dev | /dev/shm) echo "booted.sh: $path cannot be bound: systemd cleans it at boot" >&2 && exit 64 ;; esac
+done
 cannot() { echo "booted.sh: cannot here: $*" >&2 && exit 77; }
 [ "$(id -u)" = 0 ] || cannot "needs root"
 for needed in /lib/systemd/systemd /lib/systemd/system/dbus.service; do
