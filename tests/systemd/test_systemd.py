@@ -41,6 +41,12 @@ def test_exposure(booted: Booted, unit: str, threshold: int) -> None:
     booted.run(f"systemd-analyze security --no-pager --threshold={threshold} {unit}.service")
 
 
+def test_the_unit_lets_package_code_into_bubblewrap(booted: Booted) -> None:
+    start(booted, "itemgend")
+    chosen = wait_until("it is told", lambda: journal(booted, "itemgend", "EVENT=SANDBOX_CHOSEN"))[-1]
+    assert chosen["SANDBOX"] == "bubblewrap", journal(booted, "itemgend", "EVENT=WARNING")
+
+
 def test_a_request_through_both_units(booted: Booted, pipeline: Pipeline) -> None:
     start(booted, "itemgend", "itemloadd")
     assert booted.run("systemctl show -p ActiveState --value itemgend itemloadd").split() == ["active", "active"]
