@@ -3,20 +3,27 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "aws/sns.h"
-#include "base/time.h"
 #include "common/consumer.h"
 #include "common/log.h"
 #include "itemgend/generate.h"
+#include "itemgend/publisher.h"
 #include "itemgend/sandbox.h"
 #include "itemgend/workdir.h"
 #include "sqs/envelope.h"
 
+/* What the workers of a run share. */
+struct shared {
+    const struct itemgend_options *options;
+    struct service *service;
+    struct sandbox *sandbox;
+    struct consumer consumer;
+    struct publisher *publisher;
+};
+
 struct generator {
     struct worker *worker;
     char name[32];
-    const struct itemgend_options *options;
-    struct consumer *consumer;
+    struct shared *shared;
     struct consumer_thread thread;
 };
 
@@ -24,30 +31,20 @@ struct generator {
 static int publish(struct generator *generator, const struct generated *generated, int64_t published_at_ms,
                    struct err *err)
 {
-    char time_text[24];
-    snprintf(time_text, sizeof(time_text), "%" PRId64, published_at_ms);
-    struct sns_attribute attribute = { .name = "published_at", .type = "Number", .value = time_text };
-    struct sns_message message = { .body = buf_str(&generated->text), .attributes = &attribute, .n_attributes = 1 };
-    size_t size = sns_message_size(&message);
-    if (size > SNS_MESSAGE_MAX)
-        return err_never(err, "item_too_large", "item \"%.200s\" is %zu bytes large; SNS takes %d", generated->item_id,
-                         size, SNS_MESSAGE_MAX);
-    service_pulse(generator->worker, 180000);
-    int r = sns_publish(generator->thread.client, generator->options->load_topic_arn, &message, err);
-    /* A topic that is gone or forbidden is so for every item. */
-    if (r == NEVER && !err_is(err, "invalid_message")) {
-        err->outage = true;
-        r = LATER;
-    }
-    return r;
+    const struct publication publication = { .text = &generated->text,
+                                             .collection = generated->collection,
+                                             .item_id = generated->item_id,
+                                             .published_at_ms = published_at_ms };
+    return publisher_publish(generator->shared->publisher, generator->thread.client, generator->worker, &publication,
+                             err);
 }
 
 static int generate(struct generator *generator, const struct request *request, struct generated *ret, struct err *err)
 {
-    int abort_fd = service_abort_fd(generator->consumer->service);
+    int abort_fd = service_abort_fd(generator->shared->service);
     /* Three commands, where the first one fails. */
-    service_pulse(generator->worker, 3 * generator->options->limits.time_ms + 60000);
-    return generate_item(generator->options, request, abort_fd, ret, err);
+    service_pulse(generator->worker, 3 * generator->shared->options->limits.time_ms + 60000);
+    return generate_item(generator->shared->options, request, abort_fd, ret, err);
 }
 
 static void log_generated(const struct generator *generator, const struct sqs_message *message,
@@ -70,8 +67,8 @@ static int process(struct generator *generator, const struct sqs_message *messag
                    struct err *err)
 {
     auto_request struct request request = REQUEST_INIT;
-    int r =
-        request_parse(envelope->payload, envelope->payload_len, &generator->options->allowed_packages, &request, err);
+    int r = request_parse(envelope->payload, envelope->payload_len, &generator->shared->options->allowed_packages,
+                          &request, err);
     if (r != 0)
         return r;
     if (request.unknown_keys.len)
@@ -95,7 +92,7 @@ static int process(struct generator *generator, const struct sqs_message *messag
 static int result_while_draining(const struct generator *generator, int result, const struct err *err)
 {
     bool interrupted = result == LATER && (err->outage || err_is(err, "interrupted"));
-    return interrupted && service_is_draining(generator->consumer->service) ? SETTLE_RETURN : result;
+    return interrupted && service_is_draining(generator->shared->service) ? SETTLE_RETURN : result;
 }
 
 static int handle(struct generator *generator, const struct sqs_message *message, struct err *err)
@@ -103,7 +100,7 @@ static int handle(struct generator *generator, const struct sqs_message *message
     struct settlement settlement = { .message = message, .err = err };
     auto_envelope struct envelope envelope = { .payload = NULL };
     int r = SETTLE_RETURN; /* it came while stopping */
-    if (!service_is_draining(generator->consumer->service)) {
+    if (!service_is_draining(generator->shared->service)) {
         r = envelope_open(message, &envelope, err);
         if (r == 0)
             r = process(generator, message, &envelope, err);
@@ -124,7 +121,7 @@ static int step(struct generator *generator, struct err *err)
 {
     auto_sqs_messages struct sqs_messages messages = { .list = NULL };
     size_t full = 0;
-    int wait_s = (int)(generator->options->common.wait_time_ms / 1000);
+    int wait_s = (int)(generator->shared->options->common.wait_time_ms / 1000);
     int r = consumer_receive(&generator->thread, 1, 1, wait_s, &messages, &full, err);
     for (size_t i = 0; r == 0 && i < messages.n; i++)
         r = handle(generator, &messages.list[i], err);
@@ -134,31 +131,50 @@ static int step(struct generator *generator, struct err *err)
 static int work(struct worker *worker, struct err *err)
 {
     struct generator *generator = worker->context;
-    int r = consumer_thread_open(generator->consumer, worker, &generator->thread, err);
-    while (r == 0 && !service_is_draining(generator->consumer->service))
+    int r = consumer_thread_open(&generator->shared->consumer, worker, &generator->thread, err);
+    while (r == 0 && !service_is_draining(generator->shared->service))
         r = step(generator, err);
     consumer_thread_close(&generator->thread);
     /* An outage that lasts into the stop is no failure of ours. */
     return r == LATER ? 0 : r;
 }
 
-static int run_workers(const struct itemgend_options *options, struct consumer *consumer, struct err *err)
+static int run_workers(struct shared *shared, struct err *err)
 {
-    size_t n = (size_t)options->common.workers;
+    size_t n = (size_t)shared->options->common.workers;
     auto_free struct generator *generators = calloc(n, sizeof(*generators));
     auto_free struct worker *workers = calloc(n, sizeof(*workers));
     if (!generators || !workers)
         return err_no_memory(err);
     int r = 0;
     for (size_t i = 0; r == 0 && i < n; i++) {
-        generators[i] = (struct generator){ .worker = &workers[i], .options = options, .consumer = consumer };
+        generators[i] = (struct generator){ .worker = &workers[i], .shared = shared };
         snprintf(generators[i].name, sizeof(generators[i].name), "generator %zu", i + 1);
         workers[i].name = generators[i].name;
         workers[i].work = work;
         workers[i].context = &generators[i];
-        r = service_start(consumer->service, &workers[i], err);
+        r = service_start(shared->service, &workers[i], err);
     }
-    return service_wait(consumer->service, workers, n, err);
+    return service_wait(shared->service, workers, n, err);
+}
+
+static int shared_open(struct shared *shared, struct err *err)
+{
+    int r = sandbox_open(shared->options, service_drain_fd(shared->service), &shared->sandbox, err);
+    if (r != 0)
+        return r;
+    sandbox_log(shared->sandbox);
+    r = consumer_open(&shared->options->common, shared->service, &shared->consumer, err);
+    if (r == 0)
+        r = publisher_new(shared->options, &shared->publisher, err);
+    return r;
+}
+
+static void shared_close(struct shared *shared)
+{
+    publisher_free(shared->publisher);
+    consumer_close(&shared->consumer);
+    sandbox_free(shared->sandbox);
 }
 
 void generator_describe(const void *config, struct buf *ret)
@@ -175,18 +191,8 @@ void generator_describe(const void *config, struct buf *ret)
 int generator_run(const void *config, struct service *service, struct err *err)
 {
     const struct itemgend_options *options = config;
+    cleanup(shared_close) struct shared shared = { .options = options, .service = service };
     workdir_remove_old(options->work_dir);
-    struct sandbox *sandbox = NULL;
-    int r = sandbox_open(options, service_drain_fd(service), &sandbox, err);
-    if (r != 0)
-        return r;
-    sandbox_log(sandbox);
-    struct consumer consumer = { .service = service };
-    r = consumer_open(&options->common, service, &consumer, err);
-    if (r == 0) {
-        r = run_workers(options, &consumer, err);
-        consumer_close(&consumer);
-    }
-    sandbox_free(sandbox);
-    return r;
+    int r = shared_open(&shared, err);
+    return r != 0 ? r : run_workers(&shared, err);
 }

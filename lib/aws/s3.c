@@ -105,6 +105,18 @@ static int prepare(struct aws_client *client, struct wave *wave, struct err *err
     return 0;
 }
 
+/* Whether a call that was refused is to be tried in another region, which is then the one in `region`. */
+static bool find_region(const struct aws_call *call, struct buf *region)
+{
+    auto_buf struct buf other = BUF_INIT;
+    if (call->result != NEVER || !http_response_header(&call->response, "x-amz-bucket-region", &other) ||
+        !aws_is_region(buf_str(&other)) || strcmp(buf_str(&other), buf_str(region)) == 0)
+        return false;
+    buf_reset(region);
+    buf_puts(region, buf_str(&other));
+    return true;
+}
+
 /* Whether the get is to be tried in another region, which is then the request's. */
 static bool take_answer(struct aws_call *call, struct request *request)
 {
@@ -116,13 +128,7 @@ static bool take_answer(struct aws_call *call, struct request *request)
         call->response.body = (struct buf)BUF_INIT;
         return false;
     }
-    auto_buf struct buf other = BUF_INIT;
-    if (get->result != NEVER || !http_response_header(&call->response, "x-amz-bucket-region", &other) ||
-        !aws_is_region(buf_str(&other)) || strcmp(buf_str(&other), buf_str(&request->region)) == 0)
-        return false;
-    buf_reset(&request->region);
-    buf_puts(&request->region, buf_str(&other));
-    return true;
+    return find_region(call, &request->region);
 }
 
 /* Leaves those that are to be tried elsewhere in front. */
@@ -184,5 +190,47 @@ int s3_get_object(struct aws_client *client, const struct s3_object *object, siz
         r = buf_failed(ret) ? err_no_memory(err) : 0;
     }
     buf_clear(&get.body);
+    return r;
+}
+
+/* *ret_again: it is to be tried in the region that `region` now holds. */
+static int put_once(struct aws_client *client, const struct s3_object *object, const char *content_type,
+                    const struct buf *data, struct buf *region, bool *ret_again, struct err *err)
+{
+    auto_buf struct buf url = BUF_INIT;
+    write_url(aws_client_aws(client), object, buf_str(region), &url);
+    if (buf_failed(&url) || buf_failed(region))
+        return err_no_memory(err);
+    auto_aws_call struct aws_call call = { .service = "s3",
+                                           .region = buf_str(region),
+                                           .method = "PUT",
+                                           .url = buf_str(&url),
+                                           .content_type = content_type,
+                                           .body = data->data,
+                                           .body_len = data->len,
+                                           .timeout_ms = timeout_ms(data->len),
+                                           .s3 = true };
+    int r = aws_call(client, &call, err);
+    if (r <= 0)
+        return r;
+    r = refuse(object, &call, err);
+    *ret_again = find_region(&call, region);
+    return r;
+}
+
+int s3_put_object(struct aws_client *client, const struct s3_object *object, const char *content_type,
+                  const struct buf *data, struct err *err)
+{
+    auto_buf struct buf region = BUF_INIT;
+    int r = check(object, err);
+    if (r != 0)
+        return r;
+    buf_puts(&region, object->region ? object->region : aws_region(aws_client_aws(client)));
+    bool again = false, ignored = false;
+    r = put_once(client, object, content_type, data, &region, &again, err);
+    if (r > 0 && again)
+        r = put_once(client, object, content_type, data, &region, &ignored, err);
+    if (r > 0)
+        err_prefix(err, "s3://%s/%s", object->bucket, object->key);
     return r;
 }

@@ -1,4 +1,4 @@
-/* s3: Amazon S3, GetObject. */
+/* s3: Amazon S3, GetObject and PutObject. */
 #ifndef AWS_S3_H
 #define AWS_S3_H
 
@@ -30,5 +30,12 @@ struct s3_get {
 };
 /* Gets all at once. < 0 only. */
 int s3_get_many(struct aws_client *client, struct s3_get *gets, size_t n, struct err *err) must_check;
+
+/*
+ * Writes the object, in the place of one that is there; `object` has no version_id. NEVER and addressing as of
+ * s3_get_object. At least once: a put whose answer is lost is repeated.
+ */
+int s3_put_object(struct aws_client *client, const struct s3_object *object, const char *content_type,
+                  const struct buf *data, struct err *err) must_check;
 
 #endif

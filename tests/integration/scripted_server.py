@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.fail(step)
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = do_PUT = answer
 
     def send(self, answer: Answer) -> None:
         body = answer.body.encode() if isinstance(answer.body, str) else answer.body

@@ -381,6 +381,19 @@ def test_objects_with_odd_keys(tool: Tool, moto: Moto, bucket: str, key: str) ->
     assert bytes.fromhex(got["hex"]) == content
 
 
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_objects_are_put(tool: Tool, moto: Moto, bucket: str, key: str) -> None:
+    data = f"the content of é {key}"
+    assert tool("put", bucket=bucket, key=key, data=data, content_type="application/geo+json")["result"] == 0
+    found = moto.client("s3").get_object(Bucket=bucket, Key=key)
+    assert (found["Body"].read().decode(), found["ContentType"]) == (data, "application/geo+json")
+
+
+def test_objects_that_cannot_be_put(tool: Tool, bucket: str) -> None:
+    assert has_failed(tool("put", bucket="no-such-bucket", key="k", data="x", content_type="text/plain"), NEVER, "no_such_bucket")
+    assert has_failed(tool("put", bucket=bucket, key="", data="x", content_type="text/plain"), NEVER, "no_such_key")
+
+
 def test_versions_and_what_is_not_there(tool: Tool, moto: Moto, bucket: str) -> None:
     s3 = moto.client("s3")
     first = s3.put_object(Bucket=bucket, Key="v", Body=b"one")["VersionId"]

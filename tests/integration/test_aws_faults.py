@@ -546,6 +546,9 @@ def test_a_bucket_of_another_region(server: ScriptedServer, tool: Tool) -> None:
     assert "/us-west-2/s3/aws4_request" in server.requests[1].headers["authorization"]
     server.steps(moved)
     assert has_failed(tool("get", bucket="bucket", key="a"), NEVER, "aws_error") and len(server.requests) == 2
+    server.steps(moved, Answer(200))
+    assert tool("put", bucket="bucket", key="a", region="eu-central-1", data="x", content_type="text/plain")["result"] == 0
+    assert "/us-west-2/s3/aws4_request" in server.requests[1].headers["authorization"] and server.requests[1].body == b"x"
     moved.headers["x-amz-bucket-region"] = "evil.example/"
     server.steps(moved)
     assert has_failed(tool("get", bucket="bucket", key="a"), NEVER, "aws_error") and len(server.requests) == 1

@@ -320,6 +320,19 @@ static int do_bytes(struct tool *tool, const char *op, const cJSON *line)
     return r;
 }
 
+static int do_put(struct tool *tool, const cJSON *line)
+{
+    const struct s3_object object = { .bucket = text(line, "bucket"),
+                                      .key = text(line, "key"),
+                                      .region = json_get_string(line, "region") };
+    auto_buf struct buf data = BUF_INIT;
+    struct err err = ERR_INIT;
+    buf_puts(&data, text(line, "data"));
+    int r = s3_put_object(tool->client, &object, text(line, "content_type"), &data, &err);
+    put_result(&tool->out, r, &err);
+    return r;
+}
+
 static int do_url(struct tool *tool, const cJSON *line)
 {
     auto_free char *url = NULL;
@@ -346,6 +359,8 @@ static bool do_line(struct tool *tool, const char *line_text)
         r = do_publish(tool, line, op[7] == '_');
     else if (strcmp(op, "secret") == 0 || strcmp(op, "get") == 0)
         r = do_bytes(tool, op, line);
+    else if (strcmp(op, "put") == 0)
+        r = do_put(tool, line);
     else if (strcmp(op, "url") == 0)
         r = do_url(tool, line);
     else

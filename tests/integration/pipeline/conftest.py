@@ -68,6 +68,7 @@ class Pipeline:
         }
         self.sns = boto3.client("sns", **client)
         self.sqs = boto3.client("sqs", **client)
+        self.s3 = boto3.client("s3", **client)
         self.secrets = boto3.client("secretsmanager", **client)
         self.db = psycopg.connect(
             host=stack.env["PGHOST"],

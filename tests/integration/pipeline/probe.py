@@ -54,7 +54,7 @@ def behave(behaviour, args, out, title):
     elif behaviour == "incomplete":
         return open(out, "w").write(json.dumps({"type": "Feature", "id": "probe", "collection": "test"}))
     elif behaviour == "large":
-        properties["padding"] = "x" * 300000
+        properties["padding"] = "x" * 400000
     elif behaviour == "symlink":
         return os.symlink("/etc/passwd", out)
     elif behaviour == "children":

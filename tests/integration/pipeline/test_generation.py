@@ -213,6 +213,19 @@ def test_arguments_options_collection_and_digits(generating: Pipeline) -> None:
     assert [str(number) for number in generated(generating)["body"]["properties"]["args"]] == ["1.10", "12345678901234567890"]
 
 
+def test_an_item_too_large_for_a_message_goes_through_a_bucket(generating: Pipeline) -> None:
+    generating.stop_all()
+    generating.s3.create_bucket(Bucket="overflow", CreateBucketConfiguration={"LocationConstraint": generating.stack.env["AWS_REGION"]})
+    generating.start("itemgend", **generating.probe_settings | {"ITEMGEND_OVERFLOW_BUCKET": "overflow"})
+    generating.start("itemloadd", ITEMLOADD_S3_BUCKETS="overflow")
+    generating.publish(generating.gen_topic, request("large"), published_at=1234)
+    wait_until("it is in the catalog", generating.ids)
+    assert len(generating.content("probe")["properties"]["padding"]) == 400000
+    assert generating.query("SELECT private->>'published_at' FROM items") == [("1234",)]
+    (found,) = generating.s3.list_objects_v2(Bucket="overflow")["Contents"]
+    assert found["Key"] == "test/probe/1234.json"
+
+
 def test_nothing_outlives_an_item(generating: Pipeline) -> None:
     generating.publish(generating.gen_topic, request("children"))
     generated(generating)
