@@ -1,4 +1,5 @@
-/* config_value: one key's value, from text to its place in the config struct and back. Internal to config. */
+/* config_value: one key's value, from text to its place in the config struct and back. For config, and for
+ * values that stand within another. */
 #ifndef COMMON_CONFIG_VALUE_H
 #define COMMON_CONFIG_VALUE_H
 

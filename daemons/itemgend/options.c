@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "itemgend/packages.h"
+
 #define AT(field) offsetof(struct itemgend_options, field)
 
 /* Each in the order of its enum. */
@@ -29,8 +31,8 @@ static const struct config_key keys[] = {
       .offset = AT(packages),
       .default_text = "",
       .help = "Packages whose environments are made at the start, and limits of their own: a requirement, then any of "
-              "memory_limit, time_limit, cpu_limit, process_limit, disk_limit and concurrency (items made at the same "
-              "time) as KEY=VALUE, with blanks between." },
+              "memory_limit, time_limit, cpu_limit, process_limit, open_files_limit, disk_limit, output_limit and "
+              "concurrency (items made at the same time) as KEY=VALUE, with blanks between." },
     { .name = "runner",
       .type = CONFIG_CHOICE,
       .offset = AT(runner),
@@ -226,6 +228,9 @@ static void check(const void *config, struct buf *errors)
     settings_check(&options->common, errors);
     if (options->constraints && access(options->constraints, R_OK) < 0)
         config_complain(errors, "constraints", "cannot read %s: %s", options->constraints, strerror(errno));
+    auto_packages struct packages *packages = NULL;
+    if (packages_parse(options, &packages, errors) < 0)
+        errors->failed = true;
 }
 
 const struct config_schema itemgend_schema = {

@@ -92,15 +92,35 @@ static bool is_plain(const char *requirement)
            skip_extras(&at) && is_version(at);
 }
 
+/* The next character of the normalized name, up to `end`; NUL: there is no other. */
+static char next_of_name(const char **at, const char *end)
+{
+    if (*at == end)
+        return '\0';
+    char c = *(*at)++;
+    if (isalnum((unsigned char)c))
+        return (char)tolower((unsigned char)c);
+    while (*at < end && !isalnum((unsigned char)**at))
+        (*at)++;
+    return '-';
+}
+
 void requirement_name(const char *requirement, struct buf *ret)
 {
-    size_t len = name_length(requirement);
-    for (size_t i = 0; i < len; i++) {
-        bool is_separator = !isalnum((unsigned char)requirement[i]);
-        if (!is_separator)
-            buf_putc(ret, (char)tolower((unsigned char)requirement[i]));
-        else if (isalnum((unsigned char)requirement[i - 1])) /* the first of a run; a name begins with none */
-            buf_putc(ret, '-');
+    const char *end = requirement_rest(requirement);
+    for (char c = next_of_name(&requirement, end); c; c = next_of_name(&requirement, end))
+        buf_putc(ret, c);
+}
+
+bool requirement_is_same_package(const char *a, const char *b)
+{
+    const char *a_end = requirement_rest(a), *b_end = requirement_rest(b);
+    for (;;) {
+        char c = next_of_name(&a, a_end);
+        if (c != next_of_name(&b, b_end))
+            return false;
+        if (!c)
+            return true;
     }
 }
 

@@ -16,6 +16,8 @@ int requirement_check(const char *requirement, const struct config_list *allowed
 
 /* Appends a plain requirement's name as PEP 503 normalizes it: lower case, runs of '-', '_' and '.' are one '-'. */
 void requirement_name(const char *requirement, struct buf *ret);
+/* Whether two plain requirements have the same name, normalized. */
+bool requirement_is_same_package(const char *a, const char *b);
 /* What stands behind the name: extras and versions, or "". */
 const char *requirement_rest(const char *requirement);
 
