@@ -1,0 +1,247 @@
+#include "itemgend/environment_build.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "itemgend/command.h"
+#include "itemgend/environment_files.h"
+#include "itemgend/environment_store.h"
+#include "itemgend/uv_error.h"
+#include "itemgend/variables.h"
+#include "itemgend/workdir.h"
+
+enum { BUILD_TIME_MS = 10 * 60 * 1000 };
+static const int64_t BUILD_MEMORY = INT64_C(2) << 30, BUILD_FILE_SIZE = INT64_C(8) << 30;
+
+struct build {
+    struct itemgend_options options; /* as they are, but for cache_dir: uv's own cache */
+    const char *requirement;
+    int stop_fd;
+    char *directory, *venv, *temporary, *cache;
+    char *interpreter;   /* behind the venv's python */
+    char *python_prefix; /* its sys.base_prefix */
+};
+
+static void build_clear(struct build *build)
+{
+    free(build->directory);
+    free(build->venv);
+    free(build->temporary);
+    free(build->cache);
+    free(build->interpreter);
+    free(build->python_prefix);
+}
+
+/* 0: it came to an end by itself, see its exit code. */
+static int check_end(const struct command_result *result, const char *program, struct err *err)
+{
+    switch (result->end) {
+    case COMMAND_EXITED:
+        return 0;
+    case COMMAND_INTERRUPTED:
+        return err_later(err, "interrupted", "making the environment was interrupted because the service stops");
+    case COMMAND_OUT_OF_MEMORY:
+        return err_never(err, "environment_failed", "%s took more than %lld MiB of memory", program,
+                         (long long)BUILD_MEMORY >> 20);
+    case COMMAND_TIMED_OUT:
+        return err_later(err, "environment_slow", "%s took longer than %d s: %.700s", program, BUILD_TIME_MS / 1000,
+                         uv_error_tail(&result->output));
+    default:
+        return err_later(err, "environment_failed", "%s was ended by signal %d: %.700s", program, result->signal_number,
+                         uv_error_tail(&result->output));
+    }
+}
+
+static int run(const struct build *build, const struct strings *argv, struct command_result *ret, struct err *err)
+{
+    auto_strings struct strings environment = STRINGS_INIT;
+    variables_for_uv(&build->options, build->temporary, &environment);
+    if (argv->failed || environment.failed)
+        return err_no_memory(err);
+    struct command command = {
+        .argv = (const char *const *)argv->list,
+        .environment = (const char *const *)environment.list,
+        .directory = build->temporary,
+        .memory_limit = BUILD_MEMORY,
+        .time_limit_ms = BUILD_TIME_MS,
+        .file_limit = BUILD_FILE_SIZE,
+        .stop_fd = build->stop_fd,
+    };
+    int r = command_run(&command, ret, err);
+    return r != 0 ? r : check_end(ret, argv->list[0], err);
+}
+
+/* The one line that a program printed last, the caller's to free. */
+static char *last_line(struct buf *output)
+{
+    while (output->len > 0 && output->data[output->len - 1] == '\n')
+        output->data[--output->len] = '\0';
+    const char *line = strrchr(buf_str(output), '\n');
+    return strdup(line ? line + 1 : buf_str(output));
+}
+
+/* ------------------------------------------------------------- the steps */
+
+/* No package takes part in this, so no package is to blame. */
+static int make_venv(struct build *build, struct err *err)
+{
+    auto_strings struct strings argv = STRINGS_INIT;
+    strings_add(&argv, "%s", build->options.uv);
+    strings_add(&argv, "venv");
+    strings_add(&argv, "--python");
+    strings_add(&argv, "%s", build->options.python);
+    strings_add(&argv, "%s", build->venv);
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
+    int r = run(build, &argv, &result, err);
+    if (r == NEVER || (r == 0 && result.exit_code != 0))
+        return err_outage(err, "no_environment", "uv cannot make an environment: %.800s",
+                          uv_error_tail(&result.output));
+    if (r != 0)
+        return r;
+    auto_free char *python = environment_path("%s/bin/python", build->venv);
+    build->interpreter = python ? realpath(python, NULL) : NULL;
+    return build->interpreter ? 0 : err_outage(err, "no_environment", "there is no Python in %s", build->venv);
+}
+
+/* Without site, -S: a line in a package's .pth file is code that site runs. */
+static int run_python(const struct build *build, const char *script, struct command_result *ret, struct err *err)
+{
+    auto_strings struct strings argv = STRINGS_INIT;
+    strings_add(&argv, "%s", build->interpreter);
+    strings_add(&argv, "-IS");
+    strings_add(&argv, "-Wignore");
+    strings_add(&argv, "-c");
+    strings_add(&argv, "%s", script);
+    strings_add(&argv, "%s", build->venv);
+    strings_add(&argv, "%s", build->requirement);
+    int r = run(build, &argv, ret, err);
+    if (r == 0 && ret->exit_code != 0)
+        r = err_never(err, "environment_failed", "Python cannot compile the package: %.700s",
+                      uv_error_tail(&ret->output));
+    return r;
+}
+
+static int find_prefix(struct build *build, struct err *err)
+{
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
+    int r = run_python(build, "import sys; print(sys.base_prefix)", &result, err);
+    if (r == NEVER)
+        return err_outage(err, "no_environment", "%s does not run: %.700s", build->interpreter,
+                          uv_error_tail(&result.output));
+    if (r == 0 && !(build->python_prefix = last_line(&result.output)))
+        r = err_no_memory(err);
+    return r;
+}
+
+/* What `uvx --with WITH,REQUIREMENT --from stactools` resolves; the requirement may be NULL. */
+static int install(const struct build *build, const char *requirement, struct err *err)
+{
+    auto_strings struct strings argv = STRINGS_INIT;
+    strings_add(&argv, "%s", build->options.uv);
+    strings_add(&argv, "pip");
+    strings_add(&argv, "install");
+    strings_add(&argv, "--quiet"); /* errors only */
+    strings_add(&argv, "--python");
+    strings_add(&argv, "%s/bin/python", build->venv);
+    if (!build->options.source_builds)
+        strings_add(&argv, "--no-build"); /* `uv pip` takes no notice of UV_NO_BUILD */
+    strings_add(&argv, "--");
+    strings_add(&argv, "stactools");
+    for (size_t i = 0; i < build->options.with.n; i++)
+        strings_add(&argv, "%s", build->options.with.items[i]);
+    if (requirement)
+        strings_add(&argv, "%s", requirement);
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
+    int r = run(build, &argv, &result, err);
+    if (r != 0 || result.exit_code == 0)
+        return r;
+    r = uv_error(&result.output, err);
+    return r != 0 ? r
+                  : err_never(err, "environment_failed", "uv ended with exit code %d: %.700s", result.exit_code,
+                              uv_error_tail(&result.output));
+}
+
+/* What uv cannot do without the package either no message is to be blamed for. */
+static int install_or_blame(const struct build *build, struct err *err)
+{
+    int r = install(build, build->requirement, err);
+    if (r != NEVER)
+        return r;
+    struct err without = ERR_INIT;
+    int r_without = install(build, NULL, &without);
+    if (r_without == 0)
+        return r;
+    *err = without;
+    return r_without == NEVER ? err_outage(err, "no_environment", "%s", without.text) : r_without;
+}
+
+/* Tests that came with a package are never imported. Prints the package's normalized name and its version. */
+static const char compile[] = "import compileall, glob, os, re, sys\n"
+                              "def normalize(name): return re.sub('[-_.]+', '-', name).lower()\n"
+                              "venv, requirement = sys.argv[1:]\n"
+                              "package, version = normalize(re.match('[A-Za-z0-9._-]+', requirement)[0]), ''\n"
+                              "for site in glob.glob(glob.escape(venv) + '/lib/python*/site-packages'):\n"
+                              "    compileall.compile_dir(site, quiet=2, rx=re.compile('/tests?/'))\n"
+                              "    for name in os.listdir(site):\n"
+                              "        found = re.fullmatch(r'([^-]+)-([^-]+)\\.dist-info', name)\n"
+                              "        if found and normalize(found[1]) == package: version = found[2]\n"
+                              "print()\n"
+                              "print(package, version)\n";
+
+/* The mark, the caller's to free. */
+static int compile_packages(const struct build *build, cJSON **ret, struct err *err)
+{
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
+    int r = run_python(build, compile, &result, err);
+    if (r != 0)
+        return r;
+    auto_free char *package = last_line(&result.output);
+    auto_json cJSON *mark = cJSON_CreateObject();
+    char *version = package ? strchr(package, ' ') : NULL;
+    if (!package || !mark)
+        return err_no_memory(err);
+    if (version)
+        *version++ = '\0';
+    if (!cJSON_AddStringToObject(mark, "requirement", build->requirement) ||
+        !cJSON_AddStringToObject(mark, "interpreter", build->interpreter) ||
+        !cJSON_AddStringToObject(mark, "python_prefix", build->python_prefix) ||
+        !cJSON_AddStringToObject(mark, "package", package) ||
+        !cJSON_AddStringToObject(mark, "version", version ? version : ""))
+        return err_no_memory(err);
+    *ret = TAKE(mark);
+    return 0;
+}
+
+static int make(struct build *build, struct err *err)
+{
+    auto_json cJSON *mark = NULL;
+    if (mkdir(build->temporary, 0700) < 0)
+        return err_outage(err, "no_environment", "cannot make %s", build->temporary);
+    int r = make_venv(build, err);
+    if (r == 0)
+        r = find_prefix(build, err);
+    if (r == 0)
+        r = install_or_blame(build, err);
+    if (r == 0)
+        r = compile_packages(build, &mark, err);
+    workdir_remove(build->temporary);
+    return r != 0 ? r : environment_store_finish(build->directory, mark, err);
+}
+
+int environment_build(const struct itemgend_options *options, const struct sandbox *sandbox, const char *requirement,
+                      const char *folder, int stop_fd, struct err *err)
+{
+    (void)sandbox;
+    cleanup(build_clear) struct build build = { .options = *options, .requirement = requirement, .stop_fd = stop_fd };
+    int r = environment_store_begin(folder, &build.directory, err);
+    if (r != 0)
+        return r;
+    build.venv = environment_path("%s/venv", build.directory);
+    build.temporary = environment_path("%s/tmp", build.directory);
+    build.options.cache_dir = build.cache = environment_path("%s/uv", options->cache_dir);
+    r = build.venv && build.temporary && build.cache ? make(&build, err) : err_no_memory(err);
+    if (r != 0)
+        workdir_remove(build.directory);
+    return r;
+}

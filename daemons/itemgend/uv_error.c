@@ -1,0 +1,61 @@
+#include "itemgend/uv_error.h"
+
+enum { TAIL_MAX = 700 };
+
+const char *uv_error_tail(const struct buf *output)
+{
+    const char *text = buf_str(output);
+    size_t len = strlen(text);
+    if (len <= TAIL_MAX)
+        return len ? text : "it printed nothing";
+    const char *start = text + len - TAIL_MAX;
+    const char *line = strchr(start, '\n');
+    return line && line[1] ? line + 1 : start;
+}
+
+/* The first line that begins with `start`, up to the end of the output. */
+static const char *from_line(const struct buf *output, const char *start)
+{
+    const char *text = buf_str(output);
+    for (const char *at = text; (at = strstr(at, start)); at++)
+        if (at == text || at[-1] == '\n')
+            return at;
+    return NULL;
+}
+
+static bool mentions_any(const char *text, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strstr(text, words[i]))
+            return true;
+    return false;
+}
+
+/* A registry that answers, but not with this one file, is not down. */
+static bool mentions_network(const char *text)
+{
+    static const char *const words[] = { "error sending request",       "Failed to fetch",     "dns error",
+                                         "tcp connect error",           "operation timed out", "connection closed",
+                                         "error decoding response body" };
+    static const char *const missing[] = { "404 Not Found", "410 Gone" };
+    return mentions_any(text, words, N_ELEMENTS(words)) && !mentions_any(text, missing, N_ELEMENTS(missing));
+}
+
+int uv_error(const struct buf *output, struct err *err)
+{
+    if (strstr(buf_str(output), "building from source is disabled"))
+        return err_never(err, "needs_source_build",
+                         "the package, or one that it needs, has no wheel and would have to be built, which runs its "
+                         "code: set source_builds if that is wanted: %.700s",
+                         uv_error_tail(output));
+    if (strstr(buf_str(output), "No solution found when resolving"))
+        return err_never(err, "unresolvable", "uv cannot resolve the package: %.800s", uv_error_tail(output));
+    const char *error = from_line(output, "error:");
+    if (error && strstr(error, "No space left on device"))
+        return err_outage(err, "no_environment", "uv cannot make the environment: %.800s", error);
+    if (error && mentions_network(error))
+        return err_outage(err, "registry_unavailable", "uv cannot reach the package registry: %.800s", error);
+    if (error)
+        return err_never(err, "environment_failed", "uv cannot make the environment: %.800s", error);
+    return 0;
+}
