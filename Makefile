@@ -45,6 +45,8 @@ LIBRARY := $(OUT)/libstacingest.a
 ITEMGEND_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out %/main.c,$(wildcard daemons/itemgend/*.c)))
 ITEMGEND := $(OUT)/libitemgend.a
 BINARIES := $(PROGRAMS:%=$(OUT)/bin/%)
+# What a daemon starts and nobody else: it is looked for at ../libexec/stactools-ingest from the daemon's own place.
+HELPERS := $(OUT)/libexec/stactools-ingest/itemgend-network
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(wildcard tests/unit/test_*.c))
 # Programs that tests run, each one file: tests/unit/tool_sigv4_suite.c is $(OUT)/tests/sigv4-suite.
@@ -54,7 +56,7 @@ TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/*.c))
 
 .PHONY: all deps deps-test test test-now test-long bench run up down status install uninstall format check-format analyze cppcheck lint clean
-all: $(BINARIES)
+all: $(BINARIES) $(HELPERS)
 
 $(OUT)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -76,6 +78,13 @@ $(OUT)/bin/$(1): $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard daemons/$(1)/*.c)) $(L
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LDLIBS)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
+
+# Small on purpose: one stays beside each sandbox.
+$(OUT)/libexec/stactools-ingest/%: $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $(filter %.o,$^) $(LIBRARY) $(LDLIBS)
+$(OUT)/libexec/stactools-ingest/itemgend-network: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard libexec/itemgend-network/*.c))
 
 $(OUT)/tests/test_%: $(OUT)/obj/tests/unit/test_%.o $(TEST_OBJECTS) $(ITEMGEND) $(LIBRARY)
 	@mkdir -p $(@D)
@@ -140,8 +149,8 @@ test-long:
 	@LONG=1 $(MAKE) --no-print-directory test
 
 # ------------------------------------------------------------ gates
-SOURCES := $(wildcard lib/*/*.c daemons/*/*.c bench/*.c)
-FORMATTED := $(wildcard lib/*/*.[ch] daemons/*/*.[ch] tests/unit/*.[ch] bench/*.c)
+SOURCES := $(wildcard lib/*/*.c daemons/*/*.c libexec/*/*.c bench/*.c)
+FORMATTED := $(wildcard lib/*/*.[ch] daemons/*/*.[ch] libexec/*/*.[ch] tests/unit/*.[ch] bench/*.c)
 
 format:
 	clang-format -i $(FORMATTED)
@@ -152,7 +161,7 @@ check-format:
 # Objects of their own: the analyzer looks at each file while it is compiled.
 analyze:
 	@$(MAKE) --no-print-directory OUT=build/analyze CFLAGS="-O1 -fanalyzer" build/analyze/libstacingest.a \
-	    $(patsubst %.c,build/analyze/obj/%.o,$(filter-out daemons/common/%,$(wildcard daemons/*/*.c bench/*.c)))
+	    $(patsubst %.c,build/analyze/obj/%.o,$(filter-out daemons/common/%,$(wildcard daemons/*/*.c libexec/*/*.c bench/*.c)))
 
 cppcheck:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability,performance \
@@ -171,6 +180,7 @@ install: all
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSCONFDIR)/stactools-ingest" \
 	    "$(DESTDIR)$(PREFIX)/share/man/man8" "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
 	install -m 755 $(BINARIES) "$(DESTDIR)$(PREFIX)/bin"
+	install -D -m 755 -t "$(DESTDIR)$(PREFIX)/libexec/stactools-ingest" $(HELPERS)
 	install -m 644 $(PROGRAMS:%=man/%.8) "$(DESTDIR)$(PREFIX)/share/man/man8"
 	install -m 644 README.md docs/*.md "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
 	$(call INSTALL_IN,systemd/itemgend.service.in,"$(DESTDIR)$(UNITDIR)/itemgend.service")
@@ -186,7 +196,7 @@ install: all
 uninstall:
 	rm -f $(PROGRAMS:%="$(DESTDIR)$(PREFIX)/bin/%") $(PROGRAMS:%="$(DESTDIR)$(UNITDIR)/%.service") \
 	    $(PROGRAMS:%="$(DESTDIR)$(PREFIX)/share/man/man8/%.8")
-	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
+	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest" "$(DESTDIR)$(PREFIX)/libexec/stactools-ingest"
 
 clean: down
 	rm -rf build
