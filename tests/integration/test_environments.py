@@ -1,0 +1,345 @@
+"""itemgend's environments, by build/tests/environment: uv and the packages are real, but the packages are tiny and lie in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wheels import add_source, add_wheel
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / os.environ.get("BUILD", "build") / "tests" / "environment"
+UV = ROOT / "build" / "venv" / "bin" / "uv"
+
+# Stands in uv's place: counts the installations, holds them while the file `hold` is there, fails while `fail` is.
+COUNTING_UV = """#!/bin/sh
+if [ "$1" = pip ]; then
+    echo x >>{folder}/installations
+    while [ -e {folder}/hold ]; do sleep 0.05; done
+    if [ -e {folder}/fail ]; then echo 'error: the cable is cut: tcp connect error' >&2; exit 2; fi
+fi
+exec {uv} "$@"
+"""
+
+
+def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 60) -> Any:
+    """The condition's first true value."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    pytest.fail(f"{what}: not within {timeout_s} s")
+
+
+class Tool:
+    """A process with environments."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self.process = subprocess.Popen([TOOL], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.answers: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.log: list[dict[str, Any]] = []
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            message = json.loads(line)
+            if "event" in message:
+                self.log.append(message)
+            else:
+                self.answers.put(message)
+
+    def say(self, command: str) -> None:
+        self.process.stdin.write(command + "\n")
+
+    def answer(self) -> dict[str, Any]:
+        return self.answers.get(timeout=120)
+
+    def use(self, requirement: str) -> dict[str, Any]:
+        self.say(f"use 1 {requirement}")
+        return self.answer()
+
+    def have(self, requirement: str) -> Path:
+        """The directory of its environment, which the tool holds from now on."""
+        answer = self.use(requirement)
+        assert answer["result"] == "done", answer
+        return Path(answer["directory"])
+
+    def release(self) -> None:
+        self.say("release")
+        assert "released" in self.answer()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [line for line in list(self.log) if line["event"] == name]
+
+    def end(self) -> None:
+        self.process.stdin.close()
+        assert self.process.wait(60) == 0
+        self.reader.join()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+
+
+class Place:
+    """A cache directory, a folder of packages, and tools that use both."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.wheels, self.cache = folder, folder / "wheels", folder / "cache"
+        self.wheels.mkdir()
+        self.tools: list[Tool] = []
+        for name in ("stactools", "requests", "stactools-a"):
+            add_wheel(self.wheels, name)
+        self.uv = folder / "counting-uv"
+        self.uv.write_text(COUNTING_UV.format(folder=folder, uv=UV))
+        self.uv.chmod(0o755)
+
+    def start(self, **settings: str) -> Tool:
+        self.tools.append(
+            Tool(
+                {
+                    "PATH": "/usr/bin:/bin",
+                    "ITEMGEND_QUEUE_URL": "http://127.0.0.1:1/000000000000/none",
+                    "ITEMGEND_LOAD_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:none",
+                    "ITEMGEND_UV": str(self.uv),
+                    "ITEMGEND_CACHE_DIR": str(self.cache),
+                    "UV_FIND_LINKS": str(self.wheels),
+                    "UV_OFFLINE": "1",
+                }
+                | settings
+            )
+        )
+        return self.tools[-1]
+
+    def installations(self) -> int:
+        path = self.folder / "installations"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def builds(self) -> set[Path]:
+        return set(self.cache.glob("environments/*/build-*"))
+
+    def hold(self) -> Path:
+        (self.folder / "hold").touch()
+        return self.folder / "hold"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    (tmp_path / "hold").unlink(missing_ok=True)
+    for tool in made.tools:
+        if tool.process.poll() is None:
+            tool.end()
+
+
+def run_in(environment: dict[str, Any], code: str) -> str:
+    return subprocess.check_output([environment["python"], "-c", code], text=True).strip()
+
+
+def test_what_an_environment_is(place: Place) -> None:
+    add_wheel(place.wheels, "stactools-Odd_name", "2.3rc1")
+    made = place.start().use("stactools_odd.NAME>=2rc0")
+    assert made["requirement"] == "stactools_odd.NAME>=2rc0"
+    assert (made["package"], made["version"]) == ("stactools-odd-name", "2.3rc1")
+    assert made["python"] == made["directory"] + "/bin/python"
+    assert run_in(made, "import sys; print(sys.prefix, sys.base_prefix)") == f"{made['directory']} {made['python_prefix']}"
+    assert run_in(made, "import stactools, requests; print(requests.__cached__)").endswith(".pyc")
+    assert list(Path(made["directory"]).glob("lib/python*/site-packages/__pycache__/stactools.*.pyc"))
+    assert sorted(path.name for path in Path(made["directory"]).parent.iterdir()) == ["environment.json", "venv"]
+
+
+def test_built_once_for_all_threads_and_processes(place: Place) -> None:
+    tools = [place.start() for _ in range(2)]
+    hold = place.hold()
+    for tool in tools:
+        tool.say("use 8 stactools-a")
+    wait_until("one builds", place.installations)
+    hold.unlink()
+    answers = [tool.answer() for tool in tools for _ in range(8)]
+    assert {answer["result"] for answer in answers} == {"done"}
+    assert len({answer["directory"] for answer in answers}) == 1
+    assert place.installations() == 1
+    for tool in tools:
+        tool.end()
+    assert Path(answers[0]["directory"]) == place.start().have("stactools-a")  # taken over by the next process
+    assert place.installations() == 1
+
+
+def test_a_failed_build_is_told_to_all_who_wait_and_tried_again_by_the_next(place: Place) -> None:
+    tool = place.start()
+    hold = place.hold()
+    tool.say("use 8 stactools-late")
+    wait_until("one builds", place.installations)
+    hold.unlink()
+    answers = [tool.answer() for _ in range(8)]
+    assert {(answer["result"], answer["code"]) for answer in answers} == {("never", "unresolvable")}
+    assert "stactools-late" in answers[0]["error"] and str(place.folder) not in answers[0]["error"]
+    assert place.installations() == 2  # with the package, and without it: it is to blame
+    add_wheel(place.wheels, "stactools-late")
+    tool.have("stactools-late")
+
+
+def test_a_killed_build_leaves_nothing_behind(place: Place) -> None:
+    hold = place.hold()
+    killed = place.start()
+    killed.say("use 1 stactools-a")
+    wait_until("it builds", place.installations)
+    killed.kill()
+    (left,) = place.builds()
+    hold.unlink()
+    made = place.start().have("stactools-a").parent
+    assert made != left
+    wait_until("what was left is gone", lambda: place.builds() == {made})
+
+
+def test_waiting_ends_when_the_service_stops(place: Place) -> None:
+    hold = place.hold()
+    tools = [place.start() for _ in range(2)]
+    tools[0].say("use 2 stactools-a 1500")  # one builds, one waits
+    wait_until("one builds", place.installations)
+    tools[1].say("use 1 stactools-a 200")  # waits for another process
+    answers = [tools[1].answer(), tools[0].answer(), tools[0].answer()]
+    assert {(answer["result"], answer["code"]) for answer in answers} == {("later", "interrupted")}
+    hold.unlink()
+    tools[1].have("stactools-a")
+
+
+def test_a_refresh_brings_the_newer_version_and_spares_who_uses_the_old(place: Place) -> None:
+    tool = place.start(ITEMGEND_ENVIRONMENT_TTL="1s")
+    old = tool.have("stactools-a")
+    add_wheel(place.wheels, "stactools-a", "1.1")
+    newer = wait_until("the newer one", lambda: (answer := tool.use("stactools-a"))["version"] == "1.1" and answer)
+    assert newer["directory"] != str(old) and old.exists()
+    tool.release()
+    tool.have("stactools-a")
+    wait_until("the old one is gone", lambda: not old.parent.exists())
+
+
+def test_a_failed_refresh_keeps_the_old_and_is_tried_again(place: Place) -> None:
+    tool = place.start(ITEMGEND_ENVIRONMENT_TTL="1s")
+    old = tool.have("stactools-a")
+    fail = place.folder / "fail"
+    fail.touch()
+
+    def warned() -> list[dict[str, Any]]:
+        assert tool.have("stactools-a") == old
+        return tool.events("WARNING")
+
+    warning = wait_until("the refresh fails", warned)[0]
+    assert warning["error_code"] == "registry_unavailable" and "goes on with the one that is there" in warning["message"]
+    fail.unlink()
+    wait_until("it is tried again", lambda: tool.have("stactools-a") != old)
+
+
+def test_what_was_used_longest_ago_goes_first_and_never_what_is_in_use(place: Place) -> None:
+    packages = [f"stactools-{name}" for name in "bcde"]
+    for name in packages:
+        add_wheel(place.wheels, name, files={f"{name}.bin": os.urandom(25 << 20)})
+    tool = place.start(ITEMGEND_CACHE_LIMIT="64MiB")
+    b, c = tool.have(packages[0]), tool.have(packages[1])
+    tool.release()
+    tool.have(packages[0])  # c is now the one that was used longest ago
+    tool.end()
+    tool = place.start(ITEMGEND_CACHE_LIMIT="64MiB")  # which the next process knows
+    d = tool.have(packages[2])
+    wait_until("the one is gone", lambda: not c.parent.exists())
+    assert b.exists() and d.exists()
+    assert tool.have(packages[0]) == b
+    e = tool.have(packages[3])
+    other = place.start(ITEMGEND_CACHE_LIMIT="64MiB")  # tidies as it starts
+    other.have("stactools-a")
+    assert b.exists() and d.exists() and e.exists()
+    tool.release()
+    wait_until("the next one is gone", lambda: other.have("stactools-a") and other.have("stactools-a==1.0") and not d.parent.exists())
+    assert b.exists() and e.exists()
+    assert tool.have(packages[2]) != d  # and is made again where it is asked for
+
+
+def test_what_decides_what_is_installed_has_an_environment_of_its_own(place: Place) -> None:
+    constraints = place.folder / "constraints.txt"
+    add_wheel(place.wheels, "requests", "2.0")
+    found = []
+    for content, settings in (("", {}), ("requests<2\n", {}), ("", {"ITEMGEND_WITH": "stactools"}), ("", {})):
+        constraints.write_text(content)
+        tool = place.start(ITEMGEND_CONSTRAINTS=str(constraints), **settings)
+        made = tool.use("stactools-a")
+        installed = run_in(made, "import importlib.metadata as m; print([d.version for d in m.distributions() if d.name == 'requests'])")
+        found.append((made["directory"], installed))
+        tool.end()
+    assert [installed for _, installed in found] == ["['2.0']", "['1.0']", "[]", "['2.0']"]
+    assert len({directory for directory, _ in found}) == 3 and found[0] == found[3]
+
+
+def test_no_code_of_a_package_runs_while_its_environment_is_made(place: Place) -> None:
+    ran = place.folder / "ran"
+    line = f"import os; os.close(os.open({str(ran)!r}, os.O_CREAT))\n"
+    add_wheel(place.wheels, "stactools-eager", files={"eager.pth": line, "sitecustomize.py": line, "usercustomize.py": line, "eager.py": line})
+    made = place.start().use("stactools-eager")
+    assert made["result"] == "done" and not ran.exists()
+    run_in(made, "pass")
+    assert ran.exists()  # it would have
+
+
+def test_a_source_distribution_is_built_only_where_that_is_allowed(place: Place) -> None:
+    ran = place.folder / "ran"
+    add_source(place.wheels, "stactools-source", code=f"open({str(ran)!r}, 'w').close()")
+    add_wheel(place.wheels, "stactools-needs-it", requires=["stactools-source"])
+    tool = place.start()
+    for requirement in ("stactools-source", "stactools-source==1.0", "stactools-needs-it"):
+        answer = tool.use(requirement)
+        assert (answer["result"], answer["code"]) == ("never", "needs_source_build")
+        assert "source_builds" in answer["error"]
+    assert not ran.exists()
+    made = place.start(ITEMGEND_SOURCE_BUILDS="true").use("stactools-needs-it")
+    assert run_in(made, "import stactools_source; print(stactools_source.version)") == "1.0"
+    assert ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "words"),
+    [
+        ({"UV_OFFLINE": "0", "UV_FIND_LINKS": "", "UV_DEFAULT_INDEX": "http://127.0.0.1:1/simple", "UV_HTTP_RETRIES": "0"}, "registry_unavailable", "127.0.0.1:1"),
+        ({"UV_FIND_LINKS": "/nonexistent"}, "no_environment", "nonexistent"),
+        ({"ITEMGEND_PYTHON": "/nonexistent/python"}, "no_environment", "/nonexistent/python"),
+        ({"ITEMGEND_UV": "/nonexistent/uv"}, "cannot_run", "/nonexistent/uv"),
+        ({"ITEMGEND_CACHE_DIR": "/proc/nonexistent"}, "no_environment", "/proc/nonexistent"),
+    ],
+)
+def test_what_no_package_is_to_blame_for(place: Place, settings: dict[str, str], code: str, words: str) -> None:
+    answer = place.start(**settings).use("stactools-a")
+    assert (answer["result"], answer["code"]) == ("outage", code), answer
+    assert words in answer["error"]
+
+
+def test_credentials_of_an_index_are_not_told(place: Place) -> None:
+    index = "http://user:geheim@127.0.0.1:1/simple"
+    tool = place.start(UV_OFFLINE="0", UV_FIND_LINKS="", UV_HTTP_RETRIES="0", ITEMGEND_DEFAULT_INDEX=index, ITEMGEND_PACKAGES="stactools-b")
+    answer = tool.use("stactools-a")
+    assert answer["code"] == "registry_unavailable"
+    assert "geheim" not in answer["error"]
+    tool.end()
+    assert tool.events("WARNING") and "geheim" not in json.dumps(tool.log)
+    assert [path for path in place.cache.rglob("*") if path.is_file() and b"geheim" in path.read_bytes()] == []
+
+
+def test_packages_are_made_at_the_start(place: Place) -> None:
+    tool = place.start(ITEMGEND_PACKAGES="stactools-none memory_limit=1GiB,stactools-a concurrency=2")
+    built = wait_until("it is made", lambda: tool.events("ENVIRONMENT_BUILT"))
+    assert built[0]["package"] == "stactools-a"
+    (warning,) = tool.events("WARNING")
+    assert (warning["error_code"], warning["package"]) == ("unresolvable", "stactools-none")
+    installations = place.installations()
+    tool.have("stactools-a")
+    assert place.installations() == installations
