@@ -106,8 +106,6 @@ $(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIBRARY)
 
 # Code that several test programs share.
 $(OUT)/tests/test_sigv4 $(OUT)/tests/sigv4-suite: $(OUT)/obj/tests/unit/sigv4_case.o
-# Tools for parts of itemgend.
-$(OUT)/tests/environment: $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out %/main.c,$(wildcard daemons/itemgend/*.c)))
 
 .SECONDARY:
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

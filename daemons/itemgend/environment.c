@@ -265,6 +265,13 @@ int environments_use(struct environments *environments, const char *requirement,
     return r;
 }
 
+void environments_hold(struct environments *environments, struct environment *environment)
+{
+    pthread_mutex_lock(&environments->lock);
+    environment->users++;
+    pthread_mutex_unlock(&environments->lock);
+}
+
 void environments_release(struct environments *environments, struct environment *environment)
 {
     if (!environment)

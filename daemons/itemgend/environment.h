@@ -56,6 +56,8 @@ void environments_close(struct environments *environments);
  */
 int environments_use(struct environments *environments, const char *requirement, int stop_fd, struct environment **ret,
                      struct err *err) must_check;
+/* Holds once more what is held: it is released as often as it was used and held. */
+void environments_hold(struct environments *environments, struct environment *environment);
 /* NULL is allowed. */
 void environments_release(struct environments *environments, struct environment *environment);
 
