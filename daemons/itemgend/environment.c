@@ -13,137 +13,25 @@
 #include "itemgend/environment_build.h"
 #include "itemgend/environment_files.h"
 #include "itemgend/environment_store.h"
+#include "itemgend/environment_table.h"
 
-enum {
-    LOOK_MS = 50,                      /* between two looks at a lock that somebody else has */
-    REFRESH_RETRY_MS = 15 * 60 * 1000, /* after a refresh that failed */
-};
-
-/* What this process knows of a requirement. Stays while there is an environment or somebody who waits for one. */
-struct entry {
-    struct entry *next;
-    char *requirement;
-    struct environment *current; /* NULL: none known */
-    size_t waiters;
-    uint64_t failures; /* builds that failed while there were waiters; of the last one: */
-    int result;
-    struct err err;
-    bool wants_refresh;
-    int64_t refresh_after_ms; /* time_mono_ms(): not before it */
-};
+enum { LOOK_MS = 50 }; /* between two looks at a lock that somebody else has */
 
 struct environments {
     struct itemgend_options options; /* borrowed, but for: */
     char *cache_dir;                 /* absolute */
     const struct sandbox *sandbox;
-    int stop_fd, wake_fd; /* eventfds, for the thread */
+    int stop_fd; /* an eventfd, for the thread */
     pthread_t thread;
     bool has_thread;
 
     pthread_mutex_t lock; /* of what follows, and of all that is in the entries and environments */
-    struct entry *entries;
-    bool wants_tidy;
+    struct environment_table table;
 };
-
-static void set_event(int fd)
-{
-    uint64_t one = 1;
-    ssize_t n = write(fd, &one, sizeof(one)); /* full: it is readable already */
-    (void)n;
-}
 
 static int interrupted(struct err *err)
 {
     return err_later(err, "interrupted", "waiting for an environment was interrupted because the service stops");
-}
-
-/* ------------------------------------------- the table: call with the lock held */
-
-static struct entry *enter(struct environments *environments, const char *requirement)
-{
-    struct entry *entry = environments->entries;
-    while (entry && strcmp(entry->requirement, requirement) != 0)
-        entry = entry->next;
-    if (!entry) {
-        auto_free char *copy = strdup(requirement);
-        entry = copy ? calloc(1, sizeof(*entry)) : NULL;
-        if (!entry)
-            return NULL;
-        entry->requirement = TAKE(copy);
-        entry->next = environments->entries;
-        environments->entries = entry;
-    }
-    entry->waiters++;
-    return entry;
-}
-
-/* Requests may name anything: only what came to be is kept. */
-static void leave(struct environments *environments, struct entry *entry)
-{
-    entry->waiters--;
-    if (entry->waiters > 0 || entry->current)
-        return;
-    struct entry **at = &environments->entries;
-    while (*at != entry)
-        at = &(*at)->next;
-    *at = entry->next;
-    free(entry->requirement);
-    free(entry);
-}
-
-static void retire(struct environments *environments, struct entry *entry)
-{
-    struct environment *environment = TAKE(entry->current);
-    if (!environment)
-        return;
-    environment->retired = true;
-    environments->wants_tidy = true;
-    if (environment->users == 0)
-        environment_free(environment);
-}
-
-static void ask_for_refresh(struct environments *environments, struct entry *entry)
-{
-    if (entry->wants_refresh ||
-        time_now_ms() - entry->current->built_at_ms < environments->options.environment_ttl_ms ||
-        time_mono_ms() < entry->refresh_after_ms)
-        return;
-    entry->wants_refresh = true;
-    set_event(environments->wake_fd);
-}
-
-/* NULL: there is none, or it was removed meanwhile. */
-static struct environment *take(struct environments *environments, struct entry *entry)
-{
-    if (entry->current && !environment_store_hold(entry->current))
-        retire(environments, entry);
-    if (!entry->current)
-        return NULL;
-    entry->current->users++;
-    ask_for_refresh(environments, entry);
-    return entry->current;
-}
-
-static void put(struct environments *environments, struct entry *entry, struct environment *environment)
-{
-    retire(environments, entry);
-    entry->current = environment;
-    environments->wants_tidy = true;
-    set_event(environments->wake_fd);
-}
-
-/* What was evicted meanwhile. */
-static void forget_removed(struct environments *environments)
-{
-    struct entry *next = NULL;
-    for (struct entry *entry = environments->entries; entry; entry = next) {
-        next = entry->next;
-        if (!entry->current || environment_store_is_there(entry->current))
-            continue;
-        retire(environments, entry);
-        entry->waiters++; /* its last one */
-        leave(environments, entry);
-    }
 }
 
 /* ------------------------------------------------------------- building */
@@ -176,8 +64,8 @@ static int build(struct environments *environments, const char *requirement, con
 }
 
 /* Takes what is in the locked folder, or builds it, and tells all who wait. */
-static int find_or_build(struct environments *environments, struct entry *entry, const char *folder, int stop_fd,
-                         struct environment **ret, struct err *err)
+static int find_or_build(struct environments *environments, struct environment_entry *entry, const char *folder,
+                         int stop_fd, struct environment **ret, struct err *err)
 {
     struct environment *environment = NULL;
     int r = environment_store_newest(folder, &environment, err);
@@ -185,8 +73,8 @@ static int find_or_build(struct environments *environments, struct entry *entry,
         r = build(environments, entry->requirement, folder, stop_fd, &environment, err);
     pthread_mutex_lock(&environments->lock);
     if (r == 0) {
-        put(environments, entry, environment);
-        *ret = take(environments, entry);
+        environment_table_put(&environments->table, entry, environment);
+        *ret = environment_table_take(&environments->table, entry);
         if (!*ret)
             r = err_outage(err, "no_environment", "the environment in %s was removed by somebody", folder);
     } else if (!err_is(err, "interrupted")) { /* which is this caller's alone: another one goes on */
@@ -199,11 +87,11 @@ static int find_or_build(struct environments *environments, struct entry *entry,
 }
 
 /* Whether another thread has brought what this one waits for: the environment, or a failure after `failures`. */
-static bool has_come(struct environments *environments, struct entry *entry, uint64_t failures,
+static bool has_come(struct environments *environments, struct environment_entry *entry, uint64_t failures,
                      struct environment **ret, int *ret_result, struct err *err)
 {
     pthread_mutex_lock(&environments->lock);
-    *ret = take(environments, entry);
+    *ret = environment_table_take(&environments->table, entry);
     bool failed = !*ret && entry->failures != failures;
     *ret_result = failed ? entry->result : 0;
     if (failed)
@@ -226,8 +114,8 @@ static int try_lock(const char *folder, int stop_fd, int64_t deadline_ms, int *r
 }
 
 /* The same lock is between threads and between processes. */
-static int wait_or_build(struct environments *environments, struct entry *entry, uint64_t failures, int stop_fd,
-                         struct environment **ret, struct err *err)
+static int wait_or_build(struct environments *environments, struct environment_entry *entry, uint64_t failures,
+                         int stop_fd, struct environment **ret, struct err *err)
 {
     auto_free char *folder = NULL;
     int64_t deadline_ms = time_mono_ms() + ENVIRONMENT_WAIT_MS / 3;
@@ -250,15 +138,15 @@ int environments_use(struct environments *environments, const char *requirement,
                      struct err *err)
 {
     pthread_mutex_lock(&environments->lock);
-    struct entry *entry = enter(environments, requirement);
-    struct environment *taken = entry ? take(environments, entry) : NULL;
+    struct environment_entry *entry = environment_table_enter(&environments->table, requirement);
+    struct environment *taken = entry ? environment_table_take(&environments->table, entry) : NULL;
     uint64_t failures = entry ? entry->failures : 0;
     pthread_mutex_unlock(&environments->lock);
     if (!entry)
         return err_no_memory(err);
     int r = taken ? 0 : wait_or_build(environments, entry, failures, stop_fd, &taken, err);
     pthread_mutex_lock(&environments->lock);
-    leave(environments, entry);
+    environment_table_leave(&environments->table, entry);
     pthread_mutex_unlock(&environments->lock);
     if (r == 0)
         *ret = taken;
@@ -277,14 +165,7 @@ void environments_release(struct environments *environments, struct environment 
     if (!environment)
         return;
     pthread_mutex_lock(&environments->lock);
-    if (--environment->users == 0) {
-        environment_store_let_go(environment);
-        if (environment->retired) {
-            environment_free(environment);
-            environments->wants_tidy = true;
-            set_event(environments->wake_fd);
-        }
-    }
+    environment_table_release(&environments->table, environment);
     pthread_mutex_unlock(&environments->lock);
 }
 
@@ -310,7 +191,7 @@ static void warm_up(struct environments *environments)
 }
 
 /* Another process may have been here before. */
-static int refresh_locked(struct environments *environments, const struct entry *entry, const char *folder,
+static int refresh_locked(struct environments *environments, const struct environment_entry *entry, const char *folder,
                           struct environment **ret, struct err *err)
 {
     struct environment *newest = NULL;
@@ -323,7 +204,7 @@ static int refresh_locked(struct environments *environments, const struct entry 
     return r != 0 ? r : build(environments, entry->requirement, folder, environments->stop_fd, ret, err);
 }
 
-static int refresh(struct environments *environments, const struct entry *entry, struct environment **ret,
+static int refresh(struct environments *environments, const struct environment_entry *entry, struct environment **ret,
                    struct err *err)
 {
     auto_free char *folder = NULL;
@@ -335,50 +216,46 @@ static int refresh(struct environments *environments, const struct entry *entry,
     return r != 0 ? r : refresh_locked(environments, entry, folder, ret, err);
 }
 
-static void refresh_entry(struct environments *environments, struct entry *entry)
+static void log_kept(const struct environment_entry *entry, const struct err *err)
 {
+    log_write(LOG_WARNING, LOG_EVENT_WARNING,
+              LOG_FIELDS({ "ERROR_CODE", err->code }, { "PACKAGE", entry->requirement }),
+              "cannot make the environment of %s anew, goes on with the one that is there: %s", entry->requirement,
+              err->text);
+}
+
+/* False: there is nothing to refresh. */
+static bool refresh_next(struct environments *environments)
+{
+    pthread_mutex_lock(&environments->lock);
+    struct environment_entry *entry = environment_table_next_refresh(&environments->table);
+    pthread_mutex_unlock(&environments->lock);
+    if (!entry)
+        return false;
     struct environment *environment = NULL;
     struct err err = ERR_INIT;
     int r = refresh(environments, entry, &environment, &err);
     if (r != 0 && !err_is(&err, "interrupted"))
-        log_write(LOG_WARNING, LOG_EVENT_WARNING,
-                  LOG_FIELDS({ "ERROR_CODE", err.code }, { "PACKAGE", entry->requirement }),
-                  "cannot make the environment of %s anew, goes on with the one that is there: %s", entry->requirement,
-                  err.text);
+        log_kept(entry, &err);
     pthread_mutex_lock(&environments->lock);
-    if (environment)
-        put(environments, entry, environment);
-    int64_t ttl_ms = environments->options.environment_ttl_ms;
-    entry->refresh_after_ms = time_mono_ms() + (ttl_ms < REFRESH_RETRY_MS ? ttl_ms : REFRESH_RETRY_MS);
-    entry->wants_refresh = false;
-    leave(environments, entry);
+    if (r == 0)
+        environment_table_put(&environments->table, entry, environment);
+    environment_table_refreshed(&environments->table, entry);
     pthread_mutex_unlock(&environments->lock);
-}
-
-/* NULL: none. It is there until leave. */
-static struct entry *enter_next_refresh(struct environments *environments)
-{
-    pthread_mutex_lock(&environments->lock);
-    struct entry *entry = environments->entries;
-    while (entry && !entry->wants_refresh)
-        entry = entry->next;
-    if (entry)
-        entry->waiters++;
-    pthread_mutex_unlock(&environments->lock);
-    return entry;
+    return true;
 }
 
 static void tidy(struct environments *environments)
 {
     pthread_mutex_lock(&environments->lock);
-    bool wanted = environments->wants_tidy;
-    environments->wants_tidy = false;
+    bool wanted = environments->table.wants_tidy;
+    environments->table.wants_tidy = false;
     pthread_mutex_unlock(&environments->lock);
     if (!wanted)
         return;
     environment_store_tidy(&environments->options);
     pthread_mutex_lock(&environments->lock);
-    forget_removed(environments);
+    environment_table_forget_removed(&environments->table);
     pthread_mutex_unlock(&environments->lock);
 }
 
@@ -387,13 +264,12 @@ static void *run(void *context)
     struct environments *environments = context;
     warm_up(environments);
     do {
-        uint64_t count;
-        ssize_t n = read(environments->wake_fd, &count, sizeof(count));
-        (void)n;
-        for (struct entry *entry; (entry = enter_next_refresh(environments));)
-            refresh_entry(environments, entry);
+        eventfd_t count;
+        eventfd_read(environments->table.work_fd, &count);
+        while (refresh_next(environments))
+            ;
         tidy(environments);
-    } while (wait_fd(environments->wake_fd, POLLIN, environments->stop_fd, INT64_MAX) != WAIT_STOPPED);
+    } while (wait_fd(environments->table.work_fd, POLLIN, environments->stop_fd, INT64_MAX) != WAIT_STOPPED);
     return NULL;
 }
 
@@ -412,12 +288,13 @@ int environments_open(const struct itemgend_options *options, const struct sandb
     struct environments *environments = calloc(1, sizeof(*environments));
     if (!environments)
         return err_no_memory(err);
-    *environments = (struct environments){ .options = *options, .sandbox = sandbox, .wants_tidy = true };
+    *environments = (struct environments){ .options = *options, .sandbox = sandbox };
+    environments->table = (struct environment_table){ .ttl_ms = options->environment_ttl_ms, .wants_tidy = true };
     pthread_mutex_init(&environments->lock, NULL);
     environments->options.cache_dir = environments->cache_dir = absolute(options->cache_dir);
     environments->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    environments->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int error = !environments->cache_dir || environments->stop_fd < 0 || environments->wake_fd < 0 ? ENOMEM : 0;
+    environments->table.work_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int error = !environments->cache_dir || environments->stop_fd < 0 || environments->table.work_fd < 0 ? ENOMEM : 0;
     if (error == 0)
         error = pthread_create(&environments->thread, NULL, run, environments);
     environments->has_thread = error == 0;
@@ -435,17 +312,12 @@ void environments_close(struct environments *environments)
     if (!environments)
         return;
     if (environments->has_thread) {
-        set_event(environments->stop_fd);
+        eventfd_write(environments->stop_fd, 1);
         pthread_join(environments->thread, NULL);
     }
-    for (struct entry *entry = environments->entries, *next; entry; entry = next) {
-        next = entry->next;
-        environment_free(entry->current);
-        free(entry->requirement);
-        free(entry);
-    }
+    environment_table_clear(&environments->table);
     base_close_fd(&environments->stop_fd);
-    base_close_fd(&environments->wake_fd);
+    base_close_fd(&environments->table.work_fd);
     pthread_mutex_destroy(&environments->lock);
     free(environments->cache_dir);
     free(environments);
