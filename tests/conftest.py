@@ -17,9 +17,15 @@ environment.scrub()
 RESULT = pytest.StashKey[str]()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A SIGTERM ends the run as Ctrl-C does: stacks and servers are taken down."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config.addinivalue_line("markers", "long: runs only where the environment has LONG=1")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("long") and not os.environ.get("LONG"):
+        pytest.skip("a long test: LONG=1 runs it")
 
 
 @pytest.hookimpl(trylast=True)

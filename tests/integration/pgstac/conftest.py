@@ -1,22 +1,12 @@
 """A PostgreSQL with pgstac for the run, a database of its own for each test."""
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
 from pgstac_support import ROLES, Database, Server
 
 NUMBERS = itertools.count()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: runs only where the environment has LONG=1")
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("long") and not os.environ.get("LONG"):
-        pytest.skip("a long test: LONG=1 runs it")
 
 
 @pytest.fixture(scope="session")

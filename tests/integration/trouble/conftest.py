@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -22,15 +21,6 @@ from tests.integration.pipeline.conftest import Pipeline, item, wait_until
 # One worker: one line in the log for each outage.
 SETTINGS = {"ITEMLOADD_WORKERS": "1", "ITEMLOADD_PROBE_INTERVAL": "500ms", "ITEMLOADD_CONNECT_TIMEOUT": "5s"}
 VISIBILITY_S = 4  # as the pipeline's
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: runs only where the environment has LONG=1")
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("long") and not os.environ.get("LONG"):
-        pytest.skip("a long test: LONG=1 runs it")
 
 
 class Site(Pipeline):
