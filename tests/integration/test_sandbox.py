@@ -22,6 +22,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SECRET = "the-daemons-own-secret"
 NEEDED = {
     "PATH": SYSTEM_PATH,
+    "ITEMGEND_NETWORK": "open",
     "ITEMGEND_QUEUE_URL": "https://sqs.eu-central-2.amazonaws.com/123456789012/q",
     "ITEMGEND_LOAD_TOPIC_ARN": "arn:aws:sns:eu-central-2:123456789012:t",
 }
@@ -303,12 +304,10 @@ def test_resolv_conf_that_is_a_link_is_followed(place: Place) -> None:
 
 @pytest.mark.usefixtures("bubblewrap")
 def test_bubblewrap_is_chosen_where_it_works(place: Place) -> None:
-    told = place.tool("-d")
-    assert told.stdout.startswith("in force: sandbox bubblewrap, network ")
+    assert place.tool("-d").stdout == "in force: sandbox bubblewrap, network open\n"
     assert place.tool("-d", ITEMGEND_NETWORK="closed").stdout == "in force: sandbox bubblewrap, network closed\n"
     assert place.tool("-d", ITEMGEND_SANDBOX="limits").stdout == "in force: sandbox limits, network open\n"
-    checked = subprocess.run([*place.prefix, place.folder / "itemgend", "--check-config"], env=NEEDED | {"ITEMGEND_NETWORK": "open"},
-                             capture_output=True, text=True)  # fmt: skip
+    checked = subprocess.run([*place.prefix, place.folder / "itemgend", "--check-config"], env=NEEDED, capture_output=True, text=True)
     assert checked.returncode == 0 and "\n# in force: sandbox bubblewrap, network open\n" in checked.stdout
 
 
@@ -338,7 +337,7 @@ def test_without_bubblewrap(place: Place, kind: str, why: str) -> None:
     assert demanded.returncode == 2 and demanded.stderr.startswith(f"sandbox_unavailable: {why}")
     for sandbox in ("auto", "limits"):
         closed = place.tool("-d", PATH=path, ITEMGEND_NETWORK="closed", ITEMGEND_SANDBOX=sandbox)
-        assert closed.returncode == 2 and closed.stderr.startswith("sandbox_unavailable: network: can only be closed by bubblewrap, and ")
+        assert closed.returncode == 2 and closed.stderr.startswith("sandbox_unavailable: ")
 
 
 @pytest.mark.long
