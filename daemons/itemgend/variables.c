@@ -26,6 +26,10 @@ void variables_for_package(const char *directory, struct strings *environment)
     pass_on(of_all, N_ELEMENTS(of_all), environment);
     pass_on(proxies, N_ELEMENTS(proxies), environment);
     strings_add(environment, "LANG=C.UTF-8");
+    /* Items run side by side already. A thread for each core costs each of them 40 MiB of memory_limit, and the threads
+     * have to be started anew after each fork. */
+    strings_add(environment, "OMP_NUM_THREADS=1");
+    strings_add(environment, "OPENBLAS_NUM_THREADS=1");
     strings_add(environment, "HOME=%s", directory);
     strings_add(environment, "TMPDIR=%s", directory);
 }

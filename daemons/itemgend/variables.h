@@ -9,8 +9,8 @@
 #include "itemgend/strings.h"
 
 /*
- * What package code gets: PATH, proxies, where the certificates are, LANG, and `directory` (absolute) as HOME and
- * TMPDIR. No index URLs, which may hold passwords. A failure is sticky in `environment`.
+ * What package code gets: PATH, proxies, where the certificates are, LANG, one thread for numerics, and `directory`
+ * (absolute) as HOME and TMPDIR. No index URLs, which may hold passwords. A failure is sticky in `environment`.
  */
 void variables_for_package(const char *directory, struct strings *environment);
 

@@ -367,7 +367,8 @@ def test_package_code_gets_a_list_of_variables(place: Place, sandbox: str) -> No
     environ = place.look("-w", work, ITEMGEND_SANDBOX=sandbox, **passed)["environ"]
     environ.pop("PWD", None)  # bubblewrap's
     environ.pop("LC_CTYPE", None)  # Python's
-    assert environ == passed | {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": str(work), "TMPDIR": str(work)}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    assert environ == passed | threads | {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": str(work), "TMPDIR": str(work)}
 
 
 def test_uv_gets_its_settings(place: Place) -> None:
