@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/num.h"
 #include "itemgend/packages.h"
 
 #define AT(field) offsetof(struct itemgend_options, field)
@@ -224,12 +225,23 @@ static const struct config_key keys[] = {
               "processing extension)." },
 };
 
+static void check_ports(const struct config_list *ports, struct buf *errors)
+{
+    for (size_t i = 0; i < ports->n; i++) {
+        int64_t port;
+        struct err err = ERR_INIT;
+        if (num_parse_i64(ports->items[i], 1, 65535, &port, &err) != 0)
+            config_complain(errors, "loopback_ports", "%s: %s", ports->items[i], err.text);
+    }
+}
+
 static void check(const void *config, struct buf *errors)
 {
     const struct itemgend_options *options = config;
     settings_check(&options->common, errors);
     if (options->constraints && access(options->constraints, R_OK) < 0)
         config_complain(errors, "constraints", "cannot read %s: %s", options->constraints, strerror(errno));
+    check_ports(&options->loopback_ports, errors);
     auto_packages struct packages *packages = NULL;
     if (packages_parse(options, &packages, errors) < 0)
         errors->failed = true;

@@ -5,15 +5,16 @@
 
 #include "aws/child.h"
 #include "common/log.h"
+#include "itemgend/network.h"
 #include "itemgend/variables.h"
 
 enum { TRY_TIMEOUT_MS = 10000, TRY_OUTPUT_MAX = 4096 };
 
 struct sandbox {
     bool is_bubblewrap;
-    int network;          /* enum network_choice, in force */
-    char *why;            /* bubblewrap is not, although auto would have it; NULL: nothing to tell */
-    struct strings words; /* bubblewrap's command line up to the paths */
+    struct network *network; /* NULL: not yet found out */
+    char *why;               /* bubblewrap is not, although auto would have it; NULL: nothing to tell */
+    struct strings words;    /* bubblewrap's command line up to the paths */
 };
 
 #define auto_sandbox cleanup(free_sandbox)
@@ -22,6 +23,7 @@ void sandbox_free(struct sandbox *sandbox)
 {
     if (!sandbox)
         return;
+    network_free(sandbox->network);
     strings_clear(&sandbox->words);
     free(sandbox->why);
     free(sandbox);
@@ -151,6 +153,8 @@ void sandbox_wrap(const struct sandbox *sandbox, const struct sandbox_paths *pat
 {
     if (!sandbox->is_bubblewrap)
         return;
+    if (sandbox->network)
+        network_wrap(sandbox->network, argv);
     for (size_t i = 0; i < sandbox->words.n; i++)
         strings_add(argv, "%s", sandbox->words.list[i]);
     for (const char *const *path = paths->read_only; path && *path; path++)
@@ -163,12 +167,17 @@ void sandbox_wrap(const struct sandbox *sandbox, const struct sandbox_paths *pat
 
 /* ---------------------------------------------------------- what works here */
 
+static void make_true(const struct sandbox *sandbox, struct strings *argv)
+{
+    sandbox_wrap(sandbox, &(struct sandbox_paths){ .read_only = NULL }, argv);
+    strings_add(argv, "true");
+}
+
 /* Runs `true` in it. 0: it works. NEVER: it does not, and will not by itself. LATER: that could not be told. */
 static int try(const struct sandbox *sandbox, int stop_fd, struct err *err)
 {
     auto_strings struct strings argv = STRINGS_INIT;
-    sandbox_wrap(sandbox, &(struct sandbox_paths){ .read_only = NULL }, &argv);
-    strings_add(&argv, "true");
+    make_true(sandbox, &argv);
     if (argv.failed)
         return err_no_memory(err);
     auto_child struct child child = {
@@ -202,15 +211,16 @@ static int choose_sandbox(const struct itemgend_options *options, int stop_fd, s
     return sandbox->why ? 0 : err_no_memory(err);
 }
 
-static int choose_network(const struct itemgend_options *options, struct sandbox *sandbox, struct err *err)
+static int choose_network(const struct itemgend_options *options, int stop_fd, struct sandbox *sandbox, struct err *err)
 {
-    sandbox->network = options->network == NETWORK_AUTO ? (int)NETWORK_OPEN : options->network;
-    if (sandbox->network == NETWORK_FILTERED)
-        return err_never(err, "sandbox_unavailable", "network: a filtered network cannot be made here");
-    if (sandbox->network == NETWORK_CLOSED && !sandbox->is_bubblewrap)
-        return err_never(err, "sandbox_unavailable", "network: can only be closed by bubblewrap, and %s",
-                         sandbox->why ? sandbox->why : "sandbox is set to limits");
-    return 0;
+    auto_strings struct strings argv = STRINGS_INIT;
+    make_true(sandbox, &argv);
+    if (argv.failed)
+        return err_no_memory(err);
+    int r = network_open(options, sandbox->is_bubblewrap ? argv.list : NULL, stop_fd, &sandbox->network, err);
+    if (r == NEVER && sandbox->why)
+        err_prefix(err, "%s", sandbox->why);
+    return r;
 }
 
 int sandbox_open(const struct itemgend_options *options, int stop_fd, struct sandbox **ret, struct err *err)
@@ -223,7 +233,7 @@ int sandbox_open(const struct itemgend_options *options, int stop_fd, struct san
         return err_no_memory(err);
     int r = choose_sandbox(options, stop_fd, sandbox, err);
     if (r == 0)
-        r = choose_network(options, sandbox, err);
+        r = choose_network(options, stop_fd, sandbox, err);
     if (r == 0)
         *ret = TAKE(sandbox);
     return r;
@@ -236,32 +246,27 @@ static const char *sandbox_name(const struct sandbox *sandbox)
     return sandbox->is_bubblewrap ? "bubblewrap" : "limits";
 }
 
-static const char *network_name(const struct sandbox *sandbox)
-{
-    static const char *const names[] = { "auto", "filtered", "open", "closed" };
-    return names[sandbox->network];
-}
-
 static void add_warnings(const struct sandbox *sandbox, struct buf *ret)
 {
     if (sandbox->why)
         buf_printf(ret, "package code runs without a sandbox, within limits only: %s\n", sandbox->why);
+    network_warnings(sandbox->network, ret);
     const char *proxy = variables_proxy_with_password();
-    if (proxy && sandbox->network != NETWORK_CLOSED)
+    if (proxy && network_in_force(sandbox->network) != NETWORK_CLOSED)
         buf_printf(ret, "package code sees the password in %s, without which it would have no network\n", proxy);
 }
 
 void sandbox_describe(const struct sandbox *sandbox, struct buf *ret)
 {
-    buf_printf(ret, "in force: sandbox %s, network %s\n", sandbox_name(sandbox), network_name(sandbox));
+    buf_printf(ret, "in force: sandbox %s, network %s\n", sandbox_name(sandbox), network_name(sandbox->network));
     add_warnings(sandbox, ret);
 }
 
 void sandbox_log(const struct sandbox *sandbox)
 {
     log_write(LOG_NOTICE, LOG_EVENT_SANDBOX_CHOSEN,
-              LOG_FIELDS({ "SANDBOX", sandbox_name(sandbox) }, { "NETWORK", network_name(sandbox) }),
-              "package code runs with sandbox %s, network %s", sandbox_name(sandbox), network_name(sandbox));
+              LOG_FIELDS({ "SANDBOX", sandbox_name(sandbox) }, { "NETWORK", network_name(sandbox->network) }),
+              "package code runs with sandbox %s, network %s", sandbox_name(sandbox), network_name(sandbox->network));
     auto_buf struct buf warnings = BUF_INIT;
     add_warnings(sandbox, &warnings);
     char *rest = warnings.data;
