@@ -3,13 +3,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/time.h"
 #include "common/consumer.h"
 #include "common/log.h"
 #include "itemgend/generate.h"
+#include "itemgend/packages.h"
+#include "itemgend/parking.h"
 #include "itemgend/publisher.h"
 #include "itemgend/sandbox.h"
 #include "itemgend/workdir.h"
-#include "sqs/envelope.h"
+
+enum { PARKED_MS = 60000 }; /* how long at most a worker that can do nothing waits at a time */
 
 /* What the workers of a run share. */
 struct shared {
@@ -17,6 +21,8 @@ struct shared {
     struct service *service;
     struct sandbox *sandbox;
     struct consumer consumer;
+    struct packages *packages;
+    struct parking *parking;
     struct publisher *publisher;
 };
 
@@ -39,92 +45,141 @@ static int publish(struct generator *generator, const struct generated *generate
                              err);
 }
 
-static int generate(struct generator *generator, const struct request *request, struct generated *ret, struct err *err)
+static bool is_draining(const struct generator *generator)
 {
-    int abort_fd = service_abort_fd(generator->shared->service);
-    /* Three commands, where the first one fails. */
-    service_pulse(generator->worker, 3 * generator->shared->options->limits.time_ms + 60000);
-    return generate_item(generator->shared->options, request, abort_fd, ret, err);
+    return service_is_draining(generator->shared->service);
 }
 
-static void log_generated(const struct generator *generator, const struct sqs_message *message,
-                          const struct request *request, const struct generated *generated)
+/* While the service runs, parking waits for the registry. */
+static bool awaits_registry(const struct generator *generator, int result, const struct err *err)
 {
-    (void)generator;
+    return result == LATER && err_is(err, "registry_unavailable") && !is_draining(generator);
+}
+
+static int generate(struct generator *generator, const struct request *request, struct generated *ret, struct err *err)
+{
+    const struct shared *shared = generator->shared;
+    struct limits limits;
+    packages_limits(shared->packages, request->package_name, &shared->options->limits, &limits);
+    int r;
+    do {
+        /* Three commands, where the first one fails. */
+        service_pulse(generator->worker, 3 * limits.time_ms + 60000);
+        r = generate_item(shared->options, request, service_abort_fd(shared->service), ret, err);
+    } while (!awaits_registry(generator, r, err) && outage_wait(&generator->thread.outage, r, err));
+    return r;
+}
+
+static void log_generated(const struct job *job, const struct generated *generated)
+{
+    const char *message_id = job->message.message_id, *package = job->request.package_name;
     char duration[24], memory[24];
     snprintf(duration, sizeof(duration), "%" PRId64, generated->duration_ms);
     snprintf(memory, sizeof(memory), "%" PRId64, generated->peak_memory >> 20);
     log_write(LOG_INFO, LOG_EVENT_ITEM_GENERATED,
-              LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "COLLECTION", generated->collection },
-                         { "ITEM_ID", generated->item_id }, { "PACKAGE", request->package_name },
-                         { "DURATION_MS", duration }, { "PEAK_MIB", memory }),
+              LOG_FIELDS({ "SQS_MESSAGE_ID", message_id }, { "COLLECTION", generated->collection },
+                         { "ITEM_ID", generated->item_id }, { "PACKAGE", package }, { "DURATION_MS", duration },
+                         { "PEAK_MIB", memory }),
               "generated item %s of collection %s with %s in %s ms (message %s)", generated->item_id,
-              generated->collection, request->package_name, duration, message->message_id);
-}
-
-/* From the message to the published item. */
-static int process(struct generator *generator, const struct sqs_message *message, const struct envelope *envelope,
-                   struct err *err)
-{
-    auto_request struct request request = REQUEST_INIT;
-    int r = request_parse(envelope->payload, envelope->payload_len, &generator->shared->options->allowed_packages,
-                          &request, err);
-    if (r != 0)
-        return r;
-    if (request.unknown_keys.len)
-        log_write(LOG_WARNING, LOG_EVENT_WARNING, LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }),
-                  "the request has keys that mean nothing here and are ignored: %s", buf_str(&request.unknown_keys));
-    auto_generated struct generated generated = GENERATED_INIT;
-    do
-        r = generate(generator, &request, &generated, err);
-    while (outage_wait(&generator->thread.outage, r, err));
-    if (r != 0)
-        return r;
-    do
-        r = publish(generator, &generated, envelope->published_at_ms, err);
-    while (outage_wait(&generator->thread.outage, r, err));
-    if (r == 0)
-        log_generated(generator, message, &request, &generated);
-    return r;
+              generated->collection, package, duration, message_id);
 }
 
 /* What was not done because the service stops goes back as it came. */
 static int result_while_draining(const struct generator *generator, int result, const struct err *err)
 {
     bool interrupted = result == LATER && (err->outage || err_is(err, "interrupted"));
-    return interrupted && service_is_draining(generator->shared->service) ? SETTLE_RETURN : result;
+    return interrupted && is_draining(generator) ? SETTLE_RETURN : result;
 }
 
-static int handle(struct generator *generator, const struct sqs_message *message, struct err *err)
+static int settle_job(struct generator *generator, const struct job *job, int result, struct err *err)
 {
-    struct settlement settlement = { .message = message, .err = err };
-    auto_envelope struct envelope envelope = { .payload = NULL };
-    int r = SETTLE_RETURN; /* it came while stopping */
-    if (!service_is_draining(generator->shared->service)) {
-        r = envelope_open(message, &envelope, err);
-        if (r == 0)
-            r = process(generator, message, &envelope, err);
-        settlement.published_at_ms = envelope.published_at_ms;
-        r = result_while_draining(generator, r, err);
-    }
-    if (r < 0)
-        return r;
-    settlement.result = r;
+    if (result < 0)
+        return result;
+    const struct settlement settlement = { .message = &job->message,
+                                           .result = result_while_draining(generator, result, err),
+                                           .err = err,
+                                           .published_at_ms = job->envelope.published_at_ms };
     struct err settle_err = ERR_INIT;
-    r = settle(generator->thread.settler, &settlement, 1, &settle_err);
+    int r = settle(generator->thread.settler, &settlement, 1, &settle_err);
     if (r < 0)
         *err = settle_err;
     return r;
 }
 
-static int step(struct generator *generator, struct err *err)
+/* From the request to the published item. */
+static int work_off(struct generator *generator, struct job *taken, struct err *err)
+{
+    auto_job struct job *job = taken;
+    struct parking *parking = generator->shared->parking;
+    auto_generated struct generated generated = GENERATED_INIT;
+    int r = generate(generator, &job->request, &generated, err);
+    if (awaits_registry(generator, r, err)) {
+        parking_await_registry(parking, TAKE(job), err, time_mono_ms());
+        return 0;
+    }
+    parking_done(parking, job);
+    if (r == 0) {
+        do
+            r = publish(generator, &generated, job->envelope.published_at_ms, err);
+        while (outage_wait(&generator->thread.outage, r, err));
+    }
+    if (r == 0)
+        log_generated(job, &generated);
+    return settle_job(generator, job, r, err);
+}
+
+/* A message that was received: to parking, whose turn it is then; what is no request is settled at once. */
+static int admit(struct generator *generator, struct sqs_message *message, struct err *err)
+{
+    auto_job struct job *job = NULL;
+    int r = job_new(message, &job, err);
+    if (r == 0)
+        r = job_open(job, &generator->shared->options->allowed_packages, err);
+    if (r != 0)
+        return job ? settle_job(generator, job, r, err) : r;
+    if (job->request.unknown_keys.len)
+        log_write(LOG_WARNING, LOG_EVENT_WARNING, LOG_FIELDS({ "SQS_MESSAGE_ID", job->message.message_id }),
+                  "the request has keys that mean nothing here and are ignored: %s",
+                  buf_str(&job->request.unknown_keys));
+    parking_add(generator->shared->parking, TAKE(job));
+    return 0;
+}
+
+static int receive(struct generator *generator, struct err *err)
 {
     auto_sqs_messages struct sqs_messages messages = { .list = NULL };
     size_t full = 0;
-    int wait_s = (int)(generator->shared->options->common.wait_time_ms / 1000);
-    int r = consumer_receive(&generator->thread, 1, 1, wait_s, &messages, &full, err);
+    int64_t wait_ms =
+        parking_due_in_ms(generator->shared->parking, time_mono_ms(), generator->shared->options->common.wait_time_ms);
+    int r = consumer_receive(&generator->thread, 1, 1, (int)((wait_ms + 999) / 1000), &messages, &full, err);
     for (size_t i = 0; r == 0 && i < messages.n; i++)
-        r = handle(generator, &messages.list[i], err);
+        r = admit(generator, &messages.list[i], err);
+    return r;
+}
+
+static int step(struct generator *generator, struct err *err)
+{
+    struct parking *parking = generator->shared->parking;
+    int64_t now_ms = time_mono_ms();
+    struct job *job = parking_take(parking, now_ms);
+    if (job)
+        return work_off(generator, job, err);
+    if (!parking_is_full(parking))
+        return receive(generator, err);
+    service_pulse(generator->worker, 2 * PARKED_MS);
+    (void)parking_wait(parking, service_drain_fd(generator->shared->service),
+                       now_ms + parking_due_in_ms(parking, now_ms, PARKED_MS));
+    return 0;
+}
+
+/* At the end. Who parks something comes here after it, so nothing is left. */
+static int give_back(struct generator *generator, struct err *err)
+{
+    int r = 0;
+    for (struct job *taken = NULL; r == 0 && (taken = parking_take_any(generator->shared->parking));) {
+        auto_job struct job *job = taken;
+        r = settle_job(generator, job, SETTLE_RETURN, err);
+    }
     return r;
 }
 
@@ -132,8 +187,10 @@ static int work(struct worker *worker, struct err *err)
 {
     struct generator *generator = worker->context;
     int r = consumer_thread_open(&generator->shared->consumer, worker, &generator->thread, err);
-    while (r == 0 && !service_is_draining(generator->shared->service))
+    while (r == 0 && !is_draining(generator))
         r = step(generator, err);
+    if (r == 0)
+        r = give_back(generator, err);
     consumer_thread_close(&generator->thread);
     /* An outage that lasts into the stop is no failure of ours. */
     return r == LATER ? 0 : r;
@@ -158,6 +215,20 @@ static int run_workers(struct shared *shared, struct err *err)
     return service_wait(shared->service, workers, n, err);
 }
 
+static int open_packages(struct shared *shared, struct err *err)
+{
+    auto_buf struct buf errors = BUF_INIT; /* none: the configuration was refused otherwise */
+    int r = packages_parse(shared->options, &shared->packages, &errors);
+    if (r != 0)
+        return err_no_memory(err);
+    const struct parking_options options = {
+        .packages = shared->packages,
+        .workers = (size_t)shared->options->common.workers,
+        .probe_interval_ms = shared->options->common.probe_interval_ms,
+    };
+    return parking_new(&options, &shared->parking, err);
+}
+
 static int shared_open(struct shared *shared, struct err *err)
 {
     int r = sandbox_open(shared->options, service_drain_fd(shared->service), &shared->sandbox, err);
@@ -166,6 +237,8 @@ static int shared_open(struct shared *shared, struct err *err)
     sandbox_log(shared->sandbox);
     r = consumer_open(&shared->options->common, shared->service, &shared->consumer, err);
     if (r == 0)
+        r = open_packages(shared, err);
+    if (r == 0)
         r = publisher_new(shared->options, &shared->publisher, err);
     return r;
 }
@@ -173,6 +246,8 @@ static int shared_open(struct shared *shared, struct err *err)
 static void shared_close(struct shared *shared)
 {
     publisher_free(shared->publisher);
+    parking_free(shared->parking);
+    packages_free(shared->packages);
     consumer_close(&shared->consumer);
     sandbox_free(shared->sandbox);
 }
