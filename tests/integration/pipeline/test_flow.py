@@ -1,0 +1,152 @@
+"""
+itemgend: which requests wait for what, what is started for them, and what no request can have started.
+
+uvx is a script here, which writes down what it is called with and makes an item, so that nothing is installed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.pipeline.conftest import Pipeline, wait_until
+
+UVX = r"""#!/bin/sh
+{ for word; do printf '%s\037' "$word"; done; echo; } >>"DIR/calls"
+case "$*" in *stactools-fresh*)
+    if [ -e "DIR/registry-is-down" ]; then echo "error: Failed to fetch: tcp connect error" >&2; exit 2; fi;;
+esac
+case "$*" in *" python -c pass") exit 0;; esac
+case "$*" in *wait-for-it*) until [ -e "DIR/go" ]; do sleep 0.1; done;; esac
+for last; do :; done
+printf '{"type":"Feature","stac_version":"1.0.0","id":"item-%s","collection":"test","geometry":{"type":"Point",
+"coordinates":[1,2]},"bbox":[1,2,1,2],"properties":{"datetime":"2021-01-01T00:00:00Z"},"links":[],"assets":{}}' $$ >"$last"
+"""
+
+
+def request(package: str, *args: str, **changes: Any) -> dict[str, Any]:
+    return {"package_name": package, "group_name": "group", "create_item_args": list(args)} | changes
+
+
+class Uvx:
+    """What the script is told, and what it was called with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.program = folder / "uvx"
+        self.program.write_text(UVX.replace("DIR", str(folder)))
+        self.program.chmod(0o755)
+
+    def tell(self, name: str) -> None:
+        (self.folder / name).touch()
+
+    def calls(self) -> list[list[str]]:
+        path = self.folder / "calls"
+        return [line.split("\x1f")[:-1] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture
+def uvx(tmp_path: Path) -> Uvx:
+    return Uvx(tmp_path)
+
+
+def start(pipeline: Pipeline, uvx: Uvx, **settings: str) -> None:
+    own = {"ITEMGEND_RUNNER": "uvx", "ITEMGEND_UVX": str(uvx.program), "ITEMGEND_SANDBOX": "limits", "ITEMGEND_PROBE_INTERVAL": "1s"}
+    pipeline.start("itemgend", **own | settings)
+
+
+def generated(pipeline: Pipeline) -> list[str]:
+    """Packages, in the order in which their items were made."""
+    return [line["package"] for line in pipeline.log("itemgend", "ITEM_GENERATED")]
+
+
+def test_who_needs_the_registry_waits_and_others_go_on(pipeline: Pipeline, uvx: Uvx) -> None:
+    uvx.tell("registry-is-down")
+    start(pipeline, uvx)  # one worker
+    for package in ("stactools-fresh", "stactools-there", "stactools-there"):
+        pipeline.publish(pipeline.gen_topic, request(package))
+    wait_until("the others are made", lambda: generated(pipeline) == ["stactools-there"] * 2)
+    wait_until("it is told", lambda: pipeline.log("itemgend", "DEPENDENCY_DOWN"))
+    assert pipeline.counts(pipeline.gen_queue) == (0, 1)
+    calls = len(uvx.calls())
+    wait_until("it is tried again", lambda: len(uvx.calls()) > calls + 2)
+    (uvx.folder / "registry-is-down").unlink()
+    wait_until("it is made", lambda: generated(pipeline) == ["stactools-there", "stactools-there", "stactools-fresh"])
+    pipeline.wait_empty(pipeline.gen_queue)
+    assert len(pipeline.log("itemgend", "DEPENDENCY_DOWN")) == len(pipeline.log("itemgend", "DEPENDENCY_UP")) == 1
+    assert pipeline.log("itemgend", "MESSAGE_LATER") == []
+    assert pipeline.counts(pipeline.gen_dlq) == (0, 0)
+
+
+def test_a_stop_gives_back_what_waits(pipeline: Pipeline, uvx: Uvx) -> None:
+    uvx.tell("registry-is-down")
+    start(pipeline, uvx, ITEMGEND_WORKERS="2", ITEMGEND_VISIBILITY_TIMEOUT="10m")
+    for _ in range(5):
+        pipeline.publish(pipeline.gen_topic, request("stactools-fresh"))
+    # While more than two wait, nothing is received; each worker may have been about to add one.
+    wait_until("some wait", lambda: pipeline.counts(pipeline.gen_queue)[1] >= 3)
+    pipeline.stop_all()
+    assert pipeline.counts(pipeline.gen_queue) == (5, 0)
+    assert len(pipeline.log("itemgend", "MESSAGE_RETURNED")) in (3, 4)
+
+
+def test_concurrency_of_a_package_holds_and_holds_nobody_up(pipeline: Pipeline, uvx: Uvx) -> None:
+    start(pipeline, uvx, ITEMGEND_WORKERS="2", ITEMGEND_PACKAGES="stactools-limited concurrency=1")
+    for number in range(3):
+        pipeline.publish(pipeline.gen_topic, request("stactools_limited", "wait-for-it", str(number)))
+    wait_until("one is at work and two wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
+    for _ in range(3):
+        pipeline.publish(pipeline.gen_topic, request("stactools-free"))
+    wait_until("the others are made", lambda: generated(pipeline) == ["stactools-free"] * 3)
+    assert len([call for call in uvx.calls() if "wait-for-it" in call]) == 1
+    uvx.tell("go")
+    wait_until("all are made", lambda: len(generated(pipeline)) == 6)
+    pipeline.wait_empty(pipeline.gen_queue)
+
+
+# What no request can say: another program, another package, another command, an option of one of them.
+REFUSED_PACKAGES = [
+    "requests", "stactools", "--help", "-stactools-x", "--index-url=http://127.0.0.1:1", "-r/etc/passwd", "@/etc/passwd", ".", "/", "./stactools-x",
+    "../stactools-x", "/tmp/stactools-x", "stactools-x/..", "stactools-x.whl", "stactools-x.tar.gz", "file:///tmp/stactools-x",
+    "https://127.0.0.1:1/stactools-x.whl", "git+https://127.0.0.1:1/stactools-x", "stactools-x @ file:///tmp/x", "stactools-x@file:///tmp/x",
+    "stactools-x,requests", "stactools-x[a],requests", "stactools-x==1,requests", "stactools-x requests", "stactools-x\nrequests", "stactools-x;requests",
+    "stactools-x; python_version>'3'", "stactools-x --from requests", "UV_INDEX=http://127.0.0.1:1", "stactools-x=1", "$HOME", "$(id)", "`id`",
+    "stactools-x|id", "stactools-x&id", "stactools-x>/tmp/x", "stactools-x#egg=y", "stactools-x[", "stactools-x[]", "stactools-x==", "stactools-\u00e4",
+]  # fmt: skip
+REFUSED = [request(package) for package in REFUSED_PACKAGES] + [
+    request("stactools-x", group_name=name)
+    for name in ("--version", "-v", "copy", "create-item", "group create-item", "/bin/sh", "../x", "a=b", "$(id)", "a\nb", "a;id")
+] + [
+    request("stactools-x", *args)
+    for args in (["--help"], ["--"], ["-o"], ["a", "--href-format=x"])
+] + [
+    request("stactools-x", create_item_options={name: "x"})
+    for name in ("", "-a", "--a", "a b", "a=b", "a\nb", "$(id)", "../a", "a;id")
+]  # fmt: skip
+COMMAND = ["--from", "stactools", "stac", "group", "create-item"]
+TAKEN = [
+    (request("stactools-x"), ["requests,stactools-x", *COMMAND, "--"]),
+    (request("stactools-x[a,b]>=1,<2"), ["requests,stactools-x[a,b]>=1,<2", *COMMAND, "--"]),
+    (request("stactools-x", "-5", "$(id)", "a b; id", "`id`", "*", ""), ["requests,stactools-x", *COMMAND, "--", "-5", "$(id)", "a b; id", "`id`", "*", ""]),
+    (
+        request("stactools-x", "a", create_item_options={"title": "--help", "flag": "", "n": "-5"}),
+        ["requests,stactools-x", *COMMAND, "--title=--help", "--flag=", "--n=-5", "--", "a"],
+    ),
+]
+
+
+def test_nothing_but_the_intended_command_is_ever_started(pipeline: Pipeline, uvx: Uvx) -> None:
+    assert len(REFUSED) >= 60
+    start(pipeline, uvx, ITEMGEND_WORKERS="2")
+    for body in REFUSED:
+        pipeline.publish(pipeline.gen_topic, body)
+    for body, _ in TAKEN:
+        pipeline.publish(pipeline.gen_topic, body)
+    letters = pipeline.dead_letters(pipeline.gen_dlq, len(REFUSED))
+    assert {letter["error_code"] for letter in letters} == {"invalid_package", "package_not_allowed", "invalid_request"}
+    assert sorted(letter["body"] for letter in letters) == sorted(json.dumps(body) for body in REFUSED)
+    wait_until("the others are made", lambda: len(generated(pipeline)) == len(TAKEN))
+    assert sorted(uvx.calls()) == sorted(["--with", *words, "item.json"] for _, words in TAKEN)
