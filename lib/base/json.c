@@ -36,35 +36,57 @@ static bool drop_duplicates_sorted(cJSON *object, size_t n)
     return true;
 }
 
-static bool has_later_twin(const cJSON *node)
+/* A bit for a key: keys with different bits are different. */
+static uint64_t key_bit(const char *key)
 {
-    for (const cJSON *later = node->next; later; later = later->next)
-        if (node->string[0] == later->string[0] && strcmp(node->string, later->string) == 0)
-            return true;
-    return false;
+    size_t first = (unsigned char)key[0], second = first ? (unsigned char)key[1] : 0;
+    return UINT64_C(1) << ((first + 7 * second) % 64);
+}
+
+/* Among the members before `node` may be its twin, which then goes; there is one at most. */
+static void drop_earlier_twin(cJSON *object, const cJSON *node)
+{
+    for (cJSON *earlier = object->child; earlier != node; earlier = earlier->next)
+        if (strcmp(earlier->string, node->string) == 0) {
+            cJSON_Delete(cJSON_DetachItemViaPointer(object, earlier));
+            return;
+        }
+}
+
+/* For an object of few members, where comparing each with each is faster than sorting; most pairs need no comparing. */
+static void drop_duplicates_compared(cJSON *object)
+{
+    uint64_t seen = 0;
+    for (const cJSON *node = object->child; node; node = node->next) {
+        uint64_t bit = key_bit(node->string);
+        if (seen & bit)
+            drop_earlier_twin(object, node);
+        seen |= bit;
+    }
+}
+
+static size_t count_members(const cJSON *object)
+{
+    size_t n = 0;
+    for (const cJSON *member = object->child; member; member = member->next)
+        n++;
+    return n;
 }
 
 static bool drop_duplicates(cJSON *node)
 {
-    enum { SMALL = 40 }; /* below this, comparing each with each is faster than sorting */
+    enum { FEW = 40 };
 
     for (; node; node = node->next) {
-        if (node->child && (node->type & 0xff) == cJSON_Object) {
-            size_t n = 0;
-            for (const cJSON *member = node->child; member; member = member->next)
-                n++;
-            if (n > SMALL) {
-                if (!drop_duplicates_sorted(node, n))
-                    return false;
-            } else {
-                for (cJSON *member = node->child, *next; member; member = next) {
-                    next = member->next;
-                    if (has_later_twin(member))
-                        cJSON_Delete(cJSON_DetachItemViaPointer(node, member));
-                }
-            }
+        if (!node->child)
+            continue;
+        if ((node->type & 0xff) == cJSON_Object) {
+            if (count_members(node) <= FEW)
+                drop_duplicates_compared(node);
+            else if (!drop_duplicates_sorted(node, count_members(node)))
+                return false;
         }
-        if (node->child && !drop_duplicates(node->child))
+        if (!drop_duplicates(node->child))
             return false;
     }
     return true;
