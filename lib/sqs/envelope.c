@@ -29,12 +29,13 @@ static bool has_escaped_letter(const struct sqs_message *message)
     return false;
 }
 
-/* Whether parsing the body could show an envelope: its three words are there, or may be hidden by escapes. */
+/* Whether parsing the body could show an envelope: its three words are there, or may be hidden by escapes. The
+ * rarest is looked for first. */
 static bool may_be_sns(const struct sqs_message *message)
 {
     if (message->body[strspn(message->body, " \t\r\n")] != '{')
         return false;
-    return (has(message, "\"Type\"") && has(message, "\"Notification\"") && has(message, "\"TopicArn\"")) ||
+    return (has(message, "\"TopicArn\"") && has(message, "\"Notification\"") && has(message, "\"Type\"")) ||
            has_escaped_letter(message);
 }
 
