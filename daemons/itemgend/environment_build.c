@@ -1,5 +1,6 @@
 #include "itemgend/environment_build.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "itemgend/command.h"
 #include "itemgend/environment_files.h"
 #include "itemgend/environment_store.h"
+#include "itemgend/sandbox.h"
 #include "itemgend/uv_error.h"
 #include "itemgend/variables.h"
 #include "itemgend/workdir.h"
@@ -16,9 +18,11 @@ static const int64_t BUILD_MEMORY = INT64_C(2) << 30, BUILD_FILE_SIZE = INT64_C(
 
 struct build {
     struct itemgend_options options; /* as they are, but for cache_dir: uv's own cache */
+    const struct sandbox *sandbox;   /* what is run from now on is run in it; NULL: no stranger's code is run */
     const char *requirement;
     int stop_fd;
     char *directory, *venv, *temporary, *cache;
+    char *uv;            /* the program's real path */
     char *interpreter;   /* behind the venv's python */
     char *python_prefix; /* its sys.base_prefix */
 };
@@ -29,11 +33,11 @@ static void build_clear(struct build *build)
     free(build->venv);
     free(build->temporary);
     free(build->cache);
+    free(build->uv);
     free(build->interpreter);
     free(build->python_prefix);
 }
 
-/* 0: it came to an end by itself, see its exit code. */
 static int check_end(const struct command_result *result, const char *program, struct err *err)
 {
     switch (result->end) {
@@ -53,14 +57,49 @@ static int check_end(const struct command_result *result, const char *program, s
     }
 }
 
-static int run(const struct build *build, const struct strings *argv, struct command_result *ret, struct err *err)
+/* What uv is told of by path in its variables: constraints, folders of packages. */
+static void add_paths(const struct strings *environment, struct strings *ret)
 {
-    auto_strings struct strings environment = STRINGS_INIT;
+    for (size_t i = 0; i < environment->n; i++) {
+        if (strncmp(environment->list[i], "UV_", 3) != 0)
+            continue;
+        for (const char *at = strchr(environment->list[i], '=') + 1; *at; at += *at ? 1 : 0) {
+            at += strncmp(at, "file://", 7) == 0 ? 7 : 0;
+            size_t len = strcspn(at, ", ");
+            auto_free char *path = strndup(at, len);
+            if (path && path[0] == '/' && access(path, F_OK) == 0)
+                strings_add(ret, "%s", path);
+            at += len;
+        }
+    }
+}
+
+static void add_sandbox(const struct build *build, const struct strings *environment, struct strings *argv)
+{
+    auto_strings struct strings shown = STRINGS_INIT;
+    add_paths(environment, &shown);
+    strings_add(&shown, "%s", build->uv);
+    strings_add(&shown, "%s", build->python_prefix);
+    const char *writable[] = { build->venv, build->temporary, NULL };
+    struct sandbox_paths paths = { .read_only = (const char *const *)shown.list, .writable = writable };
+    argv->failed |= shown.failed;
+    if (!shown.failed)
+        sandbox_wrap(build->sandbox, &paths, argv);
+}
+
+/* `program`: its words. 0: it came to an end by itself, see its exit code. */
+static int run(const struct build *build, const struct strings *program, struct command_result *ret, struct err *err)
+{
+    auto_strings struct strings argv = STRINGS_INIT, environment = STRINGS_INIT;
     variables_for_uv(&build->options, build->temporary, &environment);
-    if (argv->failed || environment.failed)
+    if (build->sandbox)
+        add_sandbox(build, &environment, &argv);
+    for (size_t i = 0; i < program->n; i++)
+        strings_add(&argv, "%s", program->list[i]);
+    if (program->failed || argv.failed || environment.failed)
         return err_no_memory(err);
     struct command command = {
-        .argv = (const char *const *)argv->list,
+        .argv = (const char *const *)argv.list,
         .environment = (const char *const *)environment.list,
         .directory = build->temporary,
         .memory_limit = BUILD_MEMORY,
@@ -69,7 +108,7 @@ static int run(const struct build *build, const struct strings *argv, struct com
         .stop_fd = build->stop_fd,
     };
     int r = command_run(&command, ret, err);
-    return r != 0 ? r : check_end(ret, argv->list[0], err);
+    return r != 0 ? r : check_end(ret, program->list[0], err);
 }
 
 /* The one line that a program printed last, the caller's to free. */
@@ -83,11 +122,17 @@ static char *last_line(struct buf *output)
 
 /* ------------------------------------------------------------- the steps */
 
+static char *find_interpreter(const struct build *build)
+{
+    auto_free char *python = environment_path("%s/bin/python", build->venv);
+    return python ? realpath(python, NULL) : NULL;
+}
+
 /* No package takes part in this, so no package is to blame. */
 static int make_venv(struct build *build, struct err *err)
 {
     auto_strings struct strings argv = STRINGS_INIT;
-    strings_add(&argv, "%s", build->options.uv);
+    strings_add(&argv, "%s", build->uv);
     strings_add(&argv, "venv");
     strings_add(&argv, "--python");
     strings_add(&argv, "%s", build->options.python);
@@ -99,8 +144,7 @@ static int make_venv(struct build *build, struct err *err)
                           uv_error_tail(&result.output));
     if (r != 0)
         return r;
-    auto_free char *python = environment_path("%s/bin/python", build->venv);
-    build->interpreter = python ? realpath(python, NULL) : NULL;
+    build->interpreter = find_interpreter(build);
     return build->interpreter ? 0 : err_outage(err, "no_environment", "there is no Python in %s", build->venv);
 }
 
@@ -138,7 +182,7 @@ static int find_prefix(struct build *build, struct err *err)
 static int install(const struct build *build, const char *requirement, struct err *err)
 {
     auto_strings struct strings argv = STRINGS_INIT;
-    strings_add(&argv, "%s", build->options.uv);
+    strings_add(&argv, "%s", build->uv);
     strings_add(&argv, "pip");
     strings_add(&argv, "install");
     strings_add(&argv, "--quiet"); /* errors only */
@@ -162,16 +206,22 @@ static int install(const struct build *build, const char *requirement, struct er
                               uv_error_tail(&result.output));
 }
 
-/* What uv cannot do without the package either no message is to be blamed for. */
+/*
+ * What uv cannot do without the package either no message is to be blamed for. And what is built from source may print
+ * what it likes: that the registry is down is believed only where nothing else works either.
+ */
 static int install_or_blame(const struct build *build, struct err *err)
 {
     int r = install(build, build->requirement, err);
-    if (r != NEVER)
+    bool is_doubtful = r == NEVER || (r == LATER && err->outage && build->sandbox);
+    if (!is_doubtful)
         return r;
     struct err without = ERR_INIT;
     int r_without = install(build, NULL, &without);
-    if (r_without == 0)
+    if (r_without == 0) {
+        err->outage = false;
         return r;
+    }
     *err = without;
     return r_without == NEVER ? err_outage(err, "no_environment", "%s", without.text) : r_without;
 }
@@ -213,34 +263,59 @@ static int compile_packages(const struct build *build, cJSON **ret, struct err *
     return 0;
 }
 
-static int make(struct build *build, struct err *err)
+static int check_interpreter(const struct build *build, struct err *err)
+{
+    auto_free char *interpreter = find_interpreter(build);
+    if (interpreter && strcmp(interpreter, build->interpreter) == 0)
+        return 0;
+    return err_never(err, "environment_failed", "a package has put something else in the place of its Python");
+}
+
+static int make(struct build *build, const struct sandbox *sandbox, struct err *err)
 {
     auto_json cJSON *mark = NULL;
-    if (mkdir(build->temporary, 0700) < 0)
-        return err_outage(err, "no_environment", "cannot make %s", build->temporary);
+    if (mkdir(build->temporary, 0700) < 0 || (mkdir(build->cache, 0700) < 0 && errno != EEXIST))
+        return err_outage(err, "no_environment", "cannot make a directory in %s: %s", build->directory,
+                          strerror(errno));
     int r = make_venv(build, err);
     if (r == 0)
         r = find_prefix(build, err);
+    build->sandbox = sandbox;
     if (r == 0)
         r = install_or_blame(build, err);
     if (r == 0)
         r = compile_packages(build, &mark, err);
+    if (r == 0)
+        r = check_interpreter(build, err);
     workdir_remove(build->temporary);
     return r != 0 ? r : environment_store_finish(build->directory, mark, err);
+}
+
+static int prepare(struct build *build, const char *cache_dir, struct err *err)
+{
+    build->venv = environment_path("%s/venv", build->directory);
+    build->temporary = environment_path("%s/tmp", build->directory);
+    /* Strangers' code could put what it likes into a cache. */
+    build->cache = build->options.source_builds ? environment_path("%s/tmp/uv", build->directory)
+                                                : environment_path("%s/uv", cache_dir);
+    build->options.cache_dir = build->cache;
+    build->uv = environment_find_program(build->options.uv);
+    if (!build->uv)
+        return err_outage(err, "cannot_run", "there is no program %s in PATH: install it, or set its path",
+                          build->options.uv);
+    return build->venv && build->temporary && build->cache ? 0 : err_no_memory(err);
 }
 
 int environment_build(const struct itemgend_options *options, const struct sandbox *sandbox, const char *requirement,
                       const char *folder, int stop_fd, struct err *err)
 {
-    (void)sandbox;
     cleanup(build_clear) struct build build = { .options = *options, .requirement = requirement, .stop_fd = stop_fd };
     int r = environment_store_begin(folder, &build.directory, err);
     if (r != 0)
         return r;
-    build.venv = environment_path("%s/venv", build.directory);
-    build.temporary = environment_path("%s/tmp", build.directory);
-    build.options.cache_dir = build.cache = environment_path("%s/uv", options->cache_dir);
-    r = build.venv && build.temporary && build.cache ? make(&build, err) : err_no_memory(err);
+    r = prepare(&build, options->cache_dir, err);
+    if (r == 0)
+        r = make(&build, options->source_builds ? sandbox : NULL, err);
     if (r != 0)
         workdir_remove(build.directory);
     return r;

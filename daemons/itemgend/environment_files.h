@@ -10,6 +10,10 @@ enum { ENVIRONMENT_MARK_MAX = 64 << 10 };
 /* The caller's to free; NULL: no memory. */
 char *environment_path(const char *format, ...) printf_like(1, 2) must_check;
 
+/* The real path of a program: a path, or a name that is looked for in PATH; the caller's to free. NULL: there is none.
+ */
+char *environment_find_program(const char *name) must_check;
+
 /* Reads the whole file; false: more than `max` bytes, or it cannot be read. */
 bool environment_read(int fd, size_t max, struct buf *ret) must_check;
 

@@ -243,6 +243,11 @@ def test_a_failed_refresh_keeps_the_old_and_is_tried_again(place: Place) -> None
     wait_until("it is tried again", lambda: tool.have("stactools-a") != old)
 
 
+def used_at(environment: Path) -> int:
+    """The clock of a file system ticks in milliseconds only."""
+    return (environment.parent / "environment.json").stat().st_mtime_ns
+
+
 def test_what_was_used_longest_ago_goes_first_and_never_what_is_in_use(place: Place) -> None:
     packages = [f"stactools-{name}" for name in "bcde"]
     for name in packages:
@@ -250,13 +255,13 @@ def test_what_was_used_longest_ago_goes_first_and_never_what_is_in_use(place: Pl
     tool = place.start(ITEMGEND_CACHE_LIMIT="64MiB")
     b, c = tool.have(packages[0]), tool.have(packages[1])
     tool.release()
-    tool.have(packages[0])  # c is now the one that was used longest ago
+    wait_until("c is the one that was used longest ago", lambda: tool.have(packages[0]) == b and used_at(b) > used_at(c))
     tool.end()
     tool = place.start(ITEMGEND_CACHE_LIMIT="64MiB")  # which the next process knows
     d = tool.have(packages[2])
     wait_until("the one is gone", lambda: not c.parent.exists())
     assert b.exists() and d.exists()
-    assert tool.have(packages[0]) == b
+    wait_until("d is the next", lambda: tool.have(packages[0]) == b and used_at(b) > used_at(d))
     e = tool.have(packages[3])
     other = place.start(ITEMGEND_CACHE_LIMIT="64MiB")  # tidies as it starts
     other.have("stactools-a")
@@ -292,7 +297,7 @@ def test_no_code_of_a_package_runs_while_its_environment_is_made(place: Place) -
     assert ran.exists()  # it would have
 
 
-def test_a_source_distribution_is_built_only_where_that_is_allowed(place: Place) -> None:
+def test_a_source_distribution_is_refused(place: Place) -> None:
     ran = place.folder / "ran"
     add_source(place.wheels, "stactools-source", code=f"open({str(ran)!r}, 'w').close()")
     add_wheel(place.wheels, "stactools-needs-it", requires=["stactools-source"])
@@ -302,9 +307,44 @@ def test_a_source_distribution_is_built_only_where_that_is_allowed(place: Place)
         assert (answer["result"], answer["code"]) == ("never", "needs_source_build")
         assert "source_builds" in answer["error"]
     assert not ran.exists()
-    made = place.start(ITEMGEND_SOURCE_BUILDS="true").use("stactools-needs-it")
-    assert run_in(made, "import stactools_source; print(stactools_source.version)") == "1.0"
-    assert ran.exists()
+
+
+# What a build tries and tells in its wheel: to leave files and to read one.
+TRIES = """
+    import os
+    def tried(path, mode):
+        try: return open(path, mode).read() if mode == 'r' else bool(open(path, mode).close()) or 'done'
+        except OSError: return 'refused'
+    files['tried.py'] = 'outcome = ' + repr([tried(path, mode) for path, mode in {tries!r}])
+"""
+
+
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "limits"])
+def test_a_source_distribution_is_built_in_the_sandbox_where_that_is_allowed(place: Place, sandbox: str) -> None:
+    if sandbox == "bubblewrap" and subprocess.run(["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"], check=False).returncode != 0:
+        pytest.skip("bubblewrap does not work here")
+    secret = place.folder / "secret"
+    secret.write_text("secret")
+    shared = place.cache / "uv" / "poison"
+    shared.parent.mkdir(parents=True)
+    tries = [(str(place.folder / "ran"), "w"), (str(shared), "w"), (str(secret), "r")]
+    add_source(place.wheels, "stactools-source", code=TRIES.format(tries=tries).strip())
+    add_wheel(place.wheels, "stactools-needs-it", requires=["stactools-source"])
+    tool = place.start(ITEMGEND_SOURCE_BUILDS="true", ITEMGEND_SANDBOX=sandbox, ITEMGEND_UV=str(UV), ITEMGEND_NETWORK="open")
+    made = tool.use("stactools-needs-it")
+    assert made["result"] == "done", made
+    read = run_in(made, "import stactools_source, tried; print(tried.outcome[2])")
+    left = (read, (place.folder / "ran").exists(), shared.exists())
+    assert left == {"bubblewrap": ("refused", False, False), "limits": ("secret", True, True)}[sandbox]
+    assert [path for path in shared.parent.iterdir() if path != shared] == []  # its cache was another
+    assert sorted(path.name for path in Path(made["directory"]).parent.iterdir()) == ["environment.json", "venv"]
+
+
+def test_what_a_source_build_prints_stops_no_service(place: Place) -> None:
+    code = "import sys; print('error: Failed to fetch: tcp connect error', file=sys.stderr); sys.exit(1)"
+    add_source(place.wheels, "stactools-liar", code=code)
+    tool = place.start(ITEMGEND_SOURCE_BUILDS="true", ITEMGEND_UV=str(UV), ITEMGEND_NETWORK="open")
+    assert tool.use("stactools-liar")["result"] in ("never", "later")
 
 
 @pytest.mark.parametrize(

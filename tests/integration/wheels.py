@@ -8,15 +8,16 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# A build backend that needs nothing but Python, and tells in `ran` that it ran.
+# A build backend that needs nothing but Python.
 BACKEND = '''
-import sys, zipfile
+import zipfile
+files = {files!r}
 def get_requires_for_build_wheel(config_settings=None): return []
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     {code}
     name = "{module}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel_directory + "/" + name, "w") as wheel:
-        for path, text in {files!r}.items():
+        for path, text in files.items():
             wheel.writestr(path, text)
     return name
 '''
@@ -42,7 +43,7 @@ def add_wheel(folder: Path, name: str, version: str = "1.0", *, requires: Sequen
 
 
 def add_source(folder: Path, name: str, version: str = "1.0", *, code: str = "pass") -> None:
-    """A package that has to be built; `code` is what its build does."""
+    """A package that has to be built; `code` is a line that its build runs, which may change `files`, the wheel to be."""
     module = name.replace("-", "_")
     built = _files(name, version, (), {f"{module}.py": f"version = {version!r}\n"})
     files = {

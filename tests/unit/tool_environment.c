@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "itemgend/environment.h"
+#include "itemgend/sandbox.h"
 
 enum { HELD_MAX = 256 };
 
@@ -133,13 +134,17 @@ int main(void)
         fputs(buf_str(&errors), stderr);
         return 78;
     }
-    int r = environments_open(&options, NULL, &environments, &err);
+    struct sandbox *sandbox = NULL;
+    int r = options.source_builds ? sandbox_open(&options, -1, &sandbox, &err) : 0;
+    if (r == 0)
+        r = environments_open(&options, sandbox, &environments, &err);
     char line[512];
     while (r == 0 && fgets(line, sizeof(line), stdin))
         obey(environments, line);
     if (n_uses > 0)
         release(environments);
     environments_close(environments);
+    sandbox_free(sandbox);
     config_clear(&itemgend_schema, &options);
     return r != 0;
 }
