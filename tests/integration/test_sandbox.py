@@ -299,6 +299,20 @@ def test_resolv_conf_that_is_a_link_is_followed(place: Place) -> None:
     assert done.stdout == "nameserver 192.0.2.1\n", done.stderr
 
 
+# ------------------------------------------------------------------- limits only
+
+
+def test_limits_hold_less(place: Place, victim: "subprocess.Popen[bytes]") -> None:
+    """What docs/sandbox.md says that they do not hold."""
+    hidden = place.make("hidden")
+    (hidden / "credentials").write_text(SECRET)
+    environ, pid = f"/proc/{victim.pid}/environ", str(victim.pid)
+    seen = place.look(asked={"read": [str(hidden / "credentials"), environ], "signal": [pid], "exists": ["/etc/shadow"]}, ITEMGEND_SANDBOX="limits")
+    assert seen["read"][str(hidden / "credentials")] == SECRET and SECRET in seen["read"][environ]
+    assert seen["signal"][pid] == "done" and seen["exists"]["/etc/shadow"]
+    assert SECRET not in json.dumps(seen["environ"])
+
+
 # ----------------------------------------------------- what is in force, and told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,33 @@ def test_the_unit_lets_package_code_into_bubblewrap(booted: Booted) -> None:
     start(booted, "itemgend")
     chosen = wait_until("it is told", lambda: journal(booted, "itemgend", "EVENT=SANDBOX_CHOSEN"))[-1]
     assert chosen["SANDBOX"] == "bubblewrap", journal(booted, "itemgend", "EVENT=WARNING")
+
+
+# Run by a copy of our unit, so under all of its restrictions, as itemgend would run package code.
+PROBE = """
+echo start: $(id -un) $(hostname)
+touch /var/lib/itemgend/work/made && echo wrote
+touch /var/cache/itemgend/made 2>/dev/null || echo read-only
+ls /etc/stactools-ingest /var/log /run /home 2>/dev/null
+env | grep -E 'AWS|ITEMGEND|NOTIFY'
+unshare --user --pid --mount --fork --map-current-user sh -c 'echo nested $$'
+echo end
+"""
+
+
+def test_what_package_code_sees_under_the_unit(booted: Booted, build: Path) -> None:
+    unit = "/run/systemd/system/itemgend-probe.service"
+    booted.run(f"cp {build}/tests/sandbox /usr/local/bin/itemgend-probe; cat >/usr/local/bin/in-sandbox.sh <<'END'{PROBE}END")
+    start = "/usr/local/bin/itemgend-probe -r /var/cache/itemgend -w /var/lib/itemgend/work sh /usr/local/bin/in-sandbox.sh"
+    booted.run(f"sed -e 's|^ExecStart=.*|ExecStartPre=mkdir -p /var/lib/itemgend/work\\nExecStart={start}|' -e s/^Type=.*/Type=oneshot/"
+               f" -e '/^Restart/d' -e /^Watchdog/d /lib/systemd/system/itemgend.service >{unit}; systemctl daemon-reload")  # fmt: skip
+    booted.run("systemctl start itemgend-probe || { journalctl -n 30 --no-pager; false; }")
+    lines = [line["MESSAGE"] for line in wait_until("it has ended", lambda: ended(journal(booted, "itemgend-probe", "_TRANSPORT=stdout")))]
+    assert lines == ["start: nobody localhost", "wrote", "read-only", "nested 1", "end"]
+
+
+def ended(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return lines if any(line["MESSAGE"] == "end" for line in lines) else []
 
 
 def test_a_request_through_both_units(booted: Booted, pipeline: Pipeline) -> None:
