@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.stack import ROOT
 from tests.integration.pipeline.conftest import Pipeline, item, wait_until
 from tests.integration.pipeline.test_generation import GFC_ARGS
 
@@ -69,6 +71,51 @@ def test_what_package_code_sees_under_the_unit(booted: Booted, build: Path) -> N
     booted.run("systemctl start itemgend-probe || { journalctl -n 30 --no-pager; false; }")
     lines = [line["MESSAGE"] for line in wait_until("it has ended", lambda: ended(journal(booted, "itemgend-probe", "_TRANSPORT=stdout")))]
     assert lines == ["start: nobody localhost", "wrote", "read-only", "nested 1", "end"]
+
+
+REACH = """
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def reach(host):
+    try:
+        socket.create_connection((host, 80), 3).close()
+        return "reached"
+    except OSError:
+        return "closed"
+with ThreadPoolExecutor(8) as pool:
+    for host, result in zip(sys.argv[1:], pool.map(reach, sys.argv[1:])):
+        print(host, result)
+"""
+METADATA = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254")
+ORDINARY = ("198.51.100.1", "2001:db8::1")
+
+
+def test_metadata_endpoints_closed_by_the_documented_drop_in(booted: Booted) -> None:
+    """In a network namespace of the test's own, with stand-ins on these addresses."""
+    if booted.run("command -v ip", check=False) == "":
+        pytest.skip("iproute2 is not installed")
+    documented = (ROOT / "docs" / "sandbox.md").read_text()
+    (denied,) = re.findall(r"^ +(IPAddressDeny=.*)$", documented, re.M)
+    booted.run("ip netns add metadata && ip -n metadata link set lo up")
+    for address in (*METADATA, *ORDINARY):
+        booted.run(f"ip -n metadata address add {address}/{128 if ':' in address else 32} dev lo" + (" nodad" if ":" in address else ""))
+    inside = "systemd-run --quiet -p NetworkNamespacePath=/run/netns/metadata"
+    booted.run(f"{inside} --unit=stand-in /usr/bin/python3 -m http.server --bind :: --directory /run 80")
+    booted.run(f"cat >/usr/local/bin/reach.py <<'END'{REACH}END")
+
+    def reach(property_: str) -> dict[str, str]:
+        command = f"-p DynamicUser=yes {property_} --wait --pipe /usr/bin/python3 /usr/local/bin/reach.py {' '.join((*METADATA, *ORDINARY))}"
+        return dict(line.split() for line in booted.run(f"{inside} {command}").splitlines())
+
+    try:
+        wait_until("the stand-ins answer", lambda: set(reach("").values()) == {"reached"})
+        properties = " ".join(f"-p {denied.split('=')[0]}={word}" for word in denied.split("=")[1].split())
+        reached = reach(properties)
+        if "closed" not in reached.values() and "closed" not in reach("-p IPAddressDeny=any").values():
+            pytest.skip("systemd cannot close addresses here: no cgroup BPF")
+        assert reached == dict.fromkeys(METADATA, "closed") | dict.fromkeys(ORDINARY, "reached")
+    finally:
+        booted.run("systemctl stop stand-in; ip netns del metadata", check=False)
 
 
 def ended(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
