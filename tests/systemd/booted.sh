@@ -73,6 +73,8 @@ mkdir "$cgroup" 2>/dev/null || { cgroup='' && cannot "no cgroup can be made"; }
         ln -s pts/ptmx "$root/dev/ptmx"; ln -s /proc/self/fd "$root/dev/fd"
         for name in stdin:0 stdout:1 stderr:2; do ln -s "fd/${name#*:}" "$root/dev/${name%:*}"; done
         for name in null zero full random urandom tty; do touch "$root/dev/$name"; mount --bind "/dev/$name" "$root/dev/$name"; done
+        # As udev makes it: for everybody.
+        mkdir "$root/dev/net"; mknod -m 666 "$root/dev/net/tun" c 10 200 || rmdir "$root/dev/net"
         mount -t tmpfs -o mode=755 tmpfs "$root/run"
         mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
         for path; do mkdir -p "$root$path"; mount --rbind "$path" "$root$path"; done

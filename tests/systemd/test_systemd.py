@@ -48,6 +48,8 @@ def test_the_unit_lets_package_code_into_bubblewrap(booted: Booted) -> None:
     start(booted, "itemgend")
     chosen = wait_until("it is told", lambda: journal(booted, "itemgend", "EVENT=SANDBOX_CHOSEN"))[-1]
     assert chosen["SANDBOX"] == "bubblewrap", journal(booted, "itemgend", "EVENT=WARNING")
+    if booted.run("test -c /dev/net/tun && command -v slirp4netns", check=False):
+        assert chosen["NETWORK"] == "filtered", journal(booted, "itemgend", "EVENT=WARNING")
 
 
 # Run by a copy of our unit, so under all of its restrictions, as itemgend would run package code.
