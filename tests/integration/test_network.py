@@ -253,12 +253,17 @@ def wait_until(condition: Callable[[], Any]) -> None:
 def sleeper(world: World) -> Iterator[tuple[subprocess.Popen[str], dict[str, int]]]:
     """The helper with slirp4netns and a program, all there."""
     helper = world.start(world.helper, "sleep", "600")
+    running: dict[str, int] = {}
     try:
         wait_until(lambda: {"slirp4netns", "sleep"} <= set(children(helper.pid)))
-        yield helper, children(helper.pid)
+        running = children(helper.pid)
+        yield helper, running
     finally:
         helper.kill()
-        helper.communicate()
+        for pid in running.values():
+            if is_running(pid):
+                os.kill(pid, signal.SIGKILL)
+        helper.communicate(timeout=30)
 
 
 def test_all_of_it_ends_with_who_started_it(sleeper: tuple[subprocess.Popen[str], dict[str, int]]) -> None:
