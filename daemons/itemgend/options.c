@@ -242,6 +242,9 @@ static void check(const void *config, struct buf *errors)
     if (options->constraints && access(options->constraints, R_OK) < 0)
         config_complain(errors, "constraints", "cannot read %s: %s", options->constraints, strerror(errno));
     check_ports(&options->loopback_ports, errors);
+    const char *role = options->package_role_arn;
+    if (role && *role && (strncmp(role, "arn:", 4) != 0 || !strstr(role, ":role/")))
+        config_complain(errors, "package_role_arn", "\"%.200s\" is no ARN of a role", role);
     auto_packages struct packages *packages = NULL;
     if (packages_parse(options, &packages, errors) < 0)
         errors->failed = true;

@@ -60,6 +60,11 @@ void aws_free(struct aws *aws)
     free(aws);
 }
 
+int aws_role_new(struct aws *aws, const struct creds_role *role, struct creds_cache **ret, struct err *err)
+{
+    return creds_cache_new_role(aws->creds, role, ret, err);
+}
+
 const char *aws_region(const struct aws *aws)
 {
     return aws->region;

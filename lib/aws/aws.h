@@ -30,6 +30,9 @@ int64_t aws_now_ms(struct aws *aws);
 /* Retried attempts since start, for the counters. */
 int64_t aws_retries(const struct aws *aws);
 
+/* A cache of the role's credentials, assumed with the process's own. `aws` outlives it. */
+int aws_role_new(struct aws *aws, const struct creds_role *role, struct creds_cache **ret, struct err *err) must_check;
+
 struct aws_client;
 /* `stop_fd`: as in http_new. `aws` outlives the client. */
 int aws_client_new(struct aws *aws, int stop_fd, struct aws_client **ret, struct err *err) must_check;

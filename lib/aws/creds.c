@@ -1,12 +1,15 @@
 #include "aws/creds.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "aws/creds_source.h"
+#include "aws/sts.h"
 #include "base/time.h"
 
 enum {
@@ -14,12 +17,23 @@ enum {
     MANDATORY_MS = 10 * 60 * 1000, /* before the end: the others wait for it */
     RETRY_MS = 60 * 1000,
     WAIT_MAX_MS = 3 * 60 * 1000, /* longer than any chain takes */
+    ROLE_SPARE_MS = 5 * 60 * 1000,
+    ROLE_HOUR_S = 60 * 60,
+};
+
+/* Whose credentials a role's cache has, owned but for `with`. */
+struct role {
+    struct creds_cache *with;
+    char *role_arn, *session_name;
+    char duration_s[24];
 };
 
 struct creds_cache {
     const struct aws_profile *profile; /* the caller's */
     char *region;
-    int refreshed_fd; /* an eventfd: readable from the end of a refresh until the next begins */
+    struct role *role;   /* NULL: the chain's credentials */
+    int64_t lifetime_ms; /* before the end, when they count as ended */
+    int refreshed_fd;    /* an eventfd: readable from the end of a refresh until the next begins */
     pthread_mutex_t lock;
     /* Under the lock. */
     struct creds creds;
@@ -62,6 +76,39 @@ int creds_cache_new(const struct aws_profile *profile, const char *region, struc
     return 0;
 }
 
+static void role_free(struct role *role)
+{
+    if (!role)
+        return;
+    free(role->role_arn);
+    free(role->session_name);
+    free(role);
+}
+
+int creds_cache_new_role(struct creds_cache *with, const struct creds_role *role, struct creds_cache **ret,
+                         struct err *err)
+{
+    cleanup(free_cache_pointer) struct creds_cache *cache = NULL;
+    int r = creds_cache_new(with->profile, with->region, &cache, err);
+    if (r != 0)
+        return r;
+    cache->lifetime_ms = role->lifetime_ms;
+    cache->role = calloc(1, sizeof(*cache->role));
+    if (!cache->role)
+        return err_no_memory(err);
+    cache->role->with = with;
+    cache->role->role_arn = strdup(role->role_arn);
+    cache->role->session_name = strdup(role->session_name);
+    if (!cache->role->role_arn || !cache->role->session_name)
+        return err_no_memory(err);
+    /* An hour is what every role permits, and all that one role gets for another. */
+    int64_t needed_s = (role->lifetime_ms + ADVISORY_MS + ROLE_SPARE_MS) / 1000;
+    snprintf(cache->role->duration_s, sizeof(cache->role->duration_s), "%" PRId64,
+             needed_s > ROLE_HOUR_S ? needed_s : ROLE_HOUR_S);
+    *ret = TAKE(cache);
+    return 0;
+}
+
 void creds_cache_free(struct creds_cache *cache)
 {
     if (!cache)
@@ -70,6 +117,7 @@ void creds_cache_free(struct creds_cache *cache)
     aws_profile_free(cache->read_again);
     base_close_fd(&cache->refreshed_fd);
     pthread_mutex_destroy(&cache->lock);
+    role_free(cache->role);
     free(cache->region);
     free(cache);
 }
@@ -94,7 +142,7 @@ static int copy(const struct creds *from, struct creds *ret, struct err *err)
 
 static bool is_usable(const struct creds_cache *cache, int64_t now_ms)
 {
-    return cache->creds.access_key_id && !cache->refused && now_ms < cache->creds.expires_at_ms;
+    return cache->creds.access_key_id && !cache->refused && now_ms < cache->creds.expires_at_ms - cache->lifetime_ms;
 }
 
 enum next { USE, REFRESH, AWAIT };
@@ -103,7 +151,7 @@ static enum next decide(const struct creds_cache *cache, int64_t now_ms)
 {
     if (!is_usable(cache, now_ms))
         return cache->refreshing ? AWAIT : REFRESH;
-    int64_t left_ms = cache->creds.expires_at_ms - now_ms;
+    int64_t left_ms = cache->creds.expires_at_ms - cache->lifetime_ms - now_ms;
     if (left_ms > ADVISORY_MS || now_ms < cache->retry_at_ms)
         return USE;
     if (cache->refreshing)
@@ -111,11 +159,41 @@ static enum next decide(const struct creds_cache *cache, int64_t now_ms)
     return REFRESH;
 }
 
+/* The role's, with the credentials that may assume it. */
+static int assume(const struct creds_cache *cache, struct http *http, int64_t now_ms, struct creds *ret,
+                  struct err *err)
+{
+    const struct role *role = cache->role;
+    const struct creds_lookup lookup = { .profile = cache->profile,
+                                         .profile_name = aws_profile_name(cache->profile),
+                                         .region = cache->region,
+                                         .http = http,
+                                         .now_ms = now_ms };
+    const struct sts_role asked = { .role_arn = role->role_arn,
+                                    .session_name = role->session_name,
+                                    .duration_s = role->duration_s };
+    auto_creds struct creds with = CREDS_INIT;
+    struct err story = ERR_INIT;
+    int r = creds_get(role->with, http, now_ms, &with, &story);
+    if (r == 0)
+        r = sts_assume_role(&lookup, &asked, &with, "assumed role", ret, &story);
+    if (r == 0 && ret->expires_at_ms - cache->lifetime_ms <= now_ms)
+        r = err_never(&story, "too_short", "credentials of role %s end too soon for what is to be done with them",
+                      role->role_arn);
+    if (r > 0 && !err_is(&story, "interrupted"))
+        return err_outage(err, "role_unavailable", "%s", story.text);
+    if (r != 0)
+        *err = story;
+    return r;
+}
+
 /* Without the lock: `refreshing` keeps other threads out. */
 static int fetch(struct creds_cache *cache, struct http *http, int64_t now_ms, bool read_again, struct creds *ret,
                  struct err *err)
 {
     auto_buf struct buf trail = BUF_INIT;
+    if (cache->role)
+        return assume(cache, http, now_ms, ret, err);
     if (read_again) {
         auto_aws_profile struct aws_profile *profile = NULL;
         int r = aws_profile_load(&profile, err);
@@ -185,7 +263,7 @@ static int await(struct creds_cache *cache, struct http *http, int64_t now_ms, s
     if (waited == WAIT_TIMEOUT)
         return err_outage(err, "no_credentials", "no AWS credentials: another thread is still asking for them");
     /* Asking once more, each after the other, would only meet the same answer. */
-    if (!is_usable(cache, now_ms) && cache->n_refreshes > n_before && err_is(&cache->failure, "no_credentials")) {
+    if (!is_usable(cache, now_ms) && cache->n_refreshes > n_before && cache->failure.outage) {
         *err = cache->failure;
         return LATER;
     }

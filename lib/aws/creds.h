@@ -38,6 +38,18 @@ int creds_cache_new(const struct aws_profile *profile, const char *region, struc
     must_check;
 void creds_cache_free(struct creds_cache *cache);
 
+/* A role whose credentials somebody else is to get. */
+struct creds_role {
+    const char *role_arn, *session_name;
+    int64_t lifetime_ms; /* what is given out lasts for at least so long; at most 11.5 h */
+};
+/*
+ * A cache of the role's credentials, which those of `with` assume; `with` outlives it. Of its creds_get: refreshed
+ * 15 min before what is left falls below lifetime_ms. LATER, an outage: "role_unavailable", with STS's words.
+ */
+int creds_cache_new_role(struct creds_cache *with, const struct creds_role *role, struct creds_cache **ret,
+                         struct err *err) must_check;
+
 /*
  * A copy of the current credentials in `ret` (the caller's to clear). Refreshed 15 min before
  * expiry by one thread while others go on with the old; within 10 min of it they wait for that thread. A failed
