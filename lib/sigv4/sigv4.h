@@ -52,8 +52,8 @@ int sigv4_string_to_sign(const struct sigv4_scope *scope, const char *canonical_
                          struct err *err) must_check;
 
 /*
- * Stage 3: 64 lower-case hex digits. The key is derived anew each time: four HMACs, about 5 of the 15 microseconds
- * that signing a request of 4 KB takes, which is too little to keep keys in memory for.
+ * Stage 3: 64 lower-case hex digits. The key is derived anew each time: four HMACs, little more than one of the six
+ * microseconds that signing a request of 4 KB takes, which is too little to keep keys in memory for.
  */
 int sigv4_signature(const struct sigv4_credentials *credentials, const struct sigv4_scope *scope,
                     const char *string_to_sign, struct buf *ret, struct err *err) must_check;
