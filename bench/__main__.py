@@ -3,8 +3,8 @@
 
     python -m bench [--programs build] [--folder build/bench] [--markdown]
 
-BENCH: names of cases, with commas between; BENCH_LONG=1: the long ones too. BENCH_ITEMS, BENCH_MESSAGES, BENCH_BATCHES:
-sizes; BENCH_REPEAT: how often each contender runs; BENCH_FSYNC=0: a database that waits for no disk. --markdown: runs
+BENCH: names of cases, with commas between (generation: all that begin so); BENCH_LONG=1: the long ones too.
+BENCH_ITEMS, BENCH_MESSAGES, BENCH_BATCHES, BENCH_REQUESTS: sizes; BENCH_REPEAT: how often each contender runs; BENCH_FSYNC=0: a database that waits for no disk. --markdown: runs
 nothing, prints the results that are there as docs/performance.md has them. BENCH_PGSTAC=0.9.10: another version of pgstac,
 for the peers and for the database, in the loaders' cases.
 """
@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import end_to_end, limit, loaders, machine, queues, report, sweep
+from bench import end_to_end, generation, limit, loaders, machine, queues, report, sweep
 from bench.contest import PEER_PYTHON, PGSTAC
 from bench.database import Server
 from local import environment, process
@@ -30,7 +30,7 @@ from local.stack import Stack
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "bench"
 RESULTS = "results.json"
-QUEUE_CASES = {"queue", "end_to_end", "memory"}
+QUEUE_CASES = {"queue", "end_to_end", "memory", *generation.CASES}
 BEGAN = time.monotonic()
 
 
@@ -48,11 +48,13 @@ def number(name: str, default: int, least: int) -> int:
 def chosen() -> list[str]:
     """The cases to run: those that are named, or all that are not long."""
     short = [case.name for case in loaders.CASES if not case.long] + ["sweep", "queue", "end_to_end"]
-    long = [case.name for case in loaders.CASES] + ["elasticmq", "memory"]
+    long = [case.name for case in loaders.CASES] + ["elasticmq", "memory", *generation.CASES]
     known = list(dict.fromkeys(short + long))
     names = [name for name in os.environ.get("BENCH", "").split(",") if name]
+    if "generation" in names:
+        names = [name for name in names if name != "generation"] + list(generation.CASES)
     if unknown := set(names) - set(known):
-        sys.exit(f"BENCH: no such case: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        sys.exit(f"BENCH: no such case: {', '.join(sorted(unknown))}; there are {', '.join(known)}, generation")
     return names or (known if is_long() else list(dict.fromkeys(short)))
 
 
@@ -108,6 +110,11 @@ def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[st
         yield from limit.run(stack, server, sizes["messages"], sizes["repeat"], say)
     if "memory" in names:
         yield end_to_end.run_memory(stack, server, sizes["batches"], say)
+    for case in generation.WARM:
+        if case in names:
+            yield generation.run_warm(stack, case, sizes["requests"], sizes["repeat"], say)
+    if generation.COLD in names:
+        yield generation.run_cold(stack, sizes["repeat"], say)
 
 
 def run(programs: Path, folder: Path, names: Sequence[str]) -> dict[str, Any]:
@@ -115,6 +122,7 @@ def run(programs: Path, folder: Path, names: Sequence[str]) -> dict[str, Any]:
         "items": number("BENCH_ITEMS", 10000, 10),
         "repeat": number("BENCH_REPEAT", 3, 1),
         "messages": number("BENCH_MESSAGES", queues.MESSAGES, 20),
+        "requests": number("BENCH_REQUESTS", generation.REQUESTS, 2),
         "batches": number("BENCH_BATCHES", 200, 1),
         "fsync": number("BENCH_FSYNC", 1, 0),
     }

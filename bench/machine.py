@@ -3,8 +3,8 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Set
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,6 +36,37 @@ def cpu_seconds_with_children(pid: int) -> float:
     return cpu_seconds(pid) + sum(cpu_seconds(child) for child in children)
 
 
+def own_cpu_seconds(pid: int) -> float:
+    """Of a process without any child."""
+    return sum(map(int, _stat(pid)[11:13])) / TICKS_PER_S
+
+
+def descendants(pid: int) -> list[int]:
+    """All that a process has started and that has not ended, whatever namespaces it is in."""
+    parents = {int(name): int(of[1]) for name in os.listdir("/proc") if name.isdigit() and (of := _stat(name))}
+    found: list[int] = []
+    generation = {pid}
+    while generation := {child for child, parent in parents.items() if parent in generation}:
+        found += generation
+    return found
+
+
+def tree_cpu_seconds(pid: int) -> float:
+    """Of a process, all that it has started, and what those have waited for."""
+    return sum(cpu_seconds(each) for each in [pid, *descendants(pid)])
+
+
+@contextmanager
+def only_on(cores: Set[int]) -> Iterator[None]:
+    """This thread, and what it starts meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def pin(pid: int, cores: Iterable[int]) -> None:
     """A process and its children to these cores, and so whatever they start."""
     for process in [pid, *_children(pid)]:
@@ -60,6 +91,15 @@ def cores() -> list[int]:
 def memory_kib(pid: int, field: str) -> int:
     """`field`: VmRSS or VmHWM of /proc/PID/status."""
     found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return int(found[1]) if found else 0
+
+
+def memory_share_kib(pid: int) -> int:
+    """Resident memory, where pages that several processes share count by parts; 0 where it may not be asked for."""
+    try:
+        found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
+    except OSError:
+        return 0
     return int(found[1]) if found else 0
 
 

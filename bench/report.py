@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+RATE = "{:,.0f}"
 # A row's key, its column's head, how it is written. A case shows those that one of its rows has.
 COLUMNS = (
     ("label", "", "{}"),
-    ("rate", "{unit}", "{:,.0f}"),
-    ("rate_min", "least", "{:,.0f}"),
-    ("rate_max", "most", "{:,.0f}"),
+    ("rate", "{unit}", RATE),
+    ("rate_min", "least", RATE),
+    ("rate_max", "most", RATE),
+    ("seconds", "{unit}", "{:.2f}"),
+    ("seconds_max", "worst", "{:.2f}"),
     ("ms", "ms/1000", "{:,.1f}"),
     ("share", "of the whole", "{:.0%}"),
     ("ratio", "ours is", "{:.2f} x"),
@@ -16,24 +19,34 @@ COLUMNS = (
     ("client_cpu_s", "CPU s/1000", "{:.4f}"),
     ("database_cpu_s", "database's", "{:.4f}"),
     ("queue_cpu_s", "queue's", "{:.4f}"),
+    ("cpu_s", "CPU s", "{:.2f}"),
+    ("cpu_ms", "CPU ms an item", "{:,.1f}"),
+    ("own_cpu_ms", "its own", "{:,.2f}"),
     ("busy", "cores busy", "{:.0%}"),
     ("core", "core", "{}"),
     ("of_core", "of its core", "{:.0%}"),
     ("core_busy", "that core busy", "{:.0%}"),
+    ("resident_mib", "MiB", "{:.1f}"),
     ("peak_mib", "peak MiB", "{:.1f}"),
+    ("children_mib", "children's MiB", "{:,.0f}"),
     ("stored", "new rows", "{:,}"),
     ("items", "of", "{:,}"),
     ("n_errors", "failures", "{}"),
 )
 
 
+def written(form: str, value: Any) -> str:
+    """A rate may be an item in two seconds, or thousands in one."""
+    if value is None:
+        return ""
+    return f"{value:.2f}" if form == RATE and 0 < value < 100 else form.format(value)
+
+
 def table(case: dict[str, Any]) -> list[list[str]]:
     """Its head, then its rows."""
     columns = [column for column in COLUMNS if any(column[0] in row for row in case["rows"])]
     head = [title.format(unit=case["unit"]) for _, title, _ in columns]
-    return [head] + [
-        [form.format(row[key]) if row.get(key) is not None else "" for key, _, form in columns] for row in case["rows"]
-    ]
+    return [head] + [[written(form, row.get(key)) for key, _, form in columns] for row in case["rows"]]
 
 
 def machine_line(results: dict[str, Any]) -> str:
