@@ -253,7 +253,12 @@ static void tidy(struct environments *environments)
     pthread_mutex_unlock(&environments->lock);
     if (!wanted)
         return;
-    environment_store_tidy(&environments->options);
+    int64_t left = environment_store_tidy(&environments->options);
+    struct err err = ERR_INIT;
+    int r = environment_build_trim_cache(&environments->options, left, environments->stop_fd, &err);
+    if (r != 0 && !err_is(&err, "interrupted"))
+        log_write(LOG_WARNING, LOG_EVENT_WARNING, LOG_FIELDS({ "ERROR_CODE", err.code }),
+                  "uv's cache stays larger than cache_limit allows: %s", err.text);
     pthread_mutex_lock(&environments->lock);
     environment_table_forget_removed(&environments->table);
     pthread_mutex_unlock(&environments->lock);

@@ -320,3 +320,25 @@ int environment_build(const struct itemgend_options *options, const struct sandb
         workdir_remove(build.directory);
     return r;
 }
+
+int environment_build_trim_cache(const struct itemgend_options *options, int64_t environments, int stop_fd,
+                                 struct err *err)
+{
+    auto_free char *cache = environment_path("%s/uv", options->cache_dir);
+    if (!cache)
+        return err_no_memory(err);
+    if (environments + environment_disk_usage(cache, true) <= options->cache_limit)
+        return 0;
+    cleanup(build_clear) struct build build = { .options = *options, .stop_fd = stop_fd };
+    build.temporary = strdup(options->cache_dir);
+    build.options.cache_dir = cache;
+    auto_strings struct strings argv = STRINGS_INIT;
+    strings_add(&argv, "%s", options->uv);
+    strings_add(&argv, "cache");
+    strings_add(&argv, "clean");
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
+    int r = build.temporary ? run(&build, &argv, &result, err) : err_no_memory(err);
+    if (r == 0 && result.exit_code != 0)
+        r = err_later(err, "environment_slow", "uv cannot empty its cache: %.800s", uv_error_tail(&result.output));
+    return r;
+}

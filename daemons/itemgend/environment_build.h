@@ -11,4 +11,12 @@
 int environment_build(const struct itemgend_options *options, const struct sandbox *sandbox, const char *requirement,
                       const char *folder, int stop_fd, struct err *err) must_check;
 
+/*
+ * Empties uv's cache if it, as far as no environment shares its files, and `environments` bytes take more than
+ * cache_limit: it only spares downloads, and what was evicted or replaced takes its space there until then. Waits for
+ * builds under way.
+ */
+int environment_build_trim_cache(const struct itemgend_options *options, int64_t environments, int stop_fd,
+                                 struct err *err) must_check;
+
 #endif

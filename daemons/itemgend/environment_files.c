@@ -61,7 +61,7 @@ void environment_list(const char *directory, const char *prefix, struct strings 
     closedir(open);
 }
 
-int64_t environment_disk_usage(const char *directory)
+int64_t environment_disk_usage(const char *directory, bool unshared)
 {
     auto_free char *path = strdup(directory);
     char *const paths[] = { path, NULL };
@@ -70,7 +70,7 @@ int64_t environment_disk_usage(const char *directory)
         return 0;
     int64_t blocks = 0;
     for (const FTSENT *entry; (entry = fts_read(tree));)
-        if (entry->fts_info != FTS_DP && entry->fts_statp)
+        if (entry->fts_info != FTS_DP && entry->fts_statp && (!unshared || entry->fts_statp->st_nlink == 1))
             blocks += entry->fts_statp->st_blocks;
     fts_close(tree);
     return blocks * 512;

@@ -21,7 +21,7 @@ bool environment_read(int fd, size_t max, struct buf *ret) must_check;
  * Nothing where it cannot be read. */
 void environment_list(const char *directory, const char *prefix, struct strings *ret);
 
-/* What all that is there takes on the disk, in bytes, hard links to elsewhere too. */
-int64_t environment_disk_usage(const char *directory);
+/* What all that is there takes on the disk, in bytes. `unshared`: only what has no other hard link. */
+int64_t environment_disk_usage(const char *directory, bool unshared);
 
 #endif

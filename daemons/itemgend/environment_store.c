@@ -137,7 +137,7 @@ int environment_store_finish(const char *build, cJSON *mark, struct err *err)
         return err_no_memory(err);
     auto_buf struct buf text = BUF_INIT;
     if (!cJSON_AddStringToObject(mark, "directory", directory) || !cJSON_AddStringToObject(mark, "python", python) ||
-        !add_number(mark, "built_at", time_now_ms()) || !add_number(mark, "size", environment_disk_usage(build)))
+        !add_number(mark, "built_at", time_now_ms()) || !add_number(mark, "size", environment_disk_usage(build, false)))
         return err_no_memory(err);
     json_write(mark, &text);
     if (buf_failed(&text))

@@ -43,9 +43,9 @@ bool environment_store_is_there(const struct environment *environment);
 
 /*
  * Removes, of all folders that nobody has locked, killed builds and those with a newer one beside them, and of the
- * rest those used longest ago until all together take at most
- * cache_limit; never one that is held.
+ * rest those used longest ago until all together take at most cache_limit; never one that is held. Returns what is
+ * left, in bytes.
  */
-void environment_store_tidy(const struct itemgend_options *options);
+int64_t environment_store_tidy(const struct itemgend_options *options);
 
 #endif

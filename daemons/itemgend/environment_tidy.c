@@ -94,7 +94,7 @@ static bool evict(const char *build)
     return folder && environment_store_lock(folder, &lock, NULL) == 0 && lock >= 0 && remove_build(build);
 }
 
-static void evict_to(const struct strings *builds, int64_t limit)
+static int64_t evict_to(const struct strings *builds, int64_t limit)
 {
     auto_free struct whole *wholes = calloc(builds->n + 1, sizeof(*wholes));
     size_t n = 0;
@@ -107,19 +107,19 @@ static void evict_to(const struct strings *builds, int64_t limit)
     for (size_t i = 0; i < n && sum > limit; i++)
         if (evict(wholes[i].build))
             sum -= wholes[i].size;
+    return sum;
 }
 
-void environment_store_tidy(const struct itemgend_options *options)
+int64_t environment_store_tidy(const struct itemgend_options *options)
 {
     auto_free char *root = environment_path("%s/environments", options->cache_dir);
     if (!root)
-        return;
+        return 0;
     auto_strings struct strings folders = STRINGS_INIT, builds = STRINGS_INIT;
     environment_list(root, "", &folders);
     for (size_t i = 0; i < folders.n; i++)
         sweep_folder(folders.list[i]);
     for (size_t i = 0; i < folders.n; i++)
         environment_list(folders.list[i], "build-", &builds);
-    if (!builds.failed)
-        evict_to(&builds, options->cache_limit);
+    return builds.failed ? 0 : evict_to(&builds, options->cache_limit);
 }

@@ -261,6 +261,7 @@ def test_what_was_used_longest_ago_goes_first_and_never_what_is_in_use(place: Pl
     d = tool.have(packages[2])
     wait_until("the one is gone", lambda: not c.parent.exists())
     assert b.exists() and d.exists()
+    wait_until("uv's cache holds no more of it", lambda: not list(place.cache.glob(f"uv/**/{packages[1]}.bin")))
     wait_until("d is the next", lambda: tool.have(packages[0]) == b and used_at(b) > used_at(d))
     e = tool.have(packages[3])
     other = place.start(ITEMGEND_CACHE_LIMIT="64MiB")  # tidies as it starts
@@ -369,8 +370,8 @@ def test_credentials_of_an_index_are_not_told(place: Place) -> None:
     answer = tool.use("stactools-a")
     assert answer["code"] == "registry_unavailable"
     assert "geheim" not in answer["error"]
-    tool.end()
-    assert tool.events("WARNING") and "geheim" not in json.dumps(tool.log)
+    wait_until("it is told in the log, too", lambda: tool.events("WARNING"))
+    assert "geheim" not in json.dumps(tool.log)
     assert [path for path in place.cache.rglob("*") if path.is_file() and b"geheim" in path.read_bytes()] == []
 
 
