@@ -144,8 +144,11 @@ int environments_use(struct environments *environments, const char *requirement,
     pthread_mutex_unlock(&environments->lock);
     if (!entry)
         return err_no_memory(err);
+    bool is_new = !taken;
     int r = taken ? 0 : wait_or_build(environments, entry, failures, stop_fd, &taken, err);
     pthread_mutex_lock(&environments->lock);
+    if (is_new) /* only now: what is locked is not tidied */
+        environment_table_ask_for_tidying(&environments->table);
     environment_table_leave(&environments->table, entry);
     pthread_mutex_unlock(&environments->lock);
     if (r == 0)

@@ -12,7 +12,7 @@ static void wake(const struct environment_table *table)
     eventfd_write(table->work_fd, 1); /* full: it is readable already */
 }
 
-static void ask_for_tidying(struct environment_table *table)
+void environment_table_ask_for_tidying(struct environment_table *table)
 {
     table->wants_tidy = true;
     wake(table);
@@ -56,7 +56,7 @@ static void retire(struct environment_table *table, struct environment_entry *en
     if (!environment)
         return;
     environment->retired = true;
-    ask_for_tidying(table);
+    environment_table_ask_for_tidying(table);
     if (environment->users == 0)
         environment_free(environment);
 }
@@ -86,7 +86,6 @@ void environment_table_put(struct environment_table *table, struct environment_e
 {
     retire(table, entry);
     entry->current = environment;
-    ask_for_tidying(table);
 }
 
 void environment_table_forget_removed(struct environment_table *table)
@@ -110,7 +109,7 @@ void environment_table_release(struct environment_table *table, struct environme
     if (!environment->retired)
         return;
     environment_free(environment);
-    ask_for_tidying(table);
+    environment_table_ask_for_tidying(table);
 }
 
 struct environment_entry *environment_table_next_refresh(struct environment_table *table)

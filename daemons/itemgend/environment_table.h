@@ -40,6 +40,7 @@ void environment_table_release(struct environment_table *table, struct environme
 /* Puts a new one in the place of the old, which goes when nobody uses it any longer. */
 void environment_table_put(struct environment_table *table, struct environment_entry *entry,
                            struct environment *environment);
+void environment_table_ask_for_tidying(struct environment_table *table);
 void environment_table_forget_removed(struct environment_table *table);
 
 /* An entry that is to be refreshed, with a waiter more until refreshed. NULL: none. */

@@ -94,8 +94,9 @@ static const struct config_key keys[] = {
       .min = 64 << 20,
       .max = INT64_C(1) << 50,
       .default_text = "10GiB",
-      .help = "Size of all environments and of uv's own cache together, above which the environment that was used longest "
-              "ago is removed, and that cache emptied." },
+      .help =
+          "Size of all environments and of uv's own cache together, above which the environment that was used longest "
+          "ago is removed, and that cache emptied." },
     { .name = "environment_ttl",
       .type = CONFIG_DURATION,
       .offset = AT(environment_ttl_ms),
