@@ -57,6 +57,24 @@ def test_assumed_role(aws, server):
     assert f"/{env['AWS_REGION']}/sts/aws4_request" in request.headers["authorization"]
 
 
+def test_a_role_for_somebody_else_lasts_as_long_as_is_needed(aws, server):
+    """Asked for at 0, 15, 30, 45 and 60 minutes: refreshed 15 minutes before less than 10 would be left."""
+    server.steps(sts_keys("A"), sts_keys("B", minutes=68), sts_keys("C", minutes=65))
+    env = aws("[default]\n" + KEYS, AWS_ENDPOINT_URL_STS=server.url)
+    answers = ask(env, "-r", ROLE, "-l", 600, "-a", 900, "-g", 5)
+    assert [answer.get("access_key_id") for answer in answers] == ["A", "A", "A", "B", None]
+    assert (answers[4]["error"], answers[4]["outage"]) == ("role_unavailable", True)
+    assert [(request.signer, request.form["RoleSessionName"]) for request in server.requests] == [("BASE", "test")] * 3
+    # One that cannot be refreshed is kept as long as it lasts.
+    server.steps(sts_keys("A"), sts_error("AccessDenied"))
+    answers = ask(env, "-r", ROLE, "-l", 600, "-a", 1500, "-g", 3)
+    assert [answer.get("access_key_id") for answer in answers] == ["A", "A", None]
+    server.steps(sts_keys("A"), sts_error("AccessDenied", "not any more"))
+    answers = ask(env, "-r", ROLE, "-l", 600, "-a", 1200, "-g", 4)
+    assert [answer.get("access_key_id") for answer in answers] == ["A", "A", "A", None]
+    assert "AccessDenied: not any more" in answers[3]["text"]
+
+
 def test_assumed_role_names_its_session(aws, server):
     server.steps(sts_keys("ROLE"))
     ask(with_role(aws, server), "-n", 1700000000)

@@ -1,12 +1,17 @@
 /*
- * creds: what credentials this environment gives: build/tests/creds [-n SECONDS] [-g TIMES] [-e] [-s SERVICE].
+ * creds: what credentials this environment gives: build/tests/creds [-n SECONDS] [-a SECONDS] [-g TIMES] [-e] [-s
+ * SERVICE]
+ * [-r ROLE_ARN] [-l SECONDS].
  *
  * Prints a line of JSON for each time it asked: source, access_key_id, secret_access_key and session_token as far as
  * they are there, expires_at_ms (null: never); or error, outage and text.
  *     -n SECONDS   what the clock says, since 1970: the real one without it
+ *     -a SECONDS   how much later it is each time
  *     -g TIMES     asks so many times, with the same cache
  *     -e           tells the cache after each time that the service refused the key as expired
  *     -s SERVICE   prints region and endpoint (null: AWS's own) of this service instead
+ *     -r ROLE_ARN  those of a role, which the environment's credentials assume
+ *     -l SECONDS   for how long they are to last
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -63,19 +68,25 @@ static void print_endpoint(const struct aws_profile *profile, const char *servic
 }
 
 struct options {
-    int64_t now_s, times;
+    int64_t now_s, times, advance_s, lifetime_s;
     const char *service; /* NULL: credentials are asked for */
+    const char *role_arn;
     bool expire;
 };
 
 static int read_options(int argc, char **argv, struct options *ret)
 {
-    for (int c; (c = getopt(argc, argv, "n:g:es:")) != -1;) {
+    int64_t *const numbers[] = {
+        ['n'] = &ret->now_s, ['g'] = &ret->times, ['a'] = &ret->advance_s, ['l'] = &ret->lifetime_s
+    };
+    for (int c; (c = getopt(argc, argv, "n:g:a:l:es:r:")) != -1;) {
         if (c == 'e')
             ret->expire = true;
         else if (c == 's')
             ret->service = optarg;
-        else if (c == '?' || num_parse_i64(optarg, 0, INT32_MAX, c == 'n' ? &ret->now_s : &ret->times, NULL) != 0)
+        else if (c == 'r')
+            ret->role_arn = optarg;
+        else if (c == '?' || num_parse_i64(optarg, 0, INT32_MAX, numbers[c], NULL) != 0)
             return 64;
     }
     return optind == argc ? 0 : 64;
@@ -93,13 +104,20 @@ int main(int argc, char **argv)
         return 64;
     auto_aws_profile struct aws_profile *profile = NULL;
     auto_http struct http *http = NULL;
-    cleanup(free_cache) struct creds_cache *cache = NULL;
+    cleanup(free_cache) struct creds_cache *own = NULL;
+    cleanup(free_cache) struct creds_cache *assumed = NULL;
     struct err err = ERR_INIT;
     int r = aws_profile_load(&profile, &err);
     if (r == 0)
         r = http_new(-1, &http, &err);
     if (r == 0)
-        r = creds_cache_new(profile, NULL, &cache, &err);
+        r = creds_cache_new(profile, NULL, &own, &err);
+    const struct creds_role role = { .role_arn = options.role_arn,
+                                     .session_name = "test",
+                                     .lifetime_ms = options.lifetime_s * 1000 };
+    if (r == 0 && options.role_arn)
+        r = creds_cache_new_role(own, &role, &assumed, &err);
+    struct creds_cache *cache = assumed ? assumed : own;
     if (r != 0)
         return print_error(r, &err);
     if (options.service) {
@@ -109,7 +127,8 @@ int main(int argc, char **argv)
     int status = 0;
     for (int64_t i = 0; i < options.times; i++) {
         auto_creds struct creds creds = CREDS_INIT;
-        r = creds_get(cache, http, options.now_s > 0 ? options.now_s * 1000 : time_now_ms(), &creds, &err);
+        int64_t now_ms = options.now_s > 0 ? options.now_s * 1000 : time_now_ms();
+        r = creds_get(cache, http, now_ms + i * options.advance_s * 1000, &creds, &err);
         if (r == 0) {
             print_creds(&creds);
             if (options.expire)
