@@ -78,15 +78,17 @@ def row(name: str, core: int, runs: Sequence[tuple[Usage, Usage]]) -> dict[str, 
 def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     by_core = {row["core"]: [other for other in rows if other["core"] == row["core"]] for row in rows}
     taken = {core: sum(row["of_core"] for row in there) for core, there in by_core.items()}
+    names = {core: " with ".join(row["label"] for row in there) for core, there in by_core.items()}
     shares = "; ".join(
-        f"{' and '.join(row['label'] for row in there)} took {taken[core]:.0%} of core {core}, which was busy "
-        f"{there[0]['core_busy']:.0%} of the time"
+        f"{names[core]} took {taken[core]:.0%} of core {core}, which was busy {there[0]['core_busy']:.0%} of the time"
         for core, there in by_core.items()
     )
-    fullest = by_core[max(taken, key=taken.__getitem__)]
-    if fullest[0]["core_busy"] < FULL:
-        return f"{shares}: no core was full, the limit is elsewhere."
-    return f"{shares}: at its limit is {' with '.join(row['label'] for row in fullest)}."
+    fullest = max(taken, key=taken.__getitem__)
+    if taken[fullest] >= FULL:
+        return f"{shares}: at its limit is {names[fullest]}."
+    if by_core[fullest][0]["core_busy"] >= FULL:
+        return f"{shares}: other programs had the rest; nearest to its limit is {names[fullest]}."
+    return f"{shares}: no core was full; nearest to its limit is {names[fullest]}."
 
 
 def run(stack: Stack, server: Server, messages: int, repeat: int, say: Callable[[str], None]) -> list[dict[str, Any]]:

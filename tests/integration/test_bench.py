@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench import items, report, sweep
+from bench import items, limit, report, sweep
 from bench.loaders import ALL
 from local import environment
 
@@ -99,3 +99,18 @@ def test_items_are_the_same_for_a_seed_and_of_one_to_three_kilobytes() -> None:
     assert 1000 <= min(sizes) and max(sizes) <= 3072
     assert len({item["id"] for item in made}) == 200
     assert len({item["properties"]["datetime"][:7] for item in made}) > 50
+
+
+@pytest.mark.parametrize(
+    ("loader", "queue", "database", "busy", "told"),
+    [
+        (0.40, 0.45, 0.50, 0.97, "at its limit is the queue with the database."),
+        (0.95, 0.20, 0.30, 0.97, "at its limit is itemloadd."),
+        (0.20, 0.25, 0.30, 1.00, "other programs had the rest; nearest to its limit is the queue with the database."),
+        (0.20, 0.25, 0.30, 0.60, "no core was full; nearest to its limit is the queue with the database."),
+    ],
+)
+def test_who_is_at_his_limit(loader: float, queue: float, database: float, busy: float, told: str) -> None:
+    seated = [(limit.LOADER, 0, loader), (limit.QUEUE, 1, queue), (limit.DATABASE, 1, database)]
+    seats = [{"label": name, "core": core, "of_core": share, "core_busy": busy} for name, core, share in seated]
+    assert limit.verdict(seats).endswith(told)
