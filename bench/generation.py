@@ -51,7 +51,7 @@ def run_warm(stack: Stack, case: str, n: int, repeat: int, say: Say) -> dict[str
     with place(stack) as there:
         for _ in range(repeat):
             for contender in CONTENDERS:
-                requests = package.make_requests(max(2, int(n * contender.share)), stack.asset_url)
+                requests = package.make_requests(max(1, int(n * contender.share)), stack.asset_url)
                 run = measure_warm(there, contender, requests, stack.cache / "uv")
                 runs[contender.label].append(run)
                 say(f"{case}: {contender.label}: {run.rate:.2f} items/s")

@@ -202,7 +202,9 @@ def handler(there: Place, cache: Path) -> Iterator[int]:
     }
     pipe = subprocess.PIPE
     with machine.only_on({there.cores.makers}), there.handler_log.open("a") as log:
-        env = environment.for_tools() | ACCOUNT | uv
+        # Python keeps its bytecode, as it does where nobody tells it not to: uvx's Pythons would start at half the speed.
+        tools = {name: value for name, value in environment.for_tools().items() if not name.startswith("PYTHON")}
+        env = tools | ACCOUNT | uv
         child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=log, text=True, env=env)
     try:
         assert child.stdin and child.stdout
@@ -258,9 +260,8 @@ class Run:
 def measure_warm(there: Place, contender: Contender, requests: Sequence[Request], cache: Path) -> Run:
     """The environment is there and the package imported, where that lasts, when the clock starts."""
     with started(there, contender, cache) as pid:
-        first = requests[:2]
-        there.queues.send(first)
-        there.queues.take_items(len(first))
+        there.queues.send(requests[:1])
+        there.queues.take_items(1)
         own, cpu, busy = (machine.own_cpu_seconds(pid), machine.tree_cpu_seconds(pid), core_busy(there))
         with Sampler(pid) as sampler:
             began = time.time()
