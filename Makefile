@@ -46,7 +46,7 @@ ITEMGEND_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out %/main.c,$(wildca
 ITEMGEND := $(OUT)/libitemgend.a
 BINARIES := $(PROGRAMS:%=$(OUT)/bin/%)
 # What a daemon starts and nobody else: it is looked for at ../libexec/stactools-ingest from the daemon's own place.
-HELPERS := $(OUT)/libexec/stactools-ingest/itemgend-network
+HELPERS := $(OUT)/libexec/stactools-ingest/itemgend-network $(OUT)/libexec/stactools-ingest/forkserver.py
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(wildcard tests/unit/test_*.c))
 # Programs that tests run, each one file: tests/unit/tool_sigv4_suite.c is $(OUT)/tests/sigv4-suite.
@@ -85,6 +85,9 @@ $(OUT)/libexec/stactools-ingest/%: $(LIBRARY)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $(filter %.o,$^) $(LIBRARY) $(LDLIBS)
 $(OUT)/libexec/stactools-ingest/itemgend-network: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard libexec/itemgend-network/*.c))
+$(OUT)/libexec/stactools-ingest/%.py: libexec/%.py
+	@mkdir -p $(@D)
+	$(Q)install -m 755 $< $@
 
 $(OUT)/tests/test_%: $(OUT)/obj/tests/unit/test_%.o $(TEST_OBJECTS) $(ITEMGEND) $(LIBRARY)
 	@mkdir -p $(@D)

@@ -13,8 +13,15 @@
 #include "itemgend/variables.h"
 #include "itemgend/workdir.h"
 
-enum { BUILD_TIME_MS = 10 * 60 * 1000 };
-static const int64_t BUILD_MEMORY = INT64_C(2) << 30, BUILD_FILE_SIZE = INT64_C(8) << 30;
+static const struct limits build_limits = {
+    .memory = INT64_C(2) << 30,
+    .time_ms = 10 * 60 * 1000,
+    .cpu_ms = 60 * 60 * 1000,
+    .processes = 1024,
+    .files = 1024,
+    .disk = INT64_C(8) << 30,
+    .output = INT64_C(64) << 20,
+};
 
 struct build {
     struct itemgend_options options; /* as they are, but for cache_dir: uv's own cache */
@@ -45,15 +52,18 @@ static int check_end(const struct command_result *result, const char *program, s
         return 0;
     case COMMAND_INTERRUPTED:
         return err_later(err, "interrupted", "making the environment was interrupted because the service stops");
-    case COMMAND_OUT_OF_MEMORY:
-        return err_never(err, "environment_failed", "%s took more than %lld MiB of memory", program,
-                         (long long)BUILD_MEMORY >> 20);
-    case COMMAND_TIMED_OUT:
-        return err_later(err, "environment_slow", "%s took longer than %d s: %.700s", program, BUILD_TIME_MS / 1000,
-                         uv_error_tail(&result->output));
-    default:
+    case COMMAND_KILLED:
         return err_later(err, "environment_failed", "%s was ended by signal %d: %.700s", program, result->signal_number,
                          uv_error_tail(&result->output));
+    case COMMAND_TIME_LIMIT:
+        return err_later(err, "environment_slow", "%s took longer than %lld s: %.700s", program,
+                         (long long)build_limits.time_ms / 1000, uv_error_tail(&result->output));
+    case COMMAND_MEMORY_LIMIT:
+        return err_never(err, "environment_failed", "%s took more than %lld MiB of memory", program,
+                         (long long)build_limits.memory >> 20);
+    default:
+        return err_never(err, "environment_failed", "%s took more than it may, of disk (%lld MiB) or processes: %.700s",
+                         program, (long long)result->disk >> 20, uv_error_tail(&result->output));
     }
 }
 
@@ -102,9 +112,7 @@ static int run(const struct build *build, const struct strings *program, struct 
         .argv = (const char *const *)argv.list,
         .environment = (const char *const *)environment.list,
         .directory = build->temporary,
-        .memory_limit = BUILD_MEMORY,
-        .time_limit_ms = BUILD_TIME_MS,
-        .file_limit = BUILD_FILE_SIZE,
+        .limits = &build_limits,
         .stop_fd = build->stop_fd,
     };
     int r = command_run(&command, ret, err);

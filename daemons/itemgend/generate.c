@@ -1,19 +1,24 @@
 #include "itemgend/generate.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/time.h"
-#include "itemgend/command.h"
+#include "base/hash.h"
+#include "itemgend/environment.h"
+#include "itemgend/provenance.h"
+#include "itemgend/servers.h"
 #include "itemgend/strings.h"
-#include "itemgend/variables.h"
+#include "itemgend/uvx.h"
 #include "itemgend/workdir.h"
 #include "stac/item.h"
 
 #define ITEM_FILE "item.json"
 
-enum { FILE_LIMIT = 1 << 30, TAIL_MAX = 700 };
+struct generate {
+    const struct itemgend_options *options;
+    const struct sandbox *sandbox;
+    const struct packages *packages;
+    struct workdir *workdir;
+    struct environments *environments; /* both NULL: runner uvx */
+    struct servers *servers;
+};
 
 void generated_clear(struct generated *generated)
 {
@@ -23,122 +28,42 @@ void generated_clear(struct generated *generated)
     *generated = (struct generated)GENERATED_INIT;
 }
 
-/* ------------------------------------------------------- the command line */
+/* One request on its way. */
+struct making {
+    struct generate *generate;
+    const struct request *request;
+    const char *const *variables;
+    int stop_fd;
+    struct limits limits;
+    struct strings arguments;        /* of the command `stac` */
+    struct environment *environment; /* NULL: uvx makes its own */
+    char *place, *directory;
+};
 
-/* Up to the command that is run in the environment; package_name may be NULL. */
-static void make_uvx_arguments(const struct itemgend_options *options, const char *package_name, struct strings *argv)
+static void clear_making(struct making *making)
 {
-    strings_add(argv, "%s", options->uvx);
-    auto_buf struct buf with = BUF_INIT;
-    for (size_t i = 0; i < options->with.n; i++)
-        buf_printf(&with, "%s%s", with.len ? "," : "", options->with.items[i]);
-    if (package_name)
-        buf_printf(&with, "%s%s", with.len ? "," : "", package_name);
-    argv->failed |= buf_failed(&with);
-    if (with.len) {
-        strings_add(argv, "--with");
-        strings_add(argv, "%s", buf_str(&with));
-    }
-    strings_add(argv, "--from");
-    strings_add(argv, "stactools");
+    workdir_remove(making->directory);
+    free(making->directory);
+    free(making->place);
+    environments_release(making->generate->environments, making->environment);
+    strings_clear(&making->arguments);
 }
 
 /*
- * The original's command, written so that nothing of the request can be taken for another option than it is: options
- * hold their values ("--flag VALUE" would leave the value to be an argument), and what follows "--" are arguments,
- * negative numbers too. The group is a word (request_parse).
+ * Written so that nothing of the request can be taken for another option than it is: options hold their values
+ * ("--flag VALUE" would leave the value to be an argument), and what follows "--" are arguments, negative numbers too.
+ * The group is a word (request_parse).
  */
-static void make_arguments(const struct itemgend_options *options, const struct request *request, struct strings *argv)
+static void add_arguments(const struct request *request, struct strings *arguments)
 {
-    make_uvx_arguments(options, request->package_name, argv);
-    strings_add(argv, "stac");
-    strings_add(argv, "%s", request->group_name);
-    strings_add(argv, "create-item");
+    strings_add(arguments, "%s", request->group_name);
+    strings_add(arguments, "create-item");
     for (size_t i = 0; i < request->n_options; i++)
-        strings_add(argv, "--%s=%s", request->options[i].name, request->options[i].value);
-    strings_add(argv, "--");
+        strings_add(arguments, "--%s=%s", request->options[i].name, request->options[i].value);
+    strings_add(arguments, "--");
     for (size_t i = 0; i < request->n_args; i++)
-        strings_add(argv, "%s", request->args[i]);
-    strings_add(argv, ITEM_FILE);
-}
-
-/* -------------------------------------------------------- how it ended */
-
-/* The last lines, within what a dead letter's error can hold. */
-static const char *tail(const struct buf *output)
-{
-    const char *text = buf_str(output);
-    size_t len = strlen(text);
-    if (len <= TAIL_MAX)
-        return len ? text : "it printed nothing";
-    const char *start = text + len - TAIL_MAX;
-    const char *line = strchr(start, '\n');
-    return line && line[1] ? line + 1 : start;
-}
-
-/* The first line that begins with `start`, up to the end of the output. */
-static const char *from_line(const struct buf *output, const char *start)
-{
-    const char *text = buf_str(output);
-    for (const char *at = text; (at = strstr(at, start)); at++)
-        if (at == text || at[-1] == '\n')
-            return at;
-    return NULL;
-}
-
-static bool mentions_network(const char *text)
-{
-    static const char *const words[] = { "error sending request",       "Failed to fetch",     "dns error",
-                                         "tcp connect error",           "operation timed out", "connection closed",
-                                         "error decoding response body" };
-    for (size_t i = 0; i < N_ELEMENTS(words); i++)
-        if (strstr(text, words[i]))
-            return true;
-    return false;
-}
-
-/* What uv says of a failure of its own, in a line that begins with "error:"; 0: nothing. */
-static int uv_failed(const struct buf *output, struct err *err)
-{
-    if (strstr(buf_str(output), "No solution found when resolving"))
-        return err_never(err, "unresolvable", "uv cannot resolve the package: %.800s", tail(output));
-    const char *error = from_line(output, "error:");
-    if (error && mentions_network(error))
-        return err_outage(err, "registry_unavailable", "uv cannot reach the package registry: %.800s", error);
-    if (error)
-        return err_never(err, "environment_failed", "uv cannot make the environment: %.800s", error);
-    return 0;
-}
-
-static int command_failed(const struct command_result *result, struct err *err)
-{
-    const char *usage = from_line(&result->output, "Usage: stac");
-    const char *error = usage ? strstr(usage, "Error: ") : NULL;
-    if (result->exit_code == 2 && error)
-        return err_never(err, "bad_command", "stac refused the command: %.800s", error + strlen("Error: "));
-    if (strstr(tail(&result->output), "MemoryError"))
-        return err_never(err, "out_of_memory", "create-item ran out of memory: %.800s", tail(&result->output));
-    return err_later(err, "create_item_failed", "create-item ended with exit code %d: %.800s", result->exit_code,
-                     tail(&result->output));
-}
-
-static int check_end(const struct itemgend_options *options, const struct command_result *result, struct err *err)
-{
-    switch (result->end) {
-    case COMMAND_EXITED:
-        return result->exit_code == 0 ? 0 : command_failed(result, err);
-    case COMMAND_KILLED:
-        return err_later(err, "create_item_failed", "create-item was ended by signal %d (%s): %.600s",
-                         result->signal_number, strsignal(result->signal_number), tail(&result->output));
-    case COMMAND_TIMED_OUT:
-        return err_later(err, "time_limit", "create-item took longer than time_limit (%lld s): %.600s",
-                         (long long)options->limits.time_ms / 1000, tail(&result->output));
-    case COMMAND_OUT_OF_MEMORY:
-        return err_never(err, "out_of_memory", "create-item took %lld MiB of memory, more than memory_limit (%lld MiB)",
-                         (long long)result->peak_memory >> 20, (long long)options->limits.memory >> 20);
-    default:
-        return err_later(err, "interrupted", "create-item was interrupted because the service stops");
-    }
+        strings_add(arguments, "%s", request->args[i]);
+    strings_add(arguments, ITEM_FILE);
 }
 
 /* ------------------------------------------------------------- the item */
@@ -158,17 +83,29 @@ static int set_collection(cJSON *item, const char *collection_id, struct err *er
     return err_no_memory(err);
 }
 
-static int read_item(const struct itemgend_options *options, const struct request *request, const char *directory,
-                     struct generated *ret, struct err *err)
+/* What the request and the configuration have to say about it. */
+static int complete(const struct making *making, cJSON *json, struct err *err)
+{
+    if (!cJSON_IsObject(json))
+        return 0;
+    int r = set_collection(json, making->request->collection_id, err);
+    const struct environment *environment = making->environment;
+    if (r == 0 && environment && making->generate->options->provenance)
+        r = provenance_add(json, environment->package, environment->version, err);
+    return r;
+}
+
+static int read_item(const struct making *making, struct generated *ret, struct err *err)
 {
     auto_buf struct buf text = BUF_INIT;
-    int r = workdir_read(directory, ITEM_FILE, (size_t)options->item_limit, &text, err);
+    size_t limit = (size_t)making->generate->options->item_limit;
+    int r = workdir_read(making->directory, ITEM_FILE, limit, &text, err);
     if (r != 0)
         return r;
     auto_json cJSON *json = NULL;
     r = json_parse(buf_str(&text), text.len, &json, err);
-    if (r == 0 && cJSON_IsObject(json))
-        r = set_collection(json, request->collection_id, err);
+    if (r == 0)
+        r = complete(making, json, err);
     cleanup(stac_item_clear) struct stac_item item = STAC_ITEM_INIT;
     if (r == 0)
         r = stac_item_read(json, STAC_ITEM_GENERATED, &item, err);
@@ -185,92 +122,143 @@ static int read_item(const struct itemgend_options *options, const struct reques
     return buf_failed(&ret->text) || !ret->item_id || !ret->collection ? err_no_memory(err) : 0;
 }
 
-/* Runs it in the directory with the item's limits. */
-static int run(const struct itemgend_options *options, const struct strings *argv, const char *directory, int stop_fd,
-               struct command_result *ret, struct err *err)
+/* ----------------------------------------------------------- two ways to run it */
+
+static int run_by_server(struct making *making, struct command_result *ret, struct err *err)
 {
-    auto_strings struct strings environment = STRINGS_INIT;
-    variables_for_uv(options, directory, &environment);
-    if (argv->failed || environment.failed)
-        return err_no_memory(err);
-    struct command command = {
-        .argv = (const char *const *)argv->list,
-        .environment = (const char *const *)environment.list,
-        .directory = directory,
-        .memory_limit = options->limits.memory,
-        .time_limit_ms = options->limits.time_ms,
-        .file_limit = FILE_LIMIT,
-        .stop_fd = stop_fd,
+    const struct server_job job = {
+        .environment = making->environment,
+        .place = making->place,
+        .directory = making->directory,
+        .arguments = (const char *const *)making->arguments.list,
+        .variables = making->variables,
+        .limits = &making->limits,
+        .stop_fd = making->stop_fd,
     };
-    return command_run(&command, ret, err);
+    return servers_run(making->generate->servers, &job, ret, err);
 }
 
-/* Has uv make the environment (without a package where that is NULL) and run Python in it, which runs nothing of the
- * package. 0: it can. */
-static int try_environment(const struct itemgend_options *options, const char *package_name, const char *directory,
-                           int stop_fd, struct err *err)
+static int run_by_uvx(struct making *making, struct command_result *ret, struct err *err)
 {
-    auto_strings struct strings argv = STRINGS_INIT;
-    make_uvx_arguments(options, package_name, &argv);
-    strings_add(&argv, "python");
-    strings_add(&argv, "-c");
-    strings_add(&argv, "pass");
-    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
-    int r = run(options, &argv, directory, stop_fd, &result, err);
-    if (r != 0 || result.end != COMMAND_EXITED)
-        return r != 0 ? r : check_end(options, &result, err);
-    return result.exit_code == 0 ? 0 : uv_failed(&result.output, err);
+    auto_strings struct strings arguments = STRINGS_INIT;
+    strings_add(&arguments, "stac");
+    for (size_t i = 0; i < making->arguments.n; i++)
+        strings_add(&arguments, "%s", making->arguments.list[i]);
+    if (arguments.failed)
+        return err_no_memory(err);
+    const struct uvx_job job = {
+        .options = making->generate->options,
+        .sandbox = making->generate->sandbox,
+        .requirement = making->request->package_name,
+        .arguments = (const char *const *)arguments.list,
+        .variables = making->variables,
+        .directory = making->directory,
+        .limits = &making->limits,
+        .stop_fd = making->stop_fd,
+    };
+    return uvx_run(&job, ret, err);
 }
 
-/*
- * Whether uv failed, and how; 0: it did not. Its words alone do not tell: a package can print the same ones, and would
- * then stop the service as if the registry were down. And what uv cannot do without the package either (no Python, no
- * space for its cache) no message is to be blamed for.
- */
-static int check_environment(const struct itemgend_options *options, const struct request *request,
-                             const char *directory, int stop_fd, struct err *err)
+/* The directories of an environment's items lie apart from those of others: a server sees its own only. */
+static int find_place(struct making *making, struct err *err)
 {
-    int r = try_environment(options, request->package_name, directory, stop_fd, err);
-    if (r != NEVER)
-        return r;
-    struct err without = ERR_INIT;
-    int r_without = try_environment(options, NULL, directory, stop_fd, &without);
-    if (r_without == 0)
-        return r;
-    *err = without;
-    return r_without == NEVER ? err_outage(err, "no_environment", "%s", without.text) : r_without;
+    if (!making->environment)
+        return workdir_place(making->generate->workdir, NULL, &making->place, err);
+    enum { NAME_BYTES = 10 };
+    const char *directory = making->environment->directory;
+    unsigned char digest[SHA256_SIZE];
+    auto_buf struct buf name = BUF_INIT;
+    if (!hash_sha256(directory, strlen(directory), digest))
+        return err_no_memory(err);
+    buf_add_hex(&name, digest, NAME_BYTES);
+    return buf_failed(&name) ? err_no_memory(err)
+                             : workdir_place(making->generate->workdir, buf_str(&name), &making->place, err);
 }
 
-static int generate_in(const struct itemgend_options *options, const struct request *request, const char *directory,
-                       int stop_fd, struct generated *ret, struct err *err)
+static int prepare(struct making *making, struct err *err)
 {
-    auto_strings struct strings argv = STRINGS_INIT;
-    make_arguments(options, request, &argv);
-    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
-    int64_t start_ms = time_mono_ms();
-    int r = run(options, &argv, directory, stop_fd, &result, err);
-    ret->duration_ms = time_mono_ms() - start_ms;
-    ret->peak_memory = result.peak_memory;
-    if (r == 0 && result.end == COMMAND_EXITED && result.exit_code != 0 && uv_failed(&result.output, NULL) != 0)
-        r = check_environment(options, request, directory, stop_fd, err);
+    struct generate *generate = making->generate;
+    const char *requirement = making->request->package_name;
+    packages_limits(generate->packages, requirement, &generate->options->limits, &making->limits);
+    add_arguments(making->request, &making->arguments);
+    if (making->arguments.failed)
+        return err_no_memory(err);
+    int r = 0;
+    if (generate->environments)
+        r = environments_use(generate->environments, requirement, making->stop_fd, &making->environment, err);
     if (r == 0)
-        r = check_end(options, &result, err);
-    return r != 0 ? r : read_item(options, request, directory, ret, err);
+        r = find_place(making, err);
+    return r == 0 ? workdir_new(making->place, &making->directory, err) : r;
 }
 
-int generate_item(const struct itemgend_options *options, const struct request *request, int stop_fd,
+int generate_item(struct generate *generate, const struct request *request, const char *const *variables, int stop_fd,
                   struct generated *ret, struct err *err)
 {
-    auto_free char *directory = NULL;
-    int r = workdir_new(options->work_dir, &directory, err);
-    if (r != 0)
-        return r;
+    cleanup(clear_making) struct making making = {
+        .generate = generate, .request = request, .variables = variables, .stop_fd = stop_fd
+    };
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
+    int r = prepare(&making, err);
+    if (r == 0)
+        r = generate->servers ? run_by_server(&making, &result, err) : run_by_uvx(&making, &result, err);
+    if (r == 0)
+        r = command_result_check(&result, &making.limits, err);
     auto_generated struct generated generated = GENERATED_INIT;
-    r = generate_in(options, request, directory, stop_fd, &generated, err);
-    workdir_remove(directory);
+    if (r == 0)
+        r = read_item(&making, &generated, err);
     if (r != 0)
         return r;
+    generated.duration_ms = result.duration_ms;
+    generated.peak_memory = result.memory;
     *ret = generated;
     generated = (struct generated)GENERATED_INIT;
     return 0;
+}
+
+int64_t generate_patience_ms(const struct generate *generate, const struct request *request)
+{
+    struct limits limits;
+    packages_limits(generate->packages, request->package_name, &generate->options->limits, &limits);
+    /* An environment, an import and the item; uvx may be run three times where the first one fails. */
+    return ENVIRONMENT_WAIT_MS + 3 * limits.time_ms + 60000;
+}
+
+/* ------------------------------------------------------------------ all of it */
+
+static int open_runner(struct generate *generate, struct err *err)
+{
+    if (generate->options->runner == RUNNER_UVX)
+        return 0;
+    int r = environments_open(generate->options, generate->sandbox, &generate->environments, err);
+    return r == 0 ? servers_open(generate->options, generate->sandbox, generate->environments, &generate->servers, err)
+                  : r;
+}
+
+int generate_open(const struct itemgend_options *options, const struct sandbox *sandbox,
+                  const struct packages *packages, struct generate **ret, struct err *err)
+{
+    struct generate *generate = calloc(1, sizeof(*generate));
+    if (!generate)
+        return err_no_memory(err);
+    generate->options = options;
+    generate->sandbox = sandbox;
+    generate->packages = packages;
+    int r = workdir_open(options->work_dir, &generate->workdir, err);
+    if (r == 0)
+        r = open_runner(generate, err);
+    if (r != 0)
+        generate_close(generate);
+    else
+        *ret = generate;
+    return r;
+}
+
+void generate_close(struct generate *generate)
+{
+    if (!generate)
+        return;
+    servers_close(generate->servers);
+    environments_close(generate->environments);
+    workdir_close(generate->workdir);
+    free(generate);
 }

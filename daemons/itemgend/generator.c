@@ -11,7 +11,6 @@
 #include "itemgend/parking.h"
 #include "itemgend/publisher.h"
 #include "itemgend/sandbox.h"
-#include "itemgend/workdir.h"
 
 enum { PARKED_MS = 60000 }; /* how long at most a worker that can do nothing waits at a time */
 
@@ -23,6 +22,7 @@ struct shared {
     struct consumer consumer;
     struct packages *packages;
     struct parking *parking;
+    struct generate *generate;
     struct publisher *publisher;
 };
 
@@ -59,13 +59,10 @@ static bool awaits_registry(const struct generator *generator, int result, const
 static int generate(struct generator *generator, const struct request *request, struct generated *ret, struct err *err)
 {
     const struct shared *shared = generator->shared;
-    struct limits limits;
-    packages_limits(shared->packages, request->package_name, &shared->options->limits, &limits);
     int r;
     do {
-        /* Three commands, where the first one fails. */
-        service_pulse(generator->worker, 3 * limits.time_ms + 60000);
-        r = generate_item(shared->options, request, service_abort_fd(shared->service), ret, err);
+        service_pulse(generator->worker, generate_patience_ms(shared->generate, request));
+        r = generate_item(shared->generate, request, NULL, service_abort_fd(shared->service), ret, err);
     } while (!awaits_registry(generator, r, err) && outage_wait(&generator->thread.outage, r, err));
     return r;
 }
@@ -239,6 +236,8 @@ static int shared_open(struct shared *shared, struct err *err)
     if (r == 0)
         r = open_packages(shared, err);
     if (r == 0)
+        r = generate_open(shared->options, shared->sandbox, shared->packages, &shared->generate, err);
+    if (r == 0)
         r = publisher_new(shared->options, &shared->publisher, err);
     return r;
 }
@@ -247,6 +246,7 @@ static void shared_close(struct shared *shared)
 {
     publisher_free(shared->publisher);
     parking_free(shared->parking);
+    generate_close(shared->generate);
     packages_free(shared->packages);
     consumer_close(&shared->consumer);
     sandbox_free(shared->sandbox);
@@ -267,7 +267,6 @@ int generator_run(const void *config, struct service *service, struct err *err)
 {
     const struct itemgend_options *options = config;
     cleanup(shared_close) struct shared shared = { .options = options, .service = service };
-    workdir_remove_old(options->work_dir);
     int r = shared_open(&shared, err);
     return r != 0 ? r : run_workers(&shared, err);
 }

@@ -14,4 +14,7 @@ struct limits {
     int64_t output;    /* bytes that it may print */
 };
 
+/* A file may grow over `disk` by so many bytes, for the limit to be seen exceeded before it is felt as an error. */
+enum { LIMITS_FILE_SLACK = 1 << 20 };
+
 #endif

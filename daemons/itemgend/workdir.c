@@ -3,71 +3,244 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define NEW_PREFIX "new-"
+#define RUN_PREFIX "run-"
 #define ITEM_PREFIX "item-"
 
-int workdir_new(const char *parent, char **ret_path, struct err *err)
+enum { DEPTH_MAX = 64, ENTRY_BYTES = 4096, RENAME_TRIES = 10 };
+
+struct workdir {
+    char *work_dir;
+    pthread_mutex_t lock;
+    char *run;  /* NULL: not made yet */
+    int run_fd; /* holds its lock */
+};
+
+/* --------------------------------------------------------------- removing */
+
+/* Removes what can be removed here at once; the first directory that is not empty is opened: -1: there is none, or what
+ * is there cannot be removed: then *ret_stuck. */
+static int empty(int directory, bool *ret_stuck)
 {
-    auto_buf struct buf path = BUF_INIT;
-    buf_printf(&path, "%s/" ITEM_PREFIX "XXXXXX", parent);
-    auto_free char *name = buf_take(&path);
-    if (!name)
-        return err_no_memory(err);
-    if (mkdir(parent, 0700) < 0 && errno != EEXIST)
-        return err_outage(err, "work_dir_unusable", "cannot make work_dir %s: %s", parent, strerror(errno));
-    if (!mkdtemp(name))
-        return err_outage(err, "work_dir_unusable", "cannot make a directory in work_dir %s: %s", parent,
-                          strerror(errno));
-    *ret_path = TAKE(name);
-    return 0;
+    int copy = dup(directory);
+    DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+    int deeper = -1;
+    if (!entries) {
+        base_close_fd(&copy);
+        *ret_stuck = true;
+        return -1;
+    }
+    rewinddir(entries); /* the copy goes on where the last round was */
+    for (const struct dirent *entry; !*ret_stuck && deeper < 0 && (entry = readdir(entries));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (unlinkat(directory, entry->d_name, 0) == 0 || unlinkat(directory, entry->d_name, AT_REMOVEDIR) == 0)
+            continue;
+        /* Package code may have locked its own directory. */
+        if ((errno == ENOTEMPTY || errno == EEXIST) && fchmodat(directory, entry->d_name, 0700, 0) == 0)
+            deeper = openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        *ret_stuck = deeper < 0;
+    }
+    closedir(entries);
+    return deeper;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-    (void)status;
-    (void)where;
-    if (type == FTW_DNR) /* package code may have locked its own directory */
-        chmod(path, 0700);
-    remove(path);
-    return 0;
-}
-
-/* A directory that its maker has made unreadable needs to be opened before it can be emptied. */
-static int open_entry(const char *path, const struct stat *status, int type, struct FTW *where)
-{
-    (void)status;
-    (void)where;
-    if (type == FTW_D || type == FTW_DNR)
-        chmod(path, 0700);
-    return 0;
-}
-
+/* One directory is open at a time, and none by a path: both have limits, and packages do not. */
 void workdir_remove(const char *path)
 {
     if (!path)
         return;
-    nftw(path, open_entry, 16, FTW_PHYS);
-    nftw(path, remove_entry, 16, FTW_PHYS | FTW_DEPTH);
+    chmod(path, 0700);
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool stuck = false;
+    for (int64_t depth = 0; directory >= 0;) {
+        int next = empty(directory, &stuck);
+        depth += next >= 0 ? 1 : -1;
+        if (next < 0 && depth >= 0 && !stuck)
+            next = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        close(directory);
+        directory = next;
+    }
+    rmdir(path);
 }
 
-void workdir_remove_old(const char *parent)
+/* ----------------------------------------------------------------- measuring */
+
+static int64_t usage_of(int directory, int depth, int64_t limit);
+
+static int64_t usage_of_entry(int directory, const char *name, int depth, int64_t limit)
 {
-    DIR *directory = opendir(parent);
-    if (!directory)
-        return;
-    for (const struct dirent *entry; (entry = readdir(directory));) {
-        if (strncmp(entry->d_name, ITEM_PREFIX, strlen(ITEM_PREFIX)) != 0)
-            continue;
-        auto_buf struct buf path = BUF_INIT;
-        buf_printf(&path, "%s/%s", parent, entry->d_name);
-        if (!buf_failed(&path))
-            workdir_remove(buf_str(&path));
+    struct stat status;
+    if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0; /* gone meanwhile */
+    int64_t on_disk = (int64_t)status.st_blocks * 512;
+    if (S_ISREG(status.st_mode))
+        return status.st_size > on_disk ? status.st_size : on_disk;
+    if (!S_ISDIR(status.st_mode))
+        return on_disk;
+    auto_close int inner = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (inner < 0)
+        return errno == ENOENT ? 0 : limit + 1;
+    return on_disk + (depth < DEPTH_MAX ? usage_of(inner, depth + 1, limit) : limit + 1);
+}
+
+static int64_t usage_of(int directory, int depth, int64_t limit)
+{
+    int copy = dup(directory);
+    DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+    if (!entries) {
+        base_close_fd(&copy);
+        return limit + 1;
     }
-    closedir(directory);
+    int64_t sum = 0;
+    for (const struct dirent *entry; sum <= limit && (entry = readdir(entries));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        int64_t size = usage_of_entry(directory, entry->d_name, depth, limit - sum);
+        sum += size ? size : ENTRY_BYTES / 8; /* a name takes space, too */
+    }
+    closedir(entries);
+    return sum;
+}
+
+int64_t workdir_usage(const char *path, int64_t limit)
+{
+    auto_close int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return directory < 0 ? limit + 1 : usage_of(directory, 0, limit);
+}
+
+/* -------------------------------------------------------------------- runs */
+
+/* Takes away what nobody has locked: its process has ended. */
+static void remove_ended_run(int parent, const char *work_dir, const char *name)
+{
+    auto_close int run = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (run < 0 || flock(run, LOCK_EX | LOCK_NB) < 0)
+        return;
+    auto_buf struct buf path = BUF_INIT;
+    buf_printf(&path, "%s/%s", work_dir, name);
+    if (!buf_failed(&path))
+        workdir_remove(buf_str(&path));
+}
+
+static void remove_ended_runs(const char *work_dir)
+{
+    DIR *directory = opendir(work_dir);
+    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+        if (strncmp(entry->d_name, RUN_PREFIX, strlen(RUN_PREFIX)) == 0)
+            remove_ended_run(dirfd(directory), work_dir, entry->d_name);
+        else if (strncmp(entry->d_name, NEW_PREFIX, strlen(NEW_PREFIX)) == 0)
+            unlinkat(dirfd(directory), entry->d_name, AT_REMOVEDIR); /* never has anything in it */
+    }
+    if (directory)
+        closedir(directory);
+}
+
+static int unusable(const char *what, const char *path, struct err *err)
+{
+    return err_outage(err, "work_dir_unusable", "cannot %s %s (work_dir): %s", what, path, strerror(errno));
+}
+
+/* Under its name it is locked already: else another process could take it for one that has ended. */
+static bool make_locked(const char *work_dir, char **ret_path, int *ret_fd)
+{
+    auto_buf struct buf new = BUF_INIT, final = BUF_INIT;
+    buf_printf(&new, "%s/" NEW_PREFIX "XXXXXX", work_dir);
+    auto_free char *path = buf_take(&new);
+    if (!path || !mkdtemp(path))
+        return false;
+    auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    buf_printf(&final, "%s/" RUN_PREFIX "%s", work_dir, path + strlen(path) - 6);
+    auto_free char *name = buf_take(&final);
+    if (!name || fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || rename(path, name) < 0)
+        return false;
+    *ret_path = TAKE(name);
+    *ret_fd = fd;
+    fd = -1;
+    return true;
+}
+
+static int make_run(struct workdir *workdir, struct err *err)
+{
+    if (mkdir(workdir->work_dir, 0700) < 0 && errno != EEXIST)
+        return unusable("make", workdir->work_dir, err);
+    char absolute[PATH_MAX];
+    if (!realpath(workdir->work_dir, absolute))
+        return unusable("find", workdir->work_dir, err);
+    remove_ended_runs(absolute);
+    /* Another process that begins now may take the new one away before it is locked. */
+    for (int i = 0; i < RENAME_TRIES; i++)
+        if (make_locked(absolute, &workdir->run, &workdir->run_fd))
+            return 0;
+    return unusable("make a directory in", absolute, err);
+}
+
+int workdir_open(const char *work_dir, struct workdir **ret, struct err *err)
+{
+    struct workdir *workdir = calloc(1, sizeof(*workdir));
+    if (!workdir)
+        return err_no_memory(err);
+    workdir->run_fd = -1;
+    workdir->work_dir = strdup(work_dir);
+    if (!workdir->work_dir) {
+        free(workdir);
+        return err_no_memory(err);
+    }
+    pthread_mutex_init(&workdir->lock, NULL);
+    *ret = workdir;
+    return 0;
+}
+
+void workdir_close(struct workdir *workdir)
+{
+    if (!workdir)
+        return;
+    workdir_remove(workdir->run);
+    base_close_fd(&workdir->run_fd);
+    pthread_mutex_destroy(&workdir->lock);
+    free(workdir->run);
+    free(workdir->work_dir);
+    free(workdir);
+}
+
+int workdir_place(struct workdir *workdir, const char *name, char **ret_path, struct err *err)
+{
+    pthread_mutex_lock(&workdir->lock);
+    int r = workdir->run ? 0 : make_run(workdir, err);
+    pthread_mutex_unlock(&workdir->lock);
+    if (r != 0)
+        return r;
+    auto_buf struct buf path = BUF_INIT;
+    buf_printf(&path, "%s%s%s", workdir->run, name ? "/" : "", name ? name : "");
+    auto_free char *place = buf_take(&path);
+    if (!place)
+        return err_no_memory(err);
+    if (name && mkdir(place, 0700) < 0 && errno != EEXIST)
+        return unusable("make", place, err);
+    *ret_path = TAKE(place);
+    return 0;
+}
+
+/* ------------------------------------------------------------------- items */
+
+int workdir_new(const char *place, char **ret_path, struct err *err)
+{
+    auto_buf struct buf path = BUF_INIT;
+    buf_printf(&path, "%s/" ITEM_PREFIX "XXXXXX", place);
+    auto_free char *name = buf_take(&path);
+    if (!name)
+        return err_no_memory(err);
+    if (!mkdtemp(name))
+        return unusable("make a directory in", place, err);
+    *ret_path = TAKE(name);
+    return 0;
 }
 
 int workdir_read(const char *path, const char *name, size_t max_len, struct buf *ret, struct err *err)

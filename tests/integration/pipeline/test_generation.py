@@ -165,8 +165,9 @@ def test_what_is_told_of_a_failure(generating: Pipeline, behaviour: tuple[str, .
     ("settings", "code"),
     [
         ({"UV_DEFAULT_INDEX": "http://127.0.0.1:1/simple", "UV_HTTP_RETRIES": "0", "ITEMGEND_CACHE_DIR": "TMP/cache"}, "registry_unavailable"),
-        ({"ITEMGEND_UVX": "/nonexistent/uvx"}, "cannot_run"),
-        ({"ITEMGEND_PYTHON": "/nonexistent/python"}, "no_environment"),
+        ({"ITEMGEND_UV": "/nonexistent/uv", "ITEMGEND_CACHE_DIR": "TMP/cache"}, "cannot_run"),
+        ({"ITEMGEND_UVX": "/nonexistent/uvx", "ITEMGEND_RUNNER": "uvx"}, "cannot_run"),
+        ({"ITEMGEND_PYTHON": "/nonexistent/python", "ITEMGEND_CACHE_DIR": "TMP/cache"}, "no_environment"),
         ({"ITEMGEND_WORK_DIR": "/proc/nonexistent"}, "work_dir_unusable"),
     ],
 )

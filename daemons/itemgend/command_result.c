@@ -1,0 +1,77 @@
+#include "itemgend/command_result.h"
+
+enum { TAIL_MAX = 700 };
+
+void command_result_clear(struct command_result *result)
+{
+    buf_clear(&result->output);
+}
+
+const char *command_result_tail(const struct command_result *result)
+{
+    const char *text = buf_str(&result->output);
+    size_t len = strlen(text);
+    if (len <= TAIL_MAX)
+        return len ? text : "it printed nothing";
+    const char *start = text + len - TAIL_MAX;
+    const char *line = strchr(start, '\n');
+    return line && line[1] ? line + 1 : start;
+}
+
+const char *command_result_from_line(const struct command_result *result, const char *start)
+{
+    const char *text = buf_str(&result->output);
+    for (const char *at = text; (at = strstr(at, start)); at++)
+        if (at == text || at[-1] == '\n')
+            return at;
+    return NULL;
+}
+
+static int check_exit(const struct command_result *result, const struct limits *limits, struct err *err)
+{
+    if (result->exit_code == 0)
+        return 0;
+    const char *usage = command_result_from_line(result, "Usage: stac");
+    const char *error = usage ? strstr(usage, "Error: ") : NULL;
+    if (result->exit_code == 2 && error)
+        return err_never(err, "bad_command", "stac refused the command: %.800s", error + strlen("Error: "));
+    /* What Python says where RLIMIT_DATA refuses it more. */
+    if (strstr(command_result_tail(result), "MemoryError"))
+        return err_never(err, "out_of_memory", "create-item ran out of memory at memory_limit (%lld MiB): %.600s",
+                         (long long)limits->memory >> 20, command_result_tail(result));
+    return err_later(err, "create_item_failed", "create-item ended with exit code %d: %.800s", result->exit_code,
+                     command_result_tail(result));
+}
+
+int command_result_check(const struct command_result *result, const struct limits *limits, struct err *err)
+{
+    switch (result->end) {
+    case COMMAND_EXITED:
+        return check_exit(result, limits, err);
+    case COMMAND_KILLED:
+        return err_later(err, "create_item_failed", "create-item was ended by signal %d (%s): %.600s",
+                         result->signal_number, strsignal(result->signal_number), command_result_tail(result));
+    case COMMAND_TIME_LIMIT:
+        return err_later(err, "time_limit", "create-item took longer than time_limit (%lld s): %.600s",
+                         (long long)limits->time_ms / 1000, command_result_tail(result));
+    case COMMAND_MEMORY_LIMIT:
+        return err_never(err, "out_of_memory", "create-item took %lld MiB of memory, more than memory_limit (%lld MiB)",
+                         (long long)result->memory >> 20, (long long)limits->memory >> 20);
+    case COMMAND_CPU_LIMIT:
+        return err_never(err, "cpu_limit", "create-item took %lld s of processor time, more than cpu_limit (%lld s)",
+                         (long long)result->cpu_ms / 1000, (long long)limits->cpu_ms / 1000);
+    case COMMAND_PROCESS_LIMIT:
+        return err_never(err, "process_limit", "create-item had %lld processes, more than process_limit (%lld)",
+                         (long long)result->processes, (long long)limits->processes);
+    case COMMAND_DISK_LIMIT:
+        return err_never(err, "disk_limit",
+                         "create-item had %lld MiB in its directory, more than disk_limit (%lld MiB)",
+                         (long long)result->disk >> 20, (long long)limits->disk >> 20);
+    case COMMAND_OUTPUT_LIMIT:
+        return err_never(err, "output_limit", "create-item printed %lld KiB, more than output_limit (%lld KiB): %.600s",
+                         (long long)result->printed >> 10, (long long)limits->output >> 10,
+                         command_result_tail(result));
+    default:
+        return err_later(err, "interrupted", "create-item was interrupted because the service stops");
+    }
+}
