@@ -248,6 +248,29 @@ static bool refresh_next(struct environments *environments)
     return true;
 }
 
+/* False: there is nothing to compile. */
+static bool compile_next(struct environments *environments)
+{
+    pthread_mutex_lock(&environments->lock);
+    struct environment *environment = environment_table_next_uncompiled(&environments->table);
+    pthread_mutex_unlock(&environments->lock);
+    if (!environment)
+        return false;
+    struct err err = ERR_INIT;
+    int r = environment_build_compile(&environments->options, environments->sandbox, environment, environments->stop_fd,
+                                      &err);
+    if (r != 0 && !err_is(&err, "interrupted"))
+        log_write(LOG_WARNING, LOG_EVENT_WARNING,
+                  LOG_FIELDS({ "ERROR_CODE", err.code }, { "PACKAGE", environment->requirement }),
+                  "cannot compile the environment of %s, where processes start more slowly for it: %s",
+                  environment->requirement, err.text);
+    pthread_mutex_lock(&environments->lock);
+    environment->is_compiled = true;
+    environment_table_release(&environments->table, environment);
+    pthread_mutex_unlock(&environments->lock);
+    return true;
+}
+
 static void tidy(struct environments *environments)
 {
     pthread_mutex_lock(&environments->lock);
@@ -274,7 +297,7 @@ static void *run(void *context)
     do {
         eventfd_t count;
         eventfd_read(environments->table.work_fd, &count);
-        while (refresh_next(environments))
+        while (refresh_next(environments) || compile_next(environments))
             ;
         tidy(environments);
     } while (wait_fd(environments->table.work_fd, POLLIN, environments->stop_fd, INT64_MAX) != WAIT_STOPPED);

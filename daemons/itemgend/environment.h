@@ -27,11 +27,12 @@ struct environment {           /* immutable for who uses it */
 
     /* Of environments and of environment_store alone. */
     int64_t built_at_ms;
-    char *build;  /* the directory that holds all of it */
-    cJSON *json;  /* what the above point into */
-    int mark_fd;  /* its mark, locked while there are users */
-    size_t users; /* in this process */
-    bool retired; /* another one has taken its place, or it is gone */
+    char *build;      /* the directory that holds all of it */
+    cJSON *json;      /* what the above point into */
+    int mark_fd;      /* its mark, locked while there are users */
+    size_t users;     /* in this process */
+    bool is_compiled; /* or was tried to be */
+    bool retired;     /* another one has taken its place, or it is gone */
 };
 
 enum {

@@ -28,6 +28,7 @@ struct build {
     const struct sandbox *sandbox;   /* what is run from now on is run in it; NULL: no stranger's code is run */
     const char *requirement;
     int stop_fd;
+    int niceness; /* of Python */
     char *directory, *venv, *temporary, *cache;
     char *uv;            /* the program's real path */
     char *interpreter;   /* behind the venv's python */
@@ -160,6 +161,10 @@ static int make_venv(struct build *build, struct err *err)
 static int run_python(const struct build *build, const char *script, struct command_result *ret, struct err *err)
 {
     auto_strings struct strings argv = STRINGS_INIT;
+    if (build->niceness > 0) {
+        strings_add(&argv, "nice");
+        strings_add(&argv, "-n%d", build->niceness);
+    }
     strings_add(&argv, "%s", build->interpreter);
     strings_add(&argv, "-IS");
     strings_add(&argv, "-Wignore");
@@ -169,8 +174,7 @@ static int run_python(const struct build *build, const char *script, struct comm
     strings_add(&argv, "%s", build->requirement);
     int r = run(build, &argv, ret, err);
     if (r == 0 && ret->exit_code != 0)
-        r = err_never(err, "environment_failed", "Python cannot compile the package: %.700s",
-                      uv_error_tail(&ret->output));
+        r = err_never(err, "environment_failed", "Python cannot read the package: %.700s", uv_error_tail(&ret->output));
     return r;
 }
 
@@ -234,24 +238,22 @@ static int install_or_blame(const struct build *build, struct err *err)
     return r_without == NEVER ? err_outage(err, "no_environment", "%s", without.text) : r_without;
 }
 
-/* Tests that came with a package are never imported. Prints the package's normalized name and its version. */
-static const char compile[] = "import compileall, glob, os, re, sys\n"
-                              "def normalize(name): return re.sub('[-_.]+', '-', name).lower()\n"
-                              "venv, requirement = sys.argv[1:]\n"
-                              "package, version = normalize(re.match('[A-Za-z0-9._-]+', requirement)[0]), ''\n"
-                              "for site in glob.glob(glob.escape(venv) + '/lib/python*/site-packages'):\n"
-                              "    compileall.compile_dir(site, quiet=2, rx=re.compile('/tests?/'))\n"
-                              "    for name in os.listdir(site):\n"
-                              "        found = re.fullmatch(r'([^-]+)-([^-]+)\\.dist-info', name)\n"
-                              "        if found and normalize(found[1]) == package: version = found[2]\n"
-                              "print()\n"
-                              "print(package, version)\n";
+/* Prints the package's normalized name and its version. */
+static const char name_version[] =
+    "import glob, os, re, sys\n"
+    "def normalize(name): return re.sub('[-_.]+', '-', name).lower()\n"
+    "venv, requirement = sys.argv[1:]\n"
+    "package, version = normalize(re.match('[A-Za-z0-9._-]+', requirement)[0]), ''\n"
+    "for path in glob.glob(glob.escape(venv) + '/lib/python*/site-packages/*.dist-info'):\n"
+    "    found = re.fullmatch(r'([^-]+)-([^-]+)\\.dist-info', os.path.basename(path))\n"
+    "    if found and normalize(found[1]) == package: version = found[2]\n"
+    "print(package, version)\n";
 
 /* The mark, the caller's to free. */
-static int compile_packages(const struct build *build, cJSON **ret, struct err *err)
+static int make_mark(const struct build *build, cJSON **ret, struct err *err)
 {
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
-    int r = run_python(build, compile, &result, err);
+    int r = run_python(build, name_version, &result, err);
     if (r != 0)
         return r;
     auto_free char *package = last_line(&result.output);
@@ -292,7 +294,7 @@ static int make(struct build *build, const struct sandbox *sandbox, struct err *
     if (r == 0)
         r = install_or_blame(build, err);
     if (r == 0)
-        r = compile_packages(build, &mark, err);
+        r = make_mark(build, &mark, err);
     if (r == 0)
         r = check_interpreter(build, err);
     workdir_remove(build->temporary);
@@ -329,6 +331,43 @@ int environment_build(const struct itemgend_options *options, const struct sandb
     return r;
 }
 
+/* ---------------------------------------------------------- afterwards */
+
+/* A compiled file takes its place by rename, under the eyes of who uses the environment. Tests that came with a package
+ * are never imported. */
+static const char compile[] = "import compileall, glob, re, sys\n"
+                              "for site in glob.glob(glob.escape(sys.argv[1]) + '/lib/python*/site-packages'):\n"
+                              "    compileall.compile_dir(site, quiet=2, rx=re.compile('/tests?/'))\n";
+
+static int compile_in(struct build *build, struct err *err)
+{
+    if (mkdir(build->temporary, 0700) < 0 && errno != EEXIST)
+        return err_outage(err, "no_environment", "cannot make %s: %s", build->temporary, strerror(errno));
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
+    int r = run_python(build, compile, &result, err);
+    workdir_remove(build->temporary);
+    return r;
+}
+
+int environment_build_compile(const struct itemgend_options *options, const struct sandbox *sandbox,
+                              const struct environment *environment, int stop_fd, struct err *err)
+{
+    cleanup(build_clear) struct build build = {
+        .options = *options, .requirement = environment->requirement, .stop_fd = stop_fd, .niceness = 19
+    };
+    const char *interpreter = json_get_string(environment->json, "interpreter");
+    build.venv = strdup(environment->directory);
+    build.temporary = environment_path("%s/tmp", environment->build);
+    build.interpreter = strdup(interpreter ? interpreter : "");
+    build.python_prefix = strdup(environment->python_prefix);
+    build.uv = environment_find_program(options->uv);
+    if (options->source_builds)
+        build.sandbox = sandbox;
+    bool is_whole = build.venv && build.temporary && build.interpreter && build.python_prefix && build.uv;
+    int r = is_whole ? compile_in(&build, err) : err_no_memory(err);
+    return r != 0 ? r : environment_store_compiled(environment, err);
+}
+
 int environment_build_trim_cache(const struct itemgend_options *options, int64_t environments, int stop_fd,
                                  struct err *err)
 {
@@ -338,8 +377,10 @@ int environment_build_trim_cache(const struct itemgend_options *options, int64_t
     if (environments + environment_disk_usage(cache, true) <= options->cache_limit)
         return 0;
     cleanup(build_clear) struct build build = { .options = *options, .stop_fd = stop_fd };
-    build.temporary = strdup(options->cache_dir);
+    build.temporary = environment_path("%s/trim", options->cache_dir);
     build.options.cache_dir = cache;
+    if (build.temporary && mkdir(build.temporary, 0700) < 0 && errno != EEXIST)
+        return err_outage(err, "no_environment", "cannot make %s: %s", build.temporary, strerror(errno));
     auto_strings struct strings argv = STRINGS_INIT;
     strings_add(&argv, "%s", options->uv);
     strings_add(&argv, "cache");

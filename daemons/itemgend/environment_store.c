@@ -122,7 +122,7 @@ static bool add_number(cJSON *mark, const char *key, int64_t value)
 static int write_all(const char *path, const struct buf *text, struct err *err)
 {
     auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, text->data, text->len) != (ssize_t)text->len || fsync(fd) < 0)
+    if (fd < 0 || write(fd, buf_str(text), text->len) != (ssize_t)text->len || fsync(fd) < 0)
         return no_space("write", path, err);
     return 0;
 }
@@ -146,6 +146,13 @@ int environment_store_finish(const char *build, cJSON *mark, struct err *err)
     if (r == 0 && rename(temporary, path) < 0)
         r = no_space("write", path, err);
     return r;
+}
+
+int environment_store_compiled(const struct environment *environment, struct err *err)
+{
+    auto_free char *path = environment_path("%s/compiled", environment->build);
+    auto_buf struct buf nothing = BUF_INIT;
+    return path ? write_all(path, &nothing, err) : err_no_memory(err);
 }
 
 void environment_free(struct environment *environment)
@@ -202,6 +209,8 @@ static int read_build(const char *build, struct environment **ret, struct err *e
     auto_buf struct buf text = BUF_INIT;
     if (environment->mark_fd < 0 || !environment_read(environment->mark_fd, ENVIRONMENT_MARK_MAX, &text))
         return 0;
+    auto_free char *compiled = environment_path("%s/compiled", build);
+    environment->is_compiled = compiled && access(compiled, F_OK) == 0;
     int r = json_parse(buf_str(&text), text.len, &environment->json, err);
     if (r == 0 && is_usable(environment))
         *ret = TAKE(environment);

@@ -4,10 +4,10 @@
  * ROOT is CACHE_DIR/environments; CACHE_DIR must be absolute.
  *
  *     ROOT/KEY/lock                          who builds or removes anything in ROOT/KEY holds it (flock)
- *     ROOT/KEY/build-XXXXXX/                 one build: never renamed, never changed once it is whole
- *     ROOT/KEY/build-XXXXXX/venv/            the virtual environment
- *     ROOT/KEY/build-XXXXXX/environment.json its mark: the build is whole; written last, by rename. Locked (shared) by
- *                                            each process that uses it, its mtime is when it was last taken into use
+ *     ROOT/KEY/build-XXXXXX/                 one build: never renamed, once it is whole nothing changes but bytecode
+ * that is added ROOT/KEY/build-XXXXXX/venv/            the virtual environment ROOT/KEY/build-XXXXXX/environment.json
+ * its mark: the build is whole; written last, by rename. Locked (shared) by each process that uses it, its mtime is
+ * when it was last taken into use ROOT/KEY/build-XXXXXX/compiled         its modules are compiled
  *
  * KEY is a hash of all that decides what is installed. A build without a mark whose folder nobody has locked was
  * killed.
@@ -28,12 +28,16 @@ int environment_store_lock(const char *folder, int *ret_fd, struct err *err) mus
 /* Makes an empty build in the locked folder; the path is the caller's to free. LATER, an outage, "no_environment". */
 int environment_store_begin(const char *folder, char **ret_build, struct err *err) must_check;
 /* Marks it as whole. `mark` needs requirement, interpreter (the real path behind its python),
- * python_prefix, package and version; the rest is added. */
+ * python_prefix, package and version; the rest is added, the size without
+ * bytecode among it. */
 int environment_store_finish(const char *build, cJSON *mark, struct err *err) must_check;
 
 /* The newest whole build of the folder that can still be used; NULL: none. < 0 only. */
 int environment_store_newest(const char *folder, struct environment **ret, struct err *err) must_check;
 void environment_free(struct environment *environment);
+
+/* Notes that its modules are compiled. LATER, an outage. */
+int environment_store_compiled(const struct environment *environment, struct err *err) must_check;
 
 /* Locks it against removal and notes the time; false: it is gone, or just being removed. */
 bool environment_store_hold(const struct environment *environment) must_check;

@@ -112,6 +112,18 @@ void environment_table_release(struct environment_table *table, struct environme
     environment_table_ask_for_tidying(table);
 }
 
+struct environment *environment_table_next_uncompiled(struct environment_table *table)
+{
+    for (struct environment_entry *entry = table->entries; entry; entry = entry->next) {
+        struct environment *environment = entry->current;
+        if (!environment || environment->is_compiled || !environment_store_hold(environment))
+            continue;
+        environment->users++;
+        return environment;
+    }
+    return NULL;
+}
+
 struct environment_entry *environment_table_next_refresh(struct environment_table *table)
 {
     struct environment_entry *entry = table->entries;

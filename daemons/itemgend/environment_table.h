@@ -43,6 +43,9 @@ void environment_table_put(struct environment_table *table, struct environment_e
 void environment_table_ask_for_tidying(struct environment_table *table);
 void environment_table_forget_removed(struct environment_table *table);
 
+/* One that is not compiled, with a user more; NULL: none. */
+struct environment *environment_table_next_uncompiled(struct environment_table *table) must_check;
+
 /* An entry that is to be refreshed, with a waiter more until refreshed. NULL: none. */
 struct environment_entry *environment_table_next_refresh(struct environment_table *table) must_check;
 /* It was tried, with or without success. */

@@ -155,9 +155,10 @@ def test_what_an_environment_is(place: Place) -> None:
     assert (made["package"], made["version"]) == ("stactools-odd-name", "2.3rc1")
     assert made["python"] == made["directory"] + "/bin/python"
     assert run_in(made, "import sys; print(sys.prefix, sys.base_prefix)") == f"{made['directory']} {made['python_prefix']}"
-    assert run_in(made, "import stactools, requests; print(requests.__cached__)").endswith(".pyc")
-    assert list(Path(made["directory"]).glob("lib/python*/site-packages/__pycache__/stactools.*.pyc"))
-    assert sorted(path.name for path in Path(made["directory"]).parent.iterdir()) == ["environment.json", "venv"]
+    build = Path(made["directory"]).parent
+    wait_until("it is compiled", lambda: (build / "compiled").exists())
+    assert list(build.glob("venv/lib/python*/site-packages/__pycache__/stactools.*.pyc"))
+    assert sorted(path.name for path in build.iterdir()) == ["compiled", "environment.json", "venv"]
 
 
 def test_built_once_for_all_threads_and_processes(place: Place) -> None:
@@ -293,7 +294,9 @@ def test_no_code_of_a_package_runs_while_its_environment_is_made(place: Place) -
     line = f"import os; os.close(os.open({str(ran)!r}, os.O_CREAT))\n"
     add_wheel(place.wheels, "stactools-eager", files={"eager.pth": line, "sitecustomize.py": line, "usercustomize.py": line, "eager.py": line})
     made = place.start().use("stactools-eager")
-    assert made["result"] == "done" and not ran.exists()
+    build = Path(made["directory"]).parent
+    wait_until("it is compiled", lambda: (build / "compiled").exists())
+    assert not ran.exists()
     run_in(made, "pass")
     assert ran.exists()  # it would have
 
@@ -338,7 +341,10 @@ def test_a_source_distribution_is_built_in_the_sandbox_where_that_is_allowed(pla
     left = (read, (place.folder / "ran").exists(), shared.exists())
     assert left == {"bubblewrap": ("refused", False, False), "limits": ("secret", True, True)}[sandbox]
     assert [path for path in shared.parent.iterdir() if path != shared] == []  # its cache was another
-    assert sorted(path.name for path in Path(made["directory"]).parent.iterdir()) == ["environment.json", "venv"]
+    build = Path(made["directory"]).parent
+    wait_until("it is compiled", lambda: (build / "compiled").exists())
+    assert list(build.glob("venv/lib/python*/site-packages/__pycache__/tried.*.pyc"))
+    assert sorted(path.name for path in build.iterdir()) == ["compiled", "environment.json", "venv"]
 
 
 def test_what_a_source_build_prints_stops_no_service(place: Place) -> None:
