@@ -153,6 +153,7 @@ static int make_venv(struct build *build, struct err *err)
                           uv_error_tail(&result.output));
     if (r != 0)
         return r;
+    free(build->interpreter);
     build->interpreter = find_interpreter(build);
     return build->interpreter ? 0 : err_outage(err, "no_environment", "there is no Python in %s", build->venv);
 }
@@ -218,18 +219,29 @@ static int install(const struct build *build, const char *requirement, struct er
                               uv_error_tail(&result.output));
 }
 
+/* In a new venv: a package may be half installed in the other, and uv runs the Python of one to see what it is. */
+static int install_without(struct build *build, struct err *err)
+{
+    const struct sandbox *sandbox = build->sandbox;
+    build->sandbox = NULL;
+    workdir_remove(build->venv);
+    int r = make_venv(build, err);
+    build->sandbox = sandbox;
+    return r != 0 ? r : install(build, NULL, err);
+}
+
 /*
  * What uv cannot do without the package either no message is to be blamed for. And what is built from source may print
  * what it likes: that the registry is down is believed only where nothing else works either.
  */
-static int install_or_blame(const struct build *build, struct err *err)
+static int install_or_blame(struct build *build, struct err *err)
 {
     int r = install(build, build->requirement, err);
     bool is_doubtful = r == NEVER || (r == LATER && err->outage && build->sandbox);
     if (!is_doubtful)
         return r;
     struct err without = ERR_INIT;
-    int r_without = install(build, NULL, &without);
+    int r_without = install_without(build, &without);
     if (r_without == 0) {
         err->outage = false;
         return r;

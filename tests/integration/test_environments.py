@@ -293,12 +293,18 @@ def test_no_code_of_a_package_runs_while_its_environment_is_made(place: Place) -
     ran = place.folder / "ran"
     line = f"import os; os.close(os.open({str(ran)!r}, os.O_CREAT))\n"
     add_wheel(place.wheels, "stactools-eager", files={"eager.pth": line, "sitecustomize.py": line, "usercustomize.py": line, "eager.py": line})
-    made = place.start().use("stactools-eager")
+    tool = place.start()
+    made = tool.use("stactools-eager")
     build = Path(made["directory"]).parent
     wait_until("it is compiled", lambda: (build / "compiled").exists())
     assert not ran.exists()
     run_in(made, "pass")
     assert ran.exists()  # it would have
+    ran.unlink()
+    add_wheel(place.wheels, "stactools-trap", requires=["stactools-eager"], files={"stactools_trap-1.0.data/scripts/python": "#!/bin/sh\n"})
+    answer = tool.use("stactools-trap")
+    assert (answer["result"], answer["code"]) == ("never", "environment_failed")
+    assert "reserved name" in answer["error"] and not ran.exists()
 
 
 def test_a_source_distribution_is_refused(place: Place) -> None:
