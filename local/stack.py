@@ -259,6 +259,7 @@ class Stack:
             "ITEMGEND_UVX": str(TOOLS / "uvx"),
             "ITEMGEND_CACHE_DIR": str(self.cache / "uv"),
             "ITEMGEND_WORK_DIR": str(work),
+            "ITEMGEND_LOOPBACK_PORTS": str(urlsplit(self.asset_url).port),  # the public bucket of this stack
             "ITEMGEND_CONSTRAINTS": str(ROOT / "etc" / "constraints.txt"),
             "ITEMLOADD_QUEUE_URL": self.cloud.loading.queue_url,
             "ITEMLOADD_SECRET_ARN": self.cloud.secret_arn,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "itemgend/command.h"
 #include "itemgend/spawn.h"
@@ -87,8 +88,8 @@ static int add_sandbox(const struct uvx_job *job, const char *uvx, struct string
 static int run(const struct uvx_job *job, struct command_result *ret, struct err *err)
 {
     auto_free char *uvx = spawn_find(job->options->uvx);
-    if (!uvx)
-        return err_outage(err, "cannot_run", "there is no program %s in PATH: install it, or set its path",
+    if (!uvx || access(uvx, X_OK) < 0)
+        return err_outage(err, "cannot_run", "there is no program %s (uvx): install it, or set its path",
                           job->options->uvx);
     auto_strings struct strings argv = STRINGS_INIT, environment = STRINGS_INIT;
     int r = add_sandbox(job, uvx, &argv, err);

@@ -23,10 +23,15 @@ def request(behaviour: str, *args: str, **changes: Any) -> dict[str, Any]:
     return {"package_name": "stactools-probe", "group_name": "probe", "create_item_args": [behaviour, *args]} | changes
 
 
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all tests: an environment belongs to where its packages come from."""
+    return make_wheel(tmp_path_factory.mktemp("wheels"))
+
+
 @pytest.fixture
-def generating(pipeline: Pipeline, tmp_path: Path) -> Pipeline:
+def generating(pipeline: Pipeline, wheels: Path) -> Pipeline:
     """itemgend runs and can install the probe package."""
-    wheels = make_wheel(tmp_path / "wheels")
     pipeline.probe_settings = {"UV_FIND_LINKS": str(wheels), "ITEMGEND_MEMORY_LIMIT": "300MiB", "ITEMGEND_TIME_LIMIT": "20s"}
     pipeline.start("itemgend", **pipeline.probe_settings)
     return pipeline
