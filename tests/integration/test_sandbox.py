@@ -214,7 +214,7 @@ def test_only_what_is_given_is_written(place: Place) -> None:
 @pytest.mark.usefixtures("bubblewrap")
 def test_tmp_is_small(place: Place) -> None:
     for path in ("/tmp", "/dev/shm"):
-        done = place.tool("sh", "-c", f"head -c 100M /dev/zero >{path}/full")
+        done = place.tool("sh", "-c", f"head -c 100M /dev/zero >{path}/full", ITEMGEND_SANDBOX="bubblewrap")
         assert done.returncode != 0 and "No space left" in done.stderr
 
 

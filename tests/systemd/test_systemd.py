@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from local.stack import ROOT
 from tests.integration.pipeline.conftest import Pipeline, item, wait_until
+from tests.integration.pipeline.probe import make_wheel
 from tests.integration.pipeline.test_generation import GFC_ARGS
 
 from .conftest import Booted
@@ -59,6 +61,26 @@ def test_the_unit_lets_package_code_into_bubblewrap(booted: Booted) -> None:
     assert chosen["SANDBOX"] == "bubblewrap", journal(booted, "itemgend", "EVENT=WARNING")
     if booted.run("test -c /dev/net/tun && command -v slirp4netns", check=False):
         assert chosen["NETWORK"] == "filtered", journal(booted, "itemgend", "EVENT=WARNING")
+
+
+@pytest.mark.usefixtures("bubblewrap")
+def test_a_package_tells_what_it_sees(booted: Booted, pipeline: Pipeline, build: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=build) as folder:
+        make_wheel(Path(folder))
+        booted.run(f"rm -rf /usr/local/share/wheels; cp -r {folder} /usr/local/share/wheels; chmod 755 /usr/local/share/wheels")
+    booted.run("cp /etc/stactools-ingest/environment /run/before; echo UV_FIND_LINKS=/usr/local/share/wheels >>/etc/stactools-ingest/environment")
+    try:
+        start(booted, "itemgend", "itemloadd")
+        pipeline.publish(pipeline.gen_topic, {"package_name": "stactools-probe", "group_name": "probe", "create_item_args": ["environment"]})
+        wait_until("the item is loaded", lambda: pipeline.ids(), timeout_s=120)
+    finally:
+        booted.run("cp /run/before /etc/stactools-ingest/environment")
+    seen = pipeline.content("probe")["properties"]
+    assert not {"home", "root", "run", "sys", "opt", "srv"} & set(seen["root"])
+    assert not {"stactools-ingest", "shadow", "machine-id", "systemd"} & set(seen["etc"])
+    assert re.search(r"^CapEff:\t0+$", seen["status"], re.M) and re.search(r"^NoNewPrivs:\t1$", seen["status"], re.M)
+    assert not [name for name in seen["environ"] if name.startswith(("AWS_", "ITEMGEND_", "UV_", "NOTIFY", "INVOCATION"))]
+    assert len(seen["processes"]) < 8, "its own, and what started it"
 
 
 # Run by a copy of our unit, so under all of its restrictions, as itemgend would run package code.

@@ -25,7 +25,9 @@ def behave(behaviour, args, out, title):
     if behaviour == "environment":
         descriptors = {name: os.readlink("/proc/self/fd/" + name) for name in os.listdir("/proc/self/fd")
                        if os.path.exists("/proc/self/fd/" + name)}
-        properties |= {"environ": dict(os.environ), "cwd": os.getcwd(), "files": os.listdir("."), "descriptors": descriptors}
+        properties |= {"environ": dict(os.environ), "cwd": os.getcwd(), "files": os.listdir("."), "descriptors": descriptors,
+                       "root": sorted(os.listdir("/")), "etc": sorted(os.listdir("/etc")), "status": open("/proc/self/status").read(),
+                       "processes": [name for name in os.listdir("/proc") if name.isdigit()]}
     elif behaviour == "sleep":
         time.sleep(float(args[0]))
     elif behaviour == "exit":
