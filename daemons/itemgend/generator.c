@@ -7,6 +7,7 @@
 #include "common/consumer.h"
 #include "common/log.h"
 #include "itemgend/generate.h"
+#include "itemgend/package_role.h"
 #include "itemgend/packages.h"
 #include "itemgend/parking.h"
 #include "itemgend/publisher.h"
@@ -21,6 +22,7 @@ struct shared {
     struct sandbox *sandbox;
     struct consumer consumer;
     struct packages *packages;
+    struct package_role *package_role; /* NULL: none is configured */
     struct parking *parking;
     struct generate *generate;
     struct publisher *publisher;
@@ -56,14 +58,25 @@ static bool awaits_registry(const struct generator *generator, int result, const
     return result == LATER && err_is(err, "registry_unavailable") && !is_draining(generator);
 }
 
-static int generate(struct generator *generator, const struct request *request, struct generated *ret, struct err *err)
+static int generate_once(struct generator *generator, const struct request *request, struct generated *ret,
+                         struct err *err)
 {
     const struct shared *shared = generator->shared;
+    auto_strings struct strings variables = STRINGS_INIT;
+    service_pulse(generator->worker, generate_patience_ms(shared->generate, request));
+    int r = package_role_variables(shared->package_role, generator->thread.client, &variables, err);
+    if (r == 0)
+        r = generate_item(shared->generate, request, (const char *const *)variables.list,
+                          service_abort_fd(shared->service), ret, err);
+    return r;
+}
+
+static int generate(struct generator *generator, const struct request *request, struct generated *ret, struct err *err)
+{
     int r;
-    do {
-        service_pulse(generator->worker, generate_patience_ms(shared->generate, request));
-        r = generate_item(shared->generate, request, NULL, service_abort_fd(shared->service), ret, err);
-    } while (!awaits_registry(generator, r, err) && outage_wait(&generator->thread.outage, r, err));
+    do
+        r = generate_once(generator, request, ret, err);
+    while (!awaits_registry(generator, r, err) && outage_wait(&generator->thread.outage, r, err));
     return r;
 }
 
@@ -236,6 +249,8 @@ static int shared_open(struct shared *shared, struct err *err)
     if (r == 0)
         r = open_packages(shared, err);
     if (r == 0)
+        r = package_role_new(shared->options, shared->packages, shared->consumer.aws, &shared->package_role, err);
+    if (r == 0)
         r = generate_open(shared->options, shared->sandbox, shared->packages, &shared->generate, err);
     if (r == 0)
         r = publisher_new(shared->options, &shared->publisher, err);
@@ -247,6 +262,7 @@ static void shared_close(struct shared *shared)
     publisher_free(shared->publisher);
     parking_free(shared->parking);
     generate_close(shared->generate);
+    package_role_free(shared->package_role);
     packages_free(shared->packages);
     consumer_close(&shared->consumer);
     sandbox_free(shared->sandbox);

@@ -224,7 +224,7 @@ static const struct config_key keys[] = {
       .offset = AT(provenance),
       .default_text = "false",
       .help = "Whether each item tells the package and version that made it (processing:software of the STAC "
-              "processing extension)." },
+              "processing extension); runner uvx does not know the version." },
 };
 
 static void check_ports(const struct config_list *ports, struct buf *errors)
