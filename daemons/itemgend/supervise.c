@@ -12,8 +12,9 @@
 enum {
     FIRST_SAMPLE_MS = 50, /* most items are over by then */
     SAMPLE_INTERVAL_MS = 100,
-    SAMPLE_SHARE = 10, /* of the time at most one part goes into samples */
-    READS_MAX = 64     /* who never stops writing must not keep us from the clock */
+    SAMPLE_SHARE = 10,    /* of the time at most one part goes into samples, */
+    SAMPLE_GAP_MS = 1000, /* unless an item makes them slow, which must not leave it alone for long */
+    READS_MAX = 64        /* who never stops writing must not keep us from the clock */
 };
 
 void supervise_begin(struct supervision *supervision)
@@ -87,6 +88,11 @@ static bool sample(struct supervision *supervision, struct command_result *resul
            met(result, COMMAND_DISK_LIMIT, disk, limits->disk);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Whether a limit is met, as far as it is time to look. */
 static bool look(struct supervision *supervision, struct command_result *result)
 {
@@ -100,13 +106,8 @@ static bool look(struct supervision *supervision, struct command_result *result)
     if (sample(supervision, result))
         return true;
     int64_t end_ms = time_mono_ms();
-    supervision->sample_at_ms = end_ms + SAMPLE_INTERVAL_MS + (end_ms - now_ms) * SAMPLE_SHARE;
+    supervision->sample_at_ms = end_ms + SAMPLE_INTERVAL_MS + earlier((end_ms - now_ms) * SAMPLE_SHARE, SAMPLE_GAP_MS);
     return false;
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 bool supervise_until(struct supervision *supervision, int event_fd, pid_t child, struct command_result *result)

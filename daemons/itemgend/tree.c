@@ -174,6 +174,8 @@ void tree_measure(pid_t root, int64_t memory_limit, int64_t process_limit, struc
     if (!pids)
         return;
     ret->processes = (int64_t)pids->n;
+    if (ret->processes > process_limit)
+        return; /* enough: to look at so many takes long, and longer with each that is forked meanwhile */
     struct files files = { .n = 0 };
     for (size_t i = 0; i < pids->n; i++) {
         add_stat(pids->list[i], ret);

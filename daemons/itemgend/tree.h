@@ -20,7 +20,8 @@ struct tree_usage {
 
 /*
  * What the processes below `root` take. Memory that several share is counted for each, unless that sum is over
- * `memory_limit`: then it is found out exactly, which costs more. Stops at a process more than `process_limit`.
+ * `memory_limit`: then it is found out exactly, which costs more. Stops at a process more than
+ * `process_limit`, and then tells nothing else.
  */
 void tree_measure(pid_t root, int64_t memory_limit, int64_t process_limit, struct tree_usage *ret);
 
