@@ -89,18 +89,21 @@ def register_plugin(registry):
 '''
 
 
+def write_wheel(folder: Path, name: str, version: str, modules: dict[str, str]) -> Path:
+    """A wheel of a stactools package, {path in it: text}; returns the folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{name.replace('-', '_')}-{version}"
+    files = modules | {
+        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: stactools\n",
+        f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in [*files, f"{stem}.dist-info/RECORD"])
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+        for path, text in (files | {f"{stem}.dist-info/RECORD": record}).items():
+            wheel.writestr(path, text)
+    return folder
+
+
 def make_wheel(folder: Path) -> Path:
     """Writes the wheel into the folder and returns the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    info = f"stactools_probe-{VERSION}.dist-info"
-    files = {
-        "stactools/probe/__init__.py": INIT,
-        "stactools/probe/commands.py": COMMANDS,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\nRequires-Dist: stactools\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(folder / f"stactools_probe-{VERSION}-py3-none-any.whl", "w") as wheel:
-        for name, text in (files | {f"{info}/RECORD": record}).items():
-            wheel.writestr(name, text)
-    return folder
+    return write_wheel(folder, NAME, VERSION, {"stactools/probe/__init__.py": INIT, "stactools/probe/commands.py": COMMANDS})

@@ -1,0 +1,282 @@
+"""A hostile package against itemgend: each attempt is contained and told, and the requests after it succeed."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.stack import ROOT
+from tests.integration.pipeline.conftest import Pipeline, wait_until
+from tests.integration.pipeline.hostile_site import MACHINE, Answer, Site, descendants, other, request, set_receives, site
+
+long = pytest.mark.long
+AS_USER = os.geteuid() != 0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A dead letter with this code, whose error holds the words."""
+
+    code: str
+    words: str = ""
+
+    def check(self, answer: Answer) -> None:
+        assert answer.code and re.fullmatch(self.code, answer.code), answer
+        assert re.search(self.words, answer.error), answer
+
+
+@dataclass(frozen=True)
+class Made:
+    """An item, whose `seen` passes."""
+
+    passes: Callable[[Any], bool] = lambda seen: True
+
+    def check(self, answer: Answer) -> None:
+        assert not answer.code, answer
+        assert self.passes(answer.seen), answer
+
+
+@dataclass(frozen=True)
+class Case:
+    arguments: tuple[str, ...]
+    boxed: Ended | Made
+    limited: Ended | Made | None = None  # None: the same
+    quick: bool = False
+
+    def expected(self, sandbox: str) -> Ended | Made:
+        return self.boxed if sandbox == "bubblewrap" or self.limited is None else self.limited
+
+
+MEMORY = Ended("out_of_memory", r"\d+ MiB.*300 MiB")
+MEMORY_ERROR = Ended("out_of_memory", "MemoryError|300 MiB")  # Python itself is refused more
+DISK = Ended("disk_limit", r"130 MiB")
+CPU = Ended("cpu_limit", r"1 s")
+TIME = Ended("time_limit", r"12 s")
+
+CASES = {
+    "heap": Case(("fill_heap",), MEMORY_ERROR, quick=True),
+    "shared map": Case(("fill_shared",), MEMORY, quick=True),
+    "memfd": Case(("fill_memfd",), MEMORY, quick=True),
+    "children": Case(("fill_children",), MEMORY, quick=True),
+    "fork bomb": Case(("fork_bomb",), Ended("process_limit", "20"), quick=True),
+    "one file": Case(("fill_disk",), DISK, quick=True),
+    "many files": Case(("fill_disk_by_many",), DISK),
+    "a deleted file": Case(("fill_deleted",), DISK),
+    "stdout": Case(("print_much", "stdout"), Ended("output_limit", "8192 KiB"), quick=True),
+    "stderr": Case(("print_much", "stderr"), Ended("output_limit", "8192 KiB")),
+    "sleep": Case(("sleep",), TIME),
+    "signals ignored": Case(("ignore_signals",), TIME, quick=True),
+    "burn": Case(("burn",), CPU, quick=True),
+    "burn in children": Case(("burn_in_children",), CPU),
+    "symlink": Case(("leave", "symlink"), Ended("no_item"), quick=True),
+    "a link to itself": Case(("leave", "loop"), Ended("no_item")),
+    "fifo": Case(("leave", "fifo"), Ended("no_item"), quick=True),
+    "socket": Case(("leave", "socket"), Ended("no_item")),
+    "directory": Case(("leave", "directory"), Ended("no_item"), quick=True),
+    "100 MB": Case(("leave", "large"), Ended("item_too_large", "item_limit"), quick=True),
+    "8 GiB of nothing": Case(("leave", "sparse"), Ended("create_item_failed", "File too large")),
+    "deep JSON": Case(("leave", "deep"), Ended("invalid_json")),
+    "locked directory": Case(("leave", "locked"), Made(), quick=True),
+    "locked trees": Case(("lock_directory",), Ended("disk_limit"), quick=True),
+    "closed descriptors": Case(("abuse_descriptors",), Made(), quick=True),
+    "false report": Case(("claim",), Ended("create_item_failed", "exit code 9"), Ended("no_item|create_item_failed"), quick=True),
+    "a lesson": Case(("teach", "this", "antigravity", "../x", "os.nothing"), Made(), quick=True),
+    "daemons": Case(("daemons", "TOKEN"), Made(), quick=True),
+    "kill": Case(("kill", MACHINE, "DAEMON"), Made(), Ended("server_died|create_item_failed"), quick=True),
+    "kill all": Case(("kill_all", MACHINE), Made(), Ended("server_died|create_item_failed"), quick=True),
+}
+
+
+def fill_in(site: Site, arguments: tuple[str, ...]) -> list[str]:
+    return [{"TOKEN": site.token, "DAEMON": str(site.pid) if site.boxed else "0"}.get(argument, argument) for argument in arguments]
+
+
+@pytest.fixture
+def places(pipeline: Pipeline) -> Iterator[Callable[..., Any]]:
+    def place(sandbox: str, user: str, **settings: str) -> Any:
+        if user == "root" and os.geteuid() != 0:
+            pytest.skip("root's part")
+        return site(pipeline, sandbox, user == "user", **settings)
+
+    yield place
+
+
+WAYS = [
+    pytest.param("bubblewrap", "self"),
+    pytest.param("limits", "self"),
+    pytest.param("bubblewrap", "user", marks=long),
+    pytest.param("limits", "user", marks=long),
+]
+
+
+def check_cases(site: Site, sandbox: str, cases: dict[str, Case]) -> None:
+    """After each, a request to the same package and one to another."""
+    set_receives(site.pipeline, 1)
+    site.start()
+    site.send(request("first", "good"), other("first-other"))
+    site.wait("first", "first-other")
+    for name, case in cases.items():
+        site.send(request(name, *fill_in(site, case.arguments)), request(f"good after {name}", "good"), other(f"other after {name}"))
+    wrong = []
+    for name, case in cases.items():
+        for answer in site.wait(name, f"good after {name}", f"other after {name}", timeout_s=120):
+            if os.environ.get("SHOW"): print(time.strftime("%X"), answer.name, answer.code, answer.error[:200], str(answer.seen)[:200], file=sys.stderr)
+            expected = case.expected(sandbox) if answer.name == name else Made()
+            try:
+                expected.check(answer)
+            except AssertionError as error:
+                wrong.append(f"{answer.name}: {expected} expected, {str(error)[:1500]}")
+    assert not wrong, "\n".join(wrong)
+    site.wait_quiet()
+    site.check_gone()
+
+
+@pytest.mark.parametrize(("sandbox", "user"), WAYS)
+def test_attempts(places: Callable[..., Any], sandbox: str, user: str) -> None:
+    every = bool(os.environ.get("LONG"))
+    chosen = os.environ.get("CASE", "")
+    with places(sandbox, user) as site:
+        check_cases(site, sandbox, {name: case for name, case in CASES.items() if (case.quick or every) and chosen in name})
+
+
+# --- what it sees and reaches
+
+
+def secrets_in(site: Site, value: Any) -> list[str]:
+    text = json.dumps(value)
+    env = site.pipeline.stack.env
+    secrets = [site.secret, env["AWS_SECRET_ACCESS_KEY"], env["AWS_ACCESS_KEY_ID"], env["PGPASSWORD"]]
+    return [secret for secret in secrets if secret in text]
+
+
+def is_root(user: str) -> bool:
+    """Whether itemgend runs as root."""
+    return user == "self" and os.geteuid() == 0
+
+
+def check_sight(site: Site, sandbox: str, user: str) -> None:
+    """Its own processes, its own variables, no credential."""
+    seen = site.see("look")
+    own = [name for name in seen["environ"] if name.startswith(("AWS_", "ITEMGEND_", "UV_", "PG", "SECRET"))]
+    assert own == [] and seen["environ"]["HOME"] == seen["environ"]["TMPDIR"] == seen["cwd"]
+    others = {number: link for number, link in seen["descriptors"].items() if number not in "012"}
+    assert [link for link in others.values() if not link.startswith(str(site.folder))] == [], "only its own standard three"
+    assert secrets_in(site, seen["environ"]) == []
+    assert "NoNewPrivs:\t1" in seen["capabilities"]
+    ours = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in seen["namespaces"]}
+    if sandbox == "bubblewrap":
+        assert seen["environs"] == {} or secrets_in(site, seen["environs"]) == []
+        assert not [line for line in seen["processes"].values() if "itemgend " in line or "pytest" in line]
+        assert {kind for kind, name in seen["namespaces"].items() if name != ours[kind]} >= {"pid", "mnt", "user", "ipc"}
+        assert "CapEff:\t0000000000000000" in seen["capabilities"]
+        assert seen["home"] in ("ENOENT", "EACCES") or [f"/root/{name}" for name in seen["home"] if not seen["base_prefix"].startswith(f"/root/{name}")] == []
+    else:
+        assert [line for line in seen["processes"].values() if "itemgend" in line], "limits hide no process"
+        assert bool(secrets_in(site, seen["environs"].get(str(site.pid)))) == is_root(user), "only root reads a daemon that is not dumpable"
+
+
+def check_reading(site: Site, sandbox: str, user: str) -> None:
+    config = str(ROOT / "etc" / "itemgend.yaml")
+    paths = [*map(str, site.secrets), config, f"/proc/{site.pid}/environ", f"/proc/{site.pid}/mem", "/etc/shadow"]
+    seen = site.see("read", *paths)
+    if sandbox == "bubblewrap":
+        assert {path: what for path, what in seen.items() if what not in ("ENOENT", "EACCES", "EPERM")} == {}
+    else:
+        assert all(site.secret in seen[str(path)] for path in site.secrets), "limits hide no file of the daemon's user"
+
+
+def check_writing(site: Site, sandbox: str, user: str) -> None:
+    prefix = site.see("look")["prefix"]
+    name = site.token
+    places = [
+        *(site.folder / part / name for part in ("cache", "work", "home", "wheels")),
+        site.folder / "cache" / "uv" / name,
+        Path(prefix) / "lib" / name,
+        ROOT / "libexec" / name,
+        Path("/tmp") / name,
+        Path("/var/tmp") / name,
+        Path("/dev/shm") / name,
+        Path("/usr/lib") / name,
+        Path("/etc") / name,
+    ]
+    try:
+        seen = site.see("write", *map(str, places))
+        there = [str(place) for place in places if place.exists()]
+        again = site.see("read", *map(str, places))
+    finally:
+        for place in places:
+            place.unlink(missing_ok=True)
+    if sandbox == "bubblewrap":
+        assert there == [], seen
+        assert {what for what in again.values()} <= {"ENOENT", "EACCES"}, "nothing is handed on to the next item"
+    else:
+        assert set(there) >= {str(site.folder / part / name) for part in ("cache", "work", "home")} | {f"/tmp/{name}", f"/dev/shm/{name}"}
+
+
+def check_tracing(site: Site, sandbox: str, user: str) -> None:
+    below = [process.pid for process in descendants(site.pid)]
+    seen = site.see("trace", str(site.pid), *map(str, below))
+    of_daemon = seen[str(site.pid)]
+    if sandbox == "bubblewrap":
+        reached = {pid: what for pid, what in seen.items() if what["ptrace"] == "traced" or what["mem"] == "opened"}
+        assert set(reached) <= {"1"}, reached
+    elif not is_root(user):
+        assert of_daemon["ptrace"] == "EPERM" and of_daemon["mem"] == of_daemon["environ"] == "EACCES"
+
+
+def check_neighbours(site: Site, sandbox: str, user: str) -> None:
+    """Two at once: the one does not see what the other has."""
+    site.send(request("neighbour", "sleep", "4"))
+    work = site.folder / "work"
+    theirs = wait_until("it runs", lambda: [str(path) for path in work.rglob("item-*") if path.is_dir()])
+    seen = site.see("write", *[f"{path}/{site.token}" for path in theirs])
+    there = [path for path in theirs if Path(path, site.token).exists()]
+    site.wait("neighbour")
+    if sandbox == "bubblewrap":
+        assert "written" not in seen.values() and there == []
+    else:
+        assert there == theirs, "limits keep no two items apart"
+
+
+def check_network(site: Site, sandbox: str, user: str) -> None:
+    """What in the network is itemgend's business: its queues."""
+    aws = site.pipeline.stack.state.endpoints["aws"]
+    seen = site.see("connect", aws)
+    (chosen,) = site.pipeline.log("itemgend", "SANDBOX_CHOSEN")[-1:]
+    assert chosen["sandbox"] == sandbox
+    assert seen[aws].startswith("HTTP/") == (chosen["network"] == "open"), (seen, chosen)
+
+
+def check_segment(site: Site, sandbox: str, user: str) -> None:
+    """Shared memory that no process has goes with the item; where it does not, the test removes it."""
+    number = site.see("leave_segment")["number"]
+    left = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    ours = [int(fields[1]) for fields in left if int(fields[1]) == number and int(fields[3]) == 4096]
+    if sandbox == "bubblewrap":
+        return  # its number is of another namespace
+    assert ours == [number]
+    ctypes.CDLL(None).shmctl(number, 0, None)
+
+
+SIGHTS = [check_sight, check_reading, check_writing, check_tracing, check_neighbours, check_network, check_segment]
+
+
+@pytest.mark.parametrize(("sandbox", "user"), WAYS)
+def test_sights(places: Callable[..., Any], sandbox: str, user: str) -> None:
+    with places(sandbox, user, ITEMGEND_WORKERS="2", ITEMGEND_TIME_LIMIT="20s") as site:
+        set_receives(site.pipeline, 1)
+        site.start()
+        for check in SIGHTS:
+            check(site, sandbox, user)
+        site.wait_quiet()
+        site.check_gone()
