@@ -285,7 +285,6 @@ def keep(fds, apart, lessons):
         report.send(b"started")
         os.close(CONTROL_FD)
         os.close(lessons.reader)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         pid, lesson = start_item(read_job(job_fd), apart, output_fd, report, lessons)
         try:
             _, status, usage = os.wait4(pid, 0)
@@ -339,6 +338,15 @@ class Lessons:
         gc.freeze()
 
 
+def wait_for_ended_keepers():
+    """So that what items have cost is the server's, for who looks at that."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
 def serve(control, apart):
     """Until itemgend closes its end."""
     lessons = Lessons()
@@ -346,6 +354,7 @@ def serve(control, apart):
         message, fds, _, _ = socket.recv_fds(control, 64, 3)
         if not message:
             return
+        wait_for_ended_keepers()
         lessons.learn()
         if message == b"item" and len(fds) == 3:
             pid = os.fork()
@@ -367,7 +376,6 @@ def main():
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
     gc.collect()
     gc.freeze()  # what is there now is not looked at again, and so stays shared
     control.send(b"ready apart" if apart else b"ready together")
