@@ -15,7 +15,10 @@
 #include "itemgend/environment_store.h"
 #include "itemgend/environment_table.h"
 
-enum { LOOK_MS = 50 }; /* between two looks at a lock that somebody else has */
+enum {
+    LOOK_MS = 50,                  /* between two looks at a lock that somebody else has */
+    LOCK_WAIT_MS = 11 * 60 * 1000, /* a build takes ten minutes at most */
+};
 
 struct environments {
     struct itemgend_options options; /* borrowed, but for: */
@@ -118,7 +121,7 @@ static int wait_or_build(struct environments *environments, struct environment_e
                          int stop_fd, struct environment **ret, struct err *err)
 {
     auto_free char *folder = NULL;
-    int64_t deadline_ms = time_mono_ms() + ENVIRONMENT_WAIT_MS / 3;
+    int64_t deadline_ms = time_mono_ms() + LOCK_WAIT_MS;
     int result = 0;
     int r = environment_store_folder(&environments->options, entry->requirement, &folder, err);
     while (r == 0) {
@@ -212,7 +215,7 @@ static int refresh(struct environments *environments, const struct environment_e
 {
     auto_free char *folder = NULL;
     auto_close int lock = -1;
-    int64_t deadline_ms = time_mono_ms() + ENVIRONMENT_WAIT_MS / 3;
+    int64_t deadline_ms = time_mono_ms() + LOCK_WAIT_MS;
     int r = environment_store_folder(&environments->options, entry->requirement, &folder, err);
     while (r == 0 && lock < 0)
         r = try_lock(folder, environments->stop_fd, deadline_ms, &lock, err);

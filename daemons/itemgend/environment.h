@@ -36,7 +36,7 @@ struct environment {           /* immutable for who uses it */
 };
 
 enum {
-    ENVIRONMENT_WAIT_MS = 30 * 60 * 1000, /* no environments_use takes longer: LATER "environment_slow" */
+    ENVIRONMENT_WAIT_MS = 22 * 60 * 1000, /* no environments_use takes longer: LATER "environment_slow" */
 };
 
 /*

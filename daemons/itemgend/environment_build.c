@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "itemgend/command.h"
 #include "itemgend/environment_files.h"
 #include "itemgend/environment_store.h"
@@ -13,9 +14,10 @@
 #include "itemgend/variables.h"
 #include "itemgend/workdir.h"
 
+enum { BUILD_TIME_MS = 10 * 60 * 1000 }; /* of all its commands together */
+
 static const struct limits build_limits = {
     .memory = INT64_C(2) << 30,
-    .time_ms = 10 * 60 * 1000,
     .cpu_ms = 60 * 60 * 1000,
     .processes = 1024,
     .files = 1024,
@@ -28,7 +30,8 @@ struct build {
     const struct sandbox *sandbox;   /* what is run from now on is run in it; NULL: no stranger's code is run */
     const char *requirement;
     int stop_fd;
-    int niceness; /* of Python */
+    int64_t deadline_ms; /* time_mono_ms() */
+    int niceness;        /* of Python */
     char *directory, *venv, *temporary, *cache;
     char *uv;            /* the program's real path */
     char *interpreter;   /* behind the venv's python */
@@ -57,8 +60,9 @@ static int check_end(const struct command_result *result, const char *program, s
         return err_later(err, "environment_failed", "%s was ended by signal %d: %.700s", program, result->signal_number,
                          uv_error_tail(&result->output));
     case COMMAND_TIME_LIMIT:
-        return err_later(err, "environment_slow", "%s took longer than %lld s: %.700s", program,
-                         (long long)build_limits.time_ms / 1000, uv_error_tail(&result->output));
+        return err_later(err, "environment_slow",
+                         "making the environment took longer than %d s, %s was at work: %.600s", BUILD_TIME_MS / 1000,
+                         program, uv_error_tail(&result->output));
     case COMMAND_MEMORY_LIMIT:
         return err_never(err, "environment_failed", "%s took more than %lld MiB of memory", program,
                          (long long)build_limits.memory >> 20);
@@ -109,11 +113,13 @@ static int run(const struct build *build, const struct strings *program, struct 
         strings_add(&argv, "%s", program->list[i]);
     if (program->failed || argv.failed || environment.failed)
         return err_no_memory(err);
+    struct limits limits = build_limits;
+    limits.time_ms = build->deadline_ms - time_mono_ms();
     struct command command = {
         .argv = (const char *const *)argv.list,
         .environment = (const char *const *)environment.list,
         .directory = build->temporary,
-        .limits = &build_limits,
+        .limits = &limits,
         .stop_fd = build->stop_fd,
     };
     int r = command_run(&command, ret, err);
@@ -331,7 +337,10 @@ static int prepare(struct build *build, const char *cache_dir, struct err *err)
 int environment_build(const struct itemgend_options *options, const struct sandbox *sandbox, const char *requirement,
                       const char *folder, int stop_fd, struct err *err)
 {
-    cleanup(build_clear) struct build build = { .options = *options, .requirement = requirement, .stop_fd = stop_fd };
+    cleanup(build_clear) struct build build = { .options = *options,
+                                                .requirement = requirement,
+                                                .stop_fd = stop_fd,
+                                                .deadline_ms = time_mono_ms() + BUILD_TIME_MS };
     int r = environment_store_begin(folder, &build.directory, err);
     if (r != 0)
         return r;
@@ -364,9 +373,11 @@ static int compile_in(struct build *build, struct err *err)
 int environment_build_compile(const struct itemgend_options *options, const struct sandbox *sandbox,
                               const struct environment *environment, int stop_fd, struct err *err)
 {
-    cleanup(build_clear) struct build build = {
-        .options = *options, .requirement = environment->requirement, .stop_fd = stop_fd, .niceness = 19
-    };
+    cleanup(build_clear) struct build build = { .options = *options,
+                                                .requirement = environment->requirement,
+                                                .stop_fd = stop_fd,
+                                                .deadline_ms = time_mono_ms() + BUILD_TIME_MS,
+                                                .niceness = 19 };
     const char *interpreter = json_get_string(environment->json, "interpreter");
     build.venv = strdup(environment->directory);
     build.temporary = environment_path("%s/tmp", environment->build);
@@ -388,7 +399,9 @@ int environment_build_trim_cache(const struct itemgend_options *options, int64_t
         return err_no_memory(err);
     if (environments + environment_disk_usage(cache, true) <= options->cache_limit)
         return 0;
-    cleanup(build_clear) struct build build = { .options = *options, .stop_fd = stop_fd };
+    cleanup(build_clear) struct build build = { .options = *options,
+                                                .stop_fd = stop_fd,
+                                                .deadline_ms = time_mono_ms() + BUILD_TIME_MS };
     build.temporary = environment_path("%s/trim", options->cache_dir);
     build.options.cache_dir = cache;
     if (build.temporary && mkdir(build.temporary, 0700) < 0 && errno != EEXIST)
