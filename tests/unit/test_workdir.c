@@ -1,0 +1,150 @@
+/* workdir: whose directories are removed and whose are not, what is measured, what is read. */
+#include "itemgend/workdir.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "test.h"
+
+static char root[] = "/tmp/test_workdir.XXXXXX";
+
+static void put(const char *folder, const char *name, size_t size)
+{
+    auto_buf struct buf path = BUF_INIT;
+    buf_printf(&path, "%s/%s", folder, name);
+    FILE *file = fopen(buf_str(&path), "we");
+    CHECK(file);
+    for (size_t i = 0; file && i < size; i++)
+        fputc('x', file);
+    if (file)
+        fclose(file);
+}
+
+static struct workdir *open_one(void)
+{
+    struct err err = ERR_INIT;
+    struct workdir *workdir = NULL;
+    CHECK(workdir_open(root, &workdir, &err) == 0);
+    return workdir;
+}
+
+static char *item_of(struct workdir *workdir, const char *name)
+{
+    struct err err = ERR_INIT;
+    auto_free char *place = NULL;
+    char *item = NULL;
+    CHECK_ROW(workdir_place(workdir, name, &place, &err) == 0, "%s", err.text);
+    CHECK_ROW(place && workdir_new(place, &item, &err) == 0, "%s", err.text);
+    return item;
+}
+
+static void test_runs(void)
+{
+    struct workdir *first = open_one();
+    auto_free char *item = item_of(first, "place");
+    put(item, "file", 1);
+    auto_buf struct buf killed = BUF_INIT, empty = BUF_INIT;
+    buf_printf(&killed, "%s/run-killed", root);
+    buf_printf(&empty, "%s/new-killed", root);
+    CHECK(mkdir(buf_str(&killed), 0700) == 0 && mkdir(buf_str(&empty), 0700) == 0);
+    put(buf_str(&killed), "file", 1);
+
+    struct workdir *second = open_one();
+    auto_free char *its_item = item_of(second, NULL);
+    CHECK(access(item, F_OK) == 0); /* the first still runs */
+    CHECK(access(buf_str(&killed), F_OK) < 0);
+    CHECK(access(buf_str(&empty), F_OK) < 0);
+
+    workdir_close(first);
+    CHECK(access(item, F_OK) < 0);
+    CHECK(access(its_item, F_OK) == 0);
+    workdir_close(second);
+    CHECK(access(its_item, F_OK) < 0);
+    workdir_close(NULL);
+}
+
+static void test_deep_and_locked(void)
+{
+    enum { DEPTH = 1100 }; /* of path: more than 4 KiB, which is what a path can have */
+    struct workdir *workdir = open_one();
+    auto_free char *item = item_of(workdir, NULL);
+    int directory = open(item, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < DEPTH && directory >= 0; i++) {
+        CHECK(mkdirat(directory, "abc", 0700) == 0);
+        auto_close int file = openat(directory, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        int deeper = openat(directory, "abc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (i % 100 == 0)
+            CHECK(fchmodat(directory, "abc", 0, 0) == 0);
+        close(directory);
+        directory = deeper;
+    }
+    CHECK(directory >= 0);
+    base_close_fd(&directory);
+    CHECK(symlink("/etc", item) < 0);
+    CHECK(workdir_usage(item, 1 << 30) > 1 << 30);
+    workdir_remove(item);
+    CHECK(access(item, F_OK) < 0);
+    workdir_close(workdir);
+}
+
+static void test_usage_and_links(void)
+{
+    struct workdir *workdir = open_one();
+    auto_free char *item = item_of(workdir, NULL);
+    auto_free char *other = item_of(workdir, NULL);
+    put(other, "kept", 100000);
+    CHECK(workdir_usage(item, 1 << 20) == 0);
+    put(item, "a", 100000);
+    int64_t size = workdir_usage(item, 1 << 20);
+    CHECK_ROW(size >= 100000 && size < 120000, "%lld", (long long)size);
+    CHECK(workdir_usage(item, 50000) > 50000);
+    auto_buf struct buf link = BUF_INIT;
+    buf_printf(&link, "%s/link", item);
+    CHECK(symlink(other, buf_str(&link)) == 0);
+    CHECK(workdir_usage(item, 1 << 20) < 130000);
+    workdir_remove(item);
+    CHECK(access(item, F_OK) < 0);
+    CHECK(workdir_usage(other, 1 << 20) >= 100000);
+    CHECK(workdir_usage(item, 1 << 20) > 1 << 20); /* it is gone: nobody knows */
+    workdir_close(workdir);
+}
+
+static void test_unusable(void)
+{
+    struct err err = ERR_INIT;
+    struct workdir *workdir = NULL;
+    auto_free char *place = NULL;
+    CHECK(workdir_open("/proc/nonexistent", &workdir, &err) == 0);
+    CHECK(workdir_place(workdir, NULL, &place, &err) == LATER && err.outage);
+    CHECK_STRING(err.code, "work_dir_unusable");
+    workdir_close(workdir);
+}
+
+static bool run_once(void *context)
+{
+    (void)context;
+    struct workdir *workdir = NULL;
+    auto_free char *place = NULL;
+    auto_free char *item = NULL;
+    int r = workdir_open(root, &workdir, NULL);
+    if (r == 0)
+        r = workdir_place(workdir, "place", &place, NULL);
+    if (r == 0)
+        r = workdir_new(place, &item, NULL);
+    workdir_close(workdir);
+    return r == 0;
+}
+
+int main(void)
+{
+    CHECK(mkdtemp(root));
+    test_runs();
+    test_deep_and_locked();
+    test_usage_and_links();
+    test_unusable();
+    test_failing_allocations(run_once, NULL);
+    workdir_remove(root);
+    return test_end();
+}
