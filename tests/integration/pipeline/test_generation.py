@@ -60,30 +60,31 @@ def command_lines() -> list[str]:
     return lines
 
 
-def test_both_real_packages_into_the_catalog(pipeline: Pipeline) -> None:
+def real_requests(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """To the two packages from PyPI that need nothing from elsewhere."""
     asset_url = pipeline.stack.env["ASSET_URL"]
+    glclu = {
+        "package_name": "stactools-glad-glclu2020",
+        "group_name": "gladglclu2020",
+        "create_item_args": [f"{asset_url}/v2/2000/50N_090W.tif"],
+        "create_item_options": {"href-format": f"{asset_url}/v2/{{year}}/{{loc}}.tif"},
+    }
+    gfc = {
+        "package_name": "stactools-glad-global-forest-change==0.1.2",
+        "group_name": "gladglobalforestchange",
+        "create_item_args": GFC_ARGS,
+        "collection_id": "elsewhere",
+    }
+    return [glclu, gfc]
+
+
+def test_both_real_packages_into_the_catalog(pipeline: Pipeline) -> None:
     for collection in ("glad-glclu2020-v2", "elsewhere"):
         pipeline.add_collection(collection)
     pipeline.start("itemgend", ITEMGEND_WORKERS="2")
     pipeline.start("itemloadd")
-    pipeline.publish(
-        pipeline.gen_topic,
-        {
-            "package_name": "stactools-glad-glclu2020",
-            "group_name": "gladglclu2020",
-            "create_item_args": [f"{asset_url}/v2/2000/50N_090W.tif"],
-            "create_item_options": {"href-format": f"{asset_url}/v2/{{year}}/{{loc}}.tif"},
-        },
-    )
-    pipeline.publish(
-        pipeline.gen_topic,
-        {
-            "package_name": "stactools-glad-global-forest-change==0.1.2",
-            "group_name": "gladglobalforestchange",
-            "create_item_args": GFC_ARGS,
-            "collection_id": "elsewhere",
-        },
-    )
+    for body in real_requests(pipeline):
+        pipeline.publish(pipeline.gen_topic, body)
     wait_until("both are in the catalog", lambda: pipeline.ids("glad-glclu2020-v2") and pipeline.ids("elsewhere"), 180)
     assert pipeline.ids("glad-glclu2020-v2") == ["2000_50N_090W"]
     assert pipeline.content("2000_50N_090W", "glad-glclu2020-v2")["bbox"] == [-90, 40, -80, 50]
@@ -91,6 +92,33 @@ def test_both_real_packages_into_the_catalog(pipeline: Pipeline) -> None:
     pipeline.wait_empty(pipeline.load_queue)
     found = pipeline.query("SELECT search('{\"collections\": [\"elsewhere\"]}')")[0][0]["features"]
     assert [feature["collection"] for feature in found] == ["elsewhere"]
+
+
+def test_both_runners_make_the_same_bytes(pipeline: Pipeline) -> None:
+    made: dict[str, list[str]] = {}
+    for runner in ("warm", "uvx"):
+        pipeline.start("itemgend", ITEMGEND_RUNNER=runner, ITEMGEND_WORKERS="2")
+        for body in real_requests(pipeline):
+            pipeline.publish(pipeline.gen_topic, body)
+        made[runner] = sorted(load_messages(pipeline, 2))
+        pipeline.stop_all()
+    assert made["warm"] == made["uvx"]
+    assert len(pipeline.log("itemgend", "SERVER_STARTED")) == 2  # of the first run only
+
+
+def load_messages(pipeline: Pipeline, count: int) -> list[str]:
+    """Takes so many of what was published to the load queue, as it was written."""
+    bodies: list[str] = []
+
+    def take() -> bool:
+        answer = pipeline.sqs.receive_message(QueueUrl=pipeline.load_queue, MaxNumberOfMessages=10)
+        for message in answer.get("Messages", []):
+            bodies.append(message["Body"])
+            pipeline.sqs.delete_message(QueueUrl=pipeline.load_queue, ReceiptHandle=message["ReceiptHandle"])
+        return len(bodies) >= count
+
+    wait_until(f"{count} items are published", take, 180)
+    return bodies
 
 
 BAD = {
