@@ -20,7 +20,7 @@ endif
 VERSION := 0.1.0
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Werror
 LIBRARIES := libcurl openssl libcjson libpq libsystemd yaml-0.1 expat
-CPPFLAGS += -D_GNU_SOURCE -Ilib -Idaemons -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -DPREFIX='"$(PREFIX)"'
+CPPFLAGS += -D_GNU_SOURCE -Ilib -Idaemons -Ilibexec -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -DPREFIX='"$(PREFIX)"'
 
 ifdef SAN
 OUT := build/san
@@ -166,7 +166,7 @@ analyze:
 
 cppcheck:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability,performance \
-	    --suppressions-list=tests/gates/cppcheck.txt -D_GNU_SOURCE -Ilib -Idaemons $(SOURCES)
+	    --suppressions-list=tests/gates/cppcheck.txt -D_GNU_SOURCE -Ilib -Idaemons -Ilibexec $(SOURCES)
 
 lint: check-format cppcheck analyze
 	$(TOOLS)/pytest -q tests/gates

@@ -1,4 +1,4 @@
-#include "inside.h"
+#include "itemgend-network/inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "rules.h"
+#include "itemgend-network/rules.h"
 
 enum { RESOLV_CONF_MAX = 65536 };
 

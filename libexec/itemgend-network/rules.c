@@ -1,4 +1,4 @@
-#include "rules.h"
+#include "itemgend-network/rules.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

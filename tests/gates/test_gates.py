@@ -50,12 +50,13 @@ MAY_INCLUDE = {
     "daemons/itemgend": {"base", "http", "aws", "sqs", "stac", "common", "itemgend"},
     "daemons/itemctl": {"base", "http", "aws", "sqs", "stac", "pgstac", "common", "itemctl"},
     "daemons/itemloadd": {"base", "http", "aws", "sqs", "stac", "pgstac", "common", "itemloadd"},
+    "libexec/itemgend-network": {"base", "itemgend-network"},
 }
 
 
 def test_dependencies_go_one_way():
     wrong = []
-    for path in tracked("lib/*.c", "lib/*.h", "daemons/*.c", "daemons/*.h"):
+    for path in tracked(*(f"{top}/*.{kind}" for top in ("lib", "daemons", "libexec") for kind in "ch")):
         folder = str(path.relative_to(TOP).parent)
         for included in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M):
             if included.split("/")[0] not in MAY_INCLUDE[folder]:
@@ -66,11 +67,11 @@ def test_dependencies_go_one_way():
 def test_each_header_compiles_alone():
     flags = run("pkg-config", "--cflags", "libcurl", "openssl", "libcjson", "libpq", "libsystemd").stdout.split()
     wrong = []
-    for path in tracked("lib/*.h", "daemons/*.h"):
+    for path in tracked("lib/*.h", "daemons/*.h", "libexec/*.h"):
         name = "/".join(path.relative_to(TOP).parts[1:])
         source = f'#include "{name}"\n'
         result = run("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only",
-                     "-Ilib", "-Idaemons", *flags, "-xc", "-", input=source)
+                     "-Ilib", "-Idaemons", "-Ilibexec", *flags, "-xc", "-", input=source)
         if result.returncode != 0:
             wrong.append(f"{name}: {result.stderr}")
     assert wrong == []
