@@ -7,7 +7,7 @@
 #include "aws/sns.h"
 #include "itemgend/overflow.h"
 
-enum { PULSE_MS = 180000 };
+enum { PULSE_MS = 300000 }; /* a batch, tried again, and those that failed in it once more */
 
 /* An item that its worker waits for, on the worker's stack. */
 struct entry {
