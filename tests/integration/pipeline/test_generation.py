@@ -231,33 +231,32 @@ def test_package_code_sees_no_credentials(generating: Pipeline) -> None:
     assert list((Path(generating.stack.directory) / "work").glob("item-*")) == []
 
 
-def test_package_code_gets_the_credentials_of_its_role_and_no_other(generating: Pipeline) -> None:
+def test_what_is_configured_for_packages(generating: Pipeline) -> None:
+    """Credentials of their role and no other, provenance of their items, limits of their own."""
     stack = generating.stack
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = stack.account.client("iam").create_role(RoleName="packages", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    settings = {
+        "ITEMGEND_PACKAGE_ROLE_ARN": role,
+        "ITEMGEND_PROVENANCE": "true",
+        "ITEMGEND_PACKAGES": "stactools-probe process_limit=100 output_limit=2MiB",
+    }
     generating.stop_all()
-    generating.start("itemgend", **generating.probe_settings | {"ITEMGEND_PACKAGE_ROLE_ARN": role})
+    generating.start("itemgend", **generating.probe_settings | settings)
     generating.publish(generating.gen_topic, request("environment"))
-    environ = generated(generating)["body"]["properties"]["environ"]
+    item = generated(generating)["body"]
+    environ = item["properties"]["environ"]
     names = ["AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
     assert sorted(name for name in environ if name.startswith("AWS_")) == names
     assert stack.env["AWS_SECRET_ACCESS_KEY"] not in json.dumps(environ)
     parts = {name.lower(): environ[name] for name in names if "REGION" not in name}
     assert stack.account.client("sts", **parts).get_caller_identity()["Arn"].endswith(":assumed-role/packages/itemgend")
-
-
-def test_an_items_package_and_a_packages_limit(generating: Pipeline) -> None:
-    generating.stop_all()
-    settings = {"ITEMGEND_PROVENANCE": "true", "ITEMGEND_PACKAGES": "stactools-probe==1.0 time_limit=2s"}
-    generating.start("itemgend", **generating.probe_settings | settings)
-    generating.publish(generating.gen_topic, request("ok"))
-    item = generated(generating)["body"]
     assert item["properties"]["processing:software"] == {"stactools-probe": "1.0"}
     assert item["stac_extensions"] == ["https://stac-extensions.github.io/processing/v1.2.0/schema.json"]
-    generating.publish(generating.gen_topic, request("sleep", "60", package_name="stactools-probe==1.0"))
-    later = wait_until("it is put off", lambda: generating.log("itemgend", "MESSAGE_LATER"))
-    assert later[0]["error_code"] == "time_limit" and "2 s" in later[0]["message"]
+    generating.publish(generating.gen_topic, request("print"))
+    (letter,) = generating.dead_letters(generating.gen_dlq, 1)
+    assert letter["error_code"] == "output_limit" and "(2048 KiB)" in letter["error"]
 
 
 def test_arguments_options_collection_and_digits(generating: Pipeline) -> None:
