@@ -104,6 +104,9 @@ def need(*names: str) -> None:
 def world(programs: Path) -> Iterator[World]:
     need("slirp4netns", "nft", "ip", "bwrap", "unshare", "nsenter")
     is_root = os.geteuid() == 0
+    refused = subprocess.run(["unshare", "--user", "--net", "--mount", "true"], capture_output=True, text=True).stderr
+    if refused:
+        pytest.skip(f"no namespaces can be made here, as in a chroot: {refused}")
     try:
         os.close(os.open("/dev/net/tun", os.O_RDWR))
     except OSError as error:
