@@ -153,6 +153,14 @@ int server_start(const struct server_start *start, struct server *ret, struct er
     return 0;
 }
 
+/* The signal that ended it, 0: none. bubblewrap tells it as shells do. */
+static int signal_of(const siginfo_t *info)
+{
+    if (info->si_code != CLD_EXITED)
+        return info->si_status;
+    return info->si_status > 128 && info->si_status < 128 + NSIG ? info->si_status - 128 : 0;
+}
+
 static int not_ready(struct server *server, const struct message *message, const struct command_result *result,
                      struct err *err)
 {
@@ -167,9 +175,10 @@ static int not_ready(struct server *server, const struct message *message, const
     while (!process_has_ended(server->keeper) && time_mono_ms() < deadline_ms)
         wait_fd(server->ended_fd, POLLIN, -1, time_mono_ms() + PROCESS_LOOK_MS);
     waitid(P_PID, (id_t)server->keeper, &info, WEXITED | WNOHANG | WNOWAIT);
-    if (info.si_pid && info.si_code != CLD_EXITED)
+    int signal_number = info.si_pid ? signal_of(&info) : 0;
+    if (signal_number)
         return err_later(err, "import_failed", "signal %d (%s) ended Python while the package was imported: %.700s",
-                         info.si_status, strsignal(info.si_status), said);
+                         signal_number, strsignal(signal_number), said);
     return err_never(err, "import_failed", "the package cannot be imported: %.800s", said);
 }
 
