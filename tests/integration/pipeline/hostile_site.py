@@ -116,6 +116,7 @@ class Site:
         self.folder = folder
         self.boxed = sandbox == "bubblewrap"
         self.as_user = as_user
+        self.is_root = os.geteuid() == 0 and not as_user
         self.token = f"hostile-{uuid.uuid4().hex[:12]}"  # names what it starts and writes
         self.answers: dict[str, Answer] = {}
         for name in ("cache", "work", "home"):
@@ -208,13 +209,13 @@ class Site:
         return [process for process in found if process.pid not in [*daemon, os.getpid()]]
 
     def wait_quiet(self) -> None:
-        """Nothing of any item runs: of itemgend there are its servers, at most, which have no children."""
+        """Nothing of any item runs, and no zombie is itemgend's. A server waits for what it forked when the next item comes."""
 
         def busy() -> list[Seen]:
             below = descendants(self.pid)
             pythons = {process.pid for process in below if process.is_python()}
-            items = [process for process in below if process.parent in pythons]
-            return self.survivors() + items + [process for process in below if process.state == "Z"]
+            zombies = [process for process in below if process.state == "Z" and process.parent not in pythons]
+            return self.survivors() + zombies + [process for process in below if process.state != "Z" and process.parent in pythons]
 
         try:
             wait_until("nothing of an item is left", lambda: not busy(), 20)
