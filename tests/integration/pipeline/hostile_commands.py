@@ -271,6 +271,19 @@ def fill_mounted(*args):
     stay()
 
 
+def fill_in_flight(*args):
+    """Files in memory that no process has open: they are in sockets' queues."""
+    pairs = []
+    for number in range(60):
+        if number % 5 == 0:
+            pairs.append(ends := socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        file = os.memfd_create("x")
+        os.write(file, bytes(10 * MIB))
+        socket.send_fds(ends[0], [b"x"], [file])
+        os.close(file)
+    stay()
+
+
 def leave_segment(*args):
     """A small one, to be found by others."""
     return {"number": LIBC.shmget(0, ctypes.c_size_t(4096), 0o1600)}
@@ -339,38 +352,59 @@ def burn_in_children(*args):
 # --- what it ends
 
 
-def may_kill(pid, machine):
-    """In a process namespace of its own anything, else what is a part of itemgend: what a test may lose."""
+def parent_of(pid):
+    try:
+        return int(read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def may_kill(pid, machine, daemon):
+    """In a process namespace of its own anything; else only what a test may lose: the daemon that made it, and what is below that."""
     try:
         if os.readlink("/proc/self/ns/pid") != machine:
             return True
-        words = read_text(f"/proc/{pid}/cmdline").split("\n")
     except OSError:
         return False
-    return any(os.path.basename(word) in ("itemgend", "bwrap", "forkserver.py", "uvx", "stac", "pasta") for word in words[:12])
+    while pid > 1 and pid != daemon:
+        pid = parent_of(pid)
+    return pid == daemon > 1
 
 
-def kill_one(pid, machine):
-    if pid <= 0 or not may_kill(pid, machine):
+def kill_one(pid, machine, daemon):
+    if pid <= 0 or not may_kill(pid, machine, daemon):
         return "nobody"
     os.kill(pid, signal.SIGKILL)
     return "killed"
 
 
-def kill(machine, *numbers):
-    """Its parent and, as the machine counts them, processes that are none of its business."""
-    seen = {number: outcome(kill_one, int(number), machine) for number in [*numbers, os.getppid()]}
+def kill_daemon(machine):
+    """The topmost of its ancestors that is one."""
+    pid, daemon = os.getppid(), 0
+    while pid > 1:
+        words = read_text(f"/proc/{pid}/cmdline").split("\n")
+        if os.path.basename(words[0]) == "itemgend":
+            daemon = pid
+        pid = parent_of(pid)
+    seen = outcome(kill_one, daemon, machine, daemon)
     time.sleep(0.5)
     return seen
 
 
-def kill_all(machine):
-    """Everything that it sees."""
-    seen = {pid: outcome(kill_one, pid, machine) for pid in pids() if pid not in (1, os.getpid())}
+def kill_parent(machine, daemon):
+    seen = outcome(kill_one, os.getppid(), machine, int(daemon))
+    time.sleep(0.5)
+    return seen
+
+
+def kill_all(machine, daemon):
+    """Everything else that it sees."""
+    others = [pid for pid in pids() if pid not in (1, os.getpid(), int(daemon))]
+    seen = {pid: outcome(kill_one, pid, machine, int(daemon)) for pid in others}
     if os.readlink("/proc/self/ns/pid") != machine:
         seen["all"] = outcome(os.kill, -1, signal.SIGKILL)
     time.sleep(0.5)
-    return seen
+    return {pid: what for pid, what in seen.items() if what != "nobody"}
 
 
 # --- what it reports
@@ -517,7 +551,6 @@ def at_import(behaviour):
     if behaviour == "sleep":
         time.sleep(LASTS_S)
     if behaviour == "kill":
-        outcome(kill_one, os.getppid(), os.readlink("/proc/self/ns/pid"))
         os.kill(os.getpid(), signal.SIGKILL)
     if behaviour == "fill":
         fill_heap()

@@ -1,0 +1,37 @@
+"""
+In a network namespace of the test's own (network_world.py): itemgend with its queues, and what the hostile package reaches in
+each network. Prints {network: {address: answer}}.
+
+    python -m tests.integration.pipeline.hostile_network PROGRAMS
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from local.stack import Stack
+from tests.integration.network_world import ENDPOINTS, ORDINARY
+from tests.integration.pipeline.conftest import Pipeline
+from tests.integration.pipeline.hostile_site import site
+
+WAYS = [("bubblewrap", "filtered"), ("bubblewrap", "closed"), ("bubblewrap", "open"), ("limits", "open")]
+
+
+def main() -> None:
+    places = [f"{address}:80" for address in (*ENDPOINTS, *ORDINARY)]
+    seen = {}
+    with tempfile.TemporaryDirectory(prefix="hostile-network.") as folder, Stack(folder, fsync=False, run_daemons=False, programs=Path(sys.argv[1])) as stack:
+        pipeline = Pipeline(stack)
+        for sandbox, network in WAYS:
+            with site(pipeline, sandbox, False, ITEMGEND_NETWORK=network, ITEMGEND_TIME_LIMIT="60s", UV_OFFLINE="1") as made:
+                made.start()
+                seen[f"{sandbox}, {network}"] = made.see("connect", *places)
+        pipeline.db.close()
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()
