@@ -20,12 +20,13 @@ enum { KILL_WAIT_MS = 10000 };
 
 /* ------------------------------ after fork: only what is async-signal-safe, other threads may have held any lock */
 
+/* The hard limit stays: what stands before the program, such as its network, needs more than an item. */
 static void limit(int resource, int64_t value)
 {
-    struct rlimit limits = { (rlim_t)value, (rlim_t)value };
-    struct rlimit now;
-    if (getrlimit((__rlimit_resource_t)resource, &now) == 0 && now.rlim_max < limits.rlim_max)
-        limits.rlim_cur = limits.rlim_max = now.rlim_max; /* only root may have more than it has */
+    struct rlimit limits;
+    if (getrlimit((__rlimit_resource_t)resource, &limits) < 0)
+        return;
+    limits.rlim_cur = (rlim_t)value < limits.rlim_max ? (rlim_t)value : limits.rlim_max;
     setrlimit((__rlimit_resource_t)resource, &limits);
 }
 

@@ -6,7 +6,8 @@
  * It dies with the thread that started it, and the program with it.
  *
  * The program gets a session of its own, an empty stdin, `output_fd` as stdout and stderr, no other descriptor but
- * `control_fd`, no signal blocked or ignored, no core file and no new privileges.
+ * `control_fd`, no signal blocked or ignored, no core file and no new privileges. Its limits are soft ones: it can
+ * raise them, and has to lower the hard ones where they are to hold.
  */
 #ifndef ITEMGEND_SPAWN_H
 #define ITEMGEND_SPAWN_H

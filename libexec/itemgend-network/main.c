@@ -40,6 +40,20 @@ struct stack {
 
 /* ------------------------------------------------------------- slirp4netns */
 
+/* The program's soft limits are not those of all its connections together: libslirp keeps each, descriptor and buffers,
+ * for seconds after its end. */
+static void lift_limits(void)
+{
+    static const int lifted[] = { RLIMIT_NOFILE, RLIMIT_DATA };
+    for (size_t i = 0; i < N_ELEMENTS(lifted); i++) {
+        struct rlimit limits;
+        if (getrlimit((__rlimit_resource_t)lifted[i], &limits) < 0)
+            continue;
+        limits.rlim_cur = limits.rlim_max;
+        setrlimit((__rlimit_resource_t)lifted[i], &limits);
+    }
+}
+
 static void become_stack(const struct stack *stack, pid_t parent, int ready_fd)
 {
     char ready[32], pid[32];
@@ -54,6 +68,7 @@ static void become_stack(const struct stack *stack, pid_t parent, int ready_fd)
         argv[n++] = "--disable-host-loopback";
     argv[n++] = pid;
     argv[n++] = RULES_DEVICE;
+    lift_limits();
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(stack->message_fd, 1) < 0 || dup2(stack->message_fd, 2) < 0 ||
         fcntl(ready_fd, F_SETFD, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
