@@ -40,18 +40,15 @@ struct stack {
 
 /* ------------------------------------------------------------- slirp4netns */
 
-/* The program's soft limits are not those of all its connections together: libslirp keeps each, descriptor and buffers,
- * for seconds after its end. */
-static void lift_limits(void)
+/* The program's soft limit is not that of all its connections together, whose buffers libslirp keeps for seconds after
+ * their end: 150 MB were seen. (Of descriptors slirp4netns takes as many as the hard limit lets it by itself.) */
+static void lift_memory_limit(void)
 {
-    static const int lifted[] = { RLIMIT_NOFILE, RLIMIT_DATA };
-    for (size_t i = 0; i < N_ELEMENTS(lifted); i++) {
-        struct rlimit limits;
-        if (getrlimit((__rlimit_resource_t)lifted[i], &limits) < 0)
-            continue;
-        limits.rlim_cur = limits.rlim_max;
-        setrlimit((__rlimit_resource_t)lifted[i], &limits);
-    }
+    struct rlimit limits;
+    if (getrlimit(RLIMIT_DATA, &limits) < 0)
+        return;
+    limits.rlim_cur = limits.rlim_max;
+    setrlimit(RLIMIT_DATA, &limits);
 }
 
 static void become_stack(const struct stack *stack, pid_t parent, int ready_fd)
@@ -68,7 +65,7 @@ static void become_stack(const struct stack *stack, pid_t parent, int ready_fd)
         argv[n++] = "--disable-host-loopback";
     argv[n++] = pid;
     argv[n++] = RULES_DEVICE;
-    lift_limits();
+    lift_memory_limit();
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(stack->message_fd, 1) < 0 || dup2(stack->message_fd, 2) < 0 ||
         fcntl(ready_fd, F_SETFD, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
