@@ -111,11 +111,12 @@ class Handler(SimpleHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 30
+    disable_nagle_algorithm = True  # a file follows its headers at once
 
     def send_head(self) -> BinaryIO | None:
         path = Path(self.translate_path(self.path))
         if not path.is_file():
-            self.send_error(HTTPStatus.NOT_FOUND)
+            self._refuse()
             return None
         size = path.stat().st_size
         wanted = byte_range(self.headers.get("Range", ""), size)
@@ -129,6 +130,12 @@ class Handler(SimpleHTTPRequestHandler):
         status = HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK
         self._answer(status, path, self._left, f"bytes {first}-{last}/{size}" if wanted else None)
         return file
+
+    def _refuse(self) -> None:
+        """The connection stays, as S3's does: GDAL asks for dozens of files that are not there."""
+        self.send_response(HTTPStatus.NOT_FOUND)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _answer(self, status: HTTPStatus, path: Path, length: int, content_range: str | None) -> None:
         self.send_response(status)
