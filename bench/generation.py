@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 def in_force(there: Place) -> str:
     """What itemgend's log says of its sandbox, the default one."""
-    lines = (there.stack.directory / "itemgend.log").read_text().splitlines()
+    lines = there.itemgend_log.read_text().splitlines()
     events = [json.loads(line) for line in lines if line.startswith("{")]
     chosen = [event for event in events if event.get("event") == "SANDBOX_CHOSEN" and "sandbox" in event]
     if not chosen:
@@ -75,8 +75,8 @@ def goal(package: Package, original: dict[str, Any], ours: dict[str, Any]) -> st
     reached = "reached" if original["ratio"] >= package.goal else "not reached"
     cpu = original["cpu_ms"] / ours["cpu_ms"]
     return (
-        f"{original['ratio']:.1f} times the original's rate (goal: {package.goal}, {reached}), with one {cpu:.1f}th of "
-        "its processor time an item."
+        f"{original['ratio']:.1f} times the original's rate (goal: {package.goal}, {reached}), with one {cpu:.0f}th of its "
+        "processor time an item."
     )
 
 

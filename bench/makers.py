@@ -144,8 +144,16 @@ class Place:
     cores: Cores
 
     @property
+    def itemgend_log(self) -> Path:
+        return self.stack.directory / "itemgend.log"
+
+    @property
     def handler_log(self) -> Path:
         return self.stack.directory / "handler.log"
+
+
+def size_of(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0
 
 
 @contextmanager
@@ -181,12 +189,16 @@ def itemgend(there: Place, settings: Mapping[str, str]) -> Iterator[int]:
         "ITEMGEND_LOOPBACK_PORTS": str(urlsplit(there.stack.asset_url).port),
         "ITEMGEND_WAIT_TIME": "1s",  # of a receive from an empty queue: the stop waits for it
     }
+    begins = size_of(there.itemgend_log)
     with machine.only_on({there.cores.makers}):
         daemon = there.stack.start_daemon("itemgend", ours | dict(settings))
     try:
         yield daemon.pid
     finally:
         there.stack.stop_daemon("itemgend")
+    lines = there.itemgend_log.read_text()[begins:].splitlines()
+    if failed := [line for line in lines if '"event":"MESSAGE_LATER"' in line]:
+        raise RuntimeError(f"{len(failed)} items failed at first: {failed[0]}")
 
 
 @contextmanager
@@ -213,6 +225,8 @@ def handler(there: Place, cache: Path) -> Iterator[int]:
         yield child.pid
         child.stdin.close()  # a receive that is cut off takes messages with it
         child.wait(timeout=60)
+        if size_of(there.handler_log) > 0:
+            raise RuntimeError(f"the handler failed: {process.tail(there.handler_log)}")
     finally:
         child.kill()
         child.wait()
