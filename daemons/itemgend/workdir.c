@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/time.h"
+
 #define NEW_PREFIX "new-"
 #define RUN_PREFIX "run-"
 #define ITEM_PREFIX "item-"
 
-enum { DEPTH_MAX = 64, ENTRY_BYTES = 4096, RENAME_TRIES = 10 };
+enum { DEPTH_MAX = 64, ENTRY_BYTES = 4096, RENAME_TRIES = 10, REMOVE_MAX_MS = 60000 };
 
 struct workdir {
     char *work_dir;
@@ -27,7 +29,7 @@ struct workdir {
 
 /* Removes what can be removed here at once; the first directory that is not empty is opened: -1: there is none, or what
  * is there cannot be removed: then *ret_stuck. */
-static int empty(int directory, bool *ret_stuck)
+static int empty(int directory, int64_t deadline_ms, bool *ret_stuck)
 {
     int copy = dup(directory);
     DIR *entries = copy < 0 ? NULL : fdopendir(copy);
@@ -41,10 +43,15 @@ static int empty(int directory, bool *ret_stuck)
     for (const struct dirent *entry; !*ret_stuck && deeper < 0 && (entry = readdir(entries));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
+        if (time_mono_ms() > deadline_ms) {
+            *ret_stuck = true;
+            break;
+        }
         if (unlinkat(directory, entry->d_name, 0) == 0 || unlinkat(directory, entry->d_name, AT_REMOVEDIR) == 0)
             continue;
         /* Package code may have locked its own directory. */
-        if ((errno == ENOTEMPTY || errno == EEXIST) && fchmodat(directory, entry->d_name, 0700, 0) == 0)
+        if ((errno == ENOTEMPTY || errno == EEXIST) &&
+            fchmodat(directory, entry->d_name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
             deeper = openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         *ret_stuck = deeper < 0;
     }
@@ -52,23 +59,78 @@ static int empty(int directory, bool *ret_stuck)
     return deeper;
 }
 
+struct identity {
+    dev_t device;
+    ino_t number;
+};
+
+/* From the directory that is removed down to the one that is open. */
+struct way {
+    struct identity *list;
+    size_t n, max;
+};
+
+static bool identify(int directory, struct identity *ret)
+{
+    struct stat status;
+    if (fstat(directory, &status) < 0)
+        return false;
+    *ret = (struct identity){ status.st_dev, status.st_ino };
+    return true;
+}
+
+static bool go_down(struct way *way, int directory)
+{
+    if (way->n == way->max) {
+        size_t max = way->max ? 2 * way->max : 64;
+        struct identity *list = reallocarray(way->list, max, sizeof(*list));
+        if (!list)
+            return false;
+        way->list = list;
+        way->max = max;
+    }
+    return identify(directory, &way->list[way->n]) && ++way->n;
+}
+
+/* The directory above, -1: there is none, or another one: whoever still runs has moved what is open, and further up
+ * there would be what is not ours to remove. */
+static int go_up(struct way *way, int directory)
+{
+    if (--way->n == 0)
+        return -1;
+    const struct identity *expected = &way->list[way->n - 1];
+    struct identity found;
+    auto_close int above = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (above < 0 || !identify(above, &found) || found.device != expected->device || found.number != expected->number)
+        return -1;
+    int ret = above;
+    above = -1;
+    return ret;
+}
+
 /* One directory is open at a time, and none by a path: both have limits, and packages do not. */
 void workdir_remove(const char *path)
 {
     if (!path)
         return;
-    chmod(path, 0700);
+    if (fchmodat(AT_FDCWD, path, 0700, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        return;
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    bool stuck = false;
-    for (int64_t depth = 0; directory >= 0;) {
-        int next = empty(directory, &stuck);
-        depth += next >= 0 ? 1 : -1;
-        if (next < 0 && depth >= 0 && !stuck)
-            next = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct way way = { .list = NULL };
+    int64_t deadline_ms = time_mono_ms() + REMOVE_MAX_MS;
+    bool stuck = directory >= 0 && !go_down(&way, directory);
+    while (directory >= 0) {
+        int next = stuck ? -1 : empty(directory, deadline_ms, &stuck);
+        if (next >= 0)
+            stuck = !go_down(&way, next);
+        else if (!stuck)
+            next = go_up(&way, directory);
         close(directory);
         directory = next;
     }
-    rmdir(path);
+    free(way.list);
+    if (rmdir(path) < 0 && errno == ENOTDIR)
+        unlink(path);
 }
 
 /* ----------------------------------------------------------------- measuring */
@@ -245,7 +307,7 @@ int workdir_new(const char *place, char **ret_path, struct err *err)
 
 int workdir_read(const char *path, const char *name, size_t max_len, struct buf *ret, struct err *err)
 {
-    auto_close int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_close int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     /* O_NONBLOCK: package code may have left a FIFO there. */
     auto_close int file = directory < 0 ? -1 : openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat status;

@@ -28,7 +28,10 @@ int workdir_place(struct workdir *workdir, const char *name, char **ret_path, st
 /* Makes PLACE/item-XXXXXX (mode 0700); the path is the caller's to free. LATER, an outage: "work_dir_unusable". */
 int workdir_new(const char *place, char **ret_path, struct err *err) must_check;
 
-/* Removes it, following no links, however deep it is. Nobody else writes to it any more. NULL is allowed. */
+/*
+ * Removes it, following no links, however deep it is. Whoever still writes to it (the server of its package may) can
+ * keep something of it there, and nothing else is removed: it ends after a minute at most. NULL is allowed.
+ */
 void workdir_remove(const char *path);
 
 /*

@@ -2,6 +2,7 @@
 #include "itemgend/workdir.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -111,6 +112,95 @@ static void test_usage_and_links(void)
     workdir_close(workdir);
 }
 
+static char *path_of(const char *folder, const char *name)
+{
+    auto_buf struct buf path = BUF_INIT;
+    buf_printf(&path, "%s/%s", folder, name);
+    return buf_take(&path);
+}
+
+/* A server can put a link where the directory of one of its items was. */
+static void test_link_in_its_place(void)
+{
+    struct workdir *workdir = open_one();
+    auto_free char *item = item_of(workdir, NULL);
+    auto_free char *other = path_of(root, "other");
+    struct stat status;
+    struct err err = ERR_INIT;
+    auto_buf struct buf text = BUF_INIT;
+    CHECK(mkdir(other, 0755) == 0 && chmod(other, 0755) == 0);
+    put(other, "item.json", 2);
+    CHECK(rmdir(item) == 0 && symlink(other, item) == 0);
+    CHECK(workdir_read(item, "item.json", 100, &text, &err) == NEVER);
+    CHECK_STRING(err.code, "no_item");
+    workdir_remove(item);
+    CHECK(lstat(item, &status) < 0);
+    CHECK(stat(other, &status) == 0 && (status.st_mode & 07777) == 0755);
+    workdir_remove(other);
+    workdir_close(workdir);
+}
+
+enum { MANY = 1000 };
+
+struct mover {
+    const char *watched, *from, *to;
+    bool moved;
+};
+
+/* Moves the directory away once something of it has been removed. */
+static void *move_while_removed(void *context)
+{
+    struct mover *mover = context;
+    bool begun = false;
+    for (bool is_there = true; is_there && !begun;) {
+        for (int i = 0; i < MANY && !begun; i += 10) {
+            auto_buf struct buf path = BUF_INIT;
+            buf_printf(&path, "%s/%d", mover->watched, i);
+            begun = access(buf_str(&path), F_OK) < 0;
+        }
+        is_there = access(mover->from, F_OK) == 0;
+    }
+    mover->moved = rename(mover->from, mover->to) == 0;
+    return NULL;
+}
+
+static bool remove_while_moved(struct workdir *workdir, const char *kept)
+{
+    auto_free char *item = item_of(workdir, "place");
+    auto_free char *outer = path_of(item, "outer"), *inner = path_of(outer, "inner"), *to = path_of(kept, "inner");
+    CHECK(mkdir(outer, 0700) == 0 && mkdir(inner, 0700) == 0);
+    for (int i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "%d", i);
+        put(inner, name, 0);
+    }
+    struct mover mover = { .watched = inner, .from = inner, .to = to };
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, move_while_removed, &mover) == 0);
+    workdir_remove(item);
+    pthread_join(thread, NULL);
+    workdir_remove(item);
+    CHECK(access(item, F_OK) < 0);
+    workdir_remove(to);
+    return mover.moved;
+}
+
+/* A server can move a directory while it is emptied: what is above it then is not to be removed. */
+static void test_moved_meanwhile(void)
+{
+    struct workdir *workdir = open_one();
+    auto_free char *kept = path_of(root, "kept"), *file = path_of(kept, "file");
+    CHECK(mkdir(kept, 0700) == 0);
+    put(kept, "file", 1);
+    bool moved = false;
+    for (int i = 0; i < 50 && !moved; i++)
+        moved = remove_while_moved(workdir, kept);
+    CHECK(moved);
+    CHECK(access(file, F_OK) == 0);
+    workdir_remove(kept);
+    workdir_close(workdir);
+}
+
 static void test_unusable(void)
 {
     struct err err = ERR_INIT;
@@ -143,6 +233,8 @@ int main(void)
     test_runs();
     test_deep_and_locked();
     test_usage_and_links();
+    test_link_in_its_place();
+    test_moved_meanwhile();
     test_unusable();
     test_failing_allocations(run_once, NULL);
     workdir_remove(root);
