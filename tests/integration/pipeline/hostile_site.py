@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -20,7 +21,6 @@ from local.stack import ROOT
 from tests.integration.pipeline import hostile, probe
 from tests.integration.pipeline.conftest import Pipeline, wait_until
 
-USER = 61234  # an ordinary user's number, which nobody has: root's tests become it
 MACHINE = os.readlink("/proc/self/ns/pid")
 
 # Small, so that they are met soon. One receive: every request has an answer at once.
@@ -116,6 +116,7 @@ class Site:
         self.folder = folder
         self.boxed = sandbox == "bubblewrap"
         self.as_user = as_user
+        self.user = random.randrange(61200, 61900)  # an ordinary user's number, which nobody has: where root's itemgend becomes one
         self.is_root = os.geteuid() == 0 and not as_user
         self.token = f"hostile-{uuid.uuid4().hex[:12]}"  # names what it starts and writes
         self.answers: dict[str, Answer] = {}
@@ -204,7 +205,7 @@ class Site:
         """Processes whose arguments or environment name its folder, or that are of its user; the daemon is none of them."""
         name = str(self.folder).encode()
         found = [process for process in processes() if name in "\0".join(process.arguments).encode() + process.environment]
-        found += [process for process in processes() if self.as_user and os.geteuid() == 0 and process.uid == USER]
+        found += [process for process in processes() if self.as_user and os.geteuid() == 0 and process.uid == self.user]
         daemon = [process.pid for process in self.pipeline.stack.processes if process.name == "itemgend"]
         return [process for process in found if process.pid not in [*daemon, os.getpid()]]
 
@@ -229,7 +230,7 @@ class Site:
         assert [path.name for path in (self.folder / "work").iterdir() if path.is_dir()] == []
 
 
-def readable_by(uid: int, path: Path) -> bool:
+def open_to_others(path: Path) -> bool:
     """Whether others may go there."""
     return all(parent.stat().st_mode & 0o005 == 0o005 for parent in [path, *path.parents])
 
@@ -264,15 +265,15 @@ def copy_uv_cache(source: Path, target: Path, owned: bool) -> None:
 
 
 def become_user(pipeline: Pipeline, made: Site) -> None:
-    if not readable_by(USER, ROOT):
+    if not open_to_others(ROOT):
         pytest.skip(f"{ROOT} is not open to other users")
     if not shutil.which("setpriv"):
         pytest.skip("there is no setpriv")
     wrappers = made.folder / "programs"
     wrappers.mkdir()
     wrapper = wrappers / "itemgend"
-    become = f"setpriv --reuid {USER} --regid {USER} --clear-groups --inh-caps=-all"
+    become = f"setpriv --reuid {made.user} --regid {made.user} --clear-groups --inh-caps=-all"
     wrapper.write_text(f'#!/bin/sh\nexec {become} {pipeline.stack.programs / "itemgend"} "$@"\n')
     wrapper.chmod(0o755)
-    subprocess.run(["chown", "-R", f"{USER}:{USER}", str(made.folder)], check=True)
+    subprocess.run(["chown", "-R", f"{made.user}:{made.user}", str(made.folder)], check=True)
     pipeline.stack.programs = wrappers
