@@ -176,8 +176,8 @@ def test_a_request_through_both_units(booted: Booted, pipeline: Pipeline) -> Non
     shown = booted.run("journalctl -q -u itemloadd --no-pager")
     assert item_id in shown and message_id in shown
     made = journal(booted, "itemgend", "EVENT=ITEM_GENERATED")
-    assert made[0]["ITEM_ID"] == item_id and made[0]["SQS_MESSAGE_ID"] and made[0]["SQS_MESSAGE_ID"] != message_id
-    assert made[0]["MESSAGE_ID"] and made[0]["_SYSTEMD_UNIT"] == "itemgend.service"
+    assert made[-1]["ITEM_ID"] == item_id and made[-1]["SQS_MESSAGE_ID"] and made[-1]["SQS_MESSAGE_ID"] != message_id
+    assert made[-1]["MESSAGE_ID"] and made[-1]["_SYSTEMD_UNIT"] == "itemgend.service"
     booted.run("systemctl stop itemgend itemloadd")
     assert booted.run("systemctl show -p Result --value itemgend itemloadd").split() == ["success", "success"]
     assert pipeline.counts(pipeline.gen_queue) == pipeline.counts(pipeline.load_queue) == (0, 0)
