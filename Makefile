@@ -5,6 +5,7 @@
 #   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=10000 BENCH_REPEAT=3 (docs/performance.md)
 #   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
+#   TEST_PROCESSES=2: files of tests at the same time (0: one after another, for a debugger); PYTEST="-k leaks": options
 #   V=1: show the commands    SAN=1: with AddressSanitizer and UndefinedBehaviorSanitizer    CC=clang: with clang
 
 Q := $(if $(V),,@)
@@ -124,6 +125,7 @@ $(OUT)/tests/test_sigv4 $(OUT)/tests/sigv4-suite: $(OUT)/obj/tests/unit/sigv4_ca
 # What needs the Debian packages of deps is made by a make of its own: this one asked pkg-config before they were there.
 TOOLS := build/venv/bin
 LOCAL ?= build/local
+TEST_PROCESSES ?= 2
 
 deps:
 	@local/deps.sh
@@ -146,7 +148,7 @@ test: deps-test
 	@$(MAKE) --no-print-directory -s test-now
 
 test-now: all $(UNIT_TESTS) $(TEST_TOOLS) $(BENCH_PROGRAMS)
-	@BUILD=$(OUT) $(TOOLS)/pytest $(PYTEST) tests
+	@BUILD=$(OUT) $(TOOLS)/pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST) tests
 
 # BENCH: cases, with commas between; BENCH_ITEMS, BENCH_REPEAT: sizes. docs/performance.md has the cases.
 bench: deps

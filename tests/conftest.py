@@ -5,8 +5,10 @@ For every test: nothing of the caller's AWS or database settings is seen, and th
 import os
 import signal
 from pathlib import Path
+from types import FrameType
 
 import pytest
+from xdist.workermanage import NodeManager
 
 from local import environment
 
@@ -17,9 +19,18 @@ environment.scrub()
 RESULT = pytest.StashKey[str]()
 
 
+def interrupt_once(number: int, frame: FrameType | None) -> None:
+    """What takes stacks and servers down is not interrupted again: a process of tests gets Ctrl-C, and then its parent's word."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """A SIGTERM ends the run as Ctrl-C does: stacks and servers are taken down."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """A SIGTERM ends the run as Ctrl-C does: stacks and servers are taken down, for which each process has some time."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt_once)
+    NodeManager.EXIT_TIMEOUT = 30  # type: ignore[misc]
     config.addinivalue_line("markers", "long: runs only where the environment has LONG=1")
 
 
