@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from local.process import is_alive, tail
 from local.stack import ROOT
 from tests.integration.pipeline import hostile, probe
 from tests.integration.pipeline.conftest import Pipeline, wait_until
@@ -181,7 +182,9 @@ class Site:
             wait_until("requests are answered", all_there, timeout_s)
         except pytest.fail.Exception:
             missing = [name for name in names if name not in self.answers]
-            pytest.fail(f"not answered: {missing}; answered: {self.answers}")
+            daemon = self.pipeline.stack.process("itemgend")
+            log = tail(Path(self.pipeline.stack.directory) / "itemgend.log")
+            pytest.fail(f"not answered: {missing}; itemgend is alive: {is_alive(daemon)}; its log ends with {log}")
         return [self.answers[name] for name in names]
 
     def ask(self, behaviour: str, *args: str, package: str = hostile.NAME, timeout_s: float = 120) -> Answer:

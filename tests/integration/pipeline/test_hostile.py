@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -382,3 +382,21 @@ def test_credential_endpoints(build: Path, pipeline: Pipeline) -> None:
         "bubblewrap, open": {*ENDPOINTS, *ORDINARY},
         "limits, open": {*ENDPOINTS, *ORDINARY},
     }, seen
+
+
+BY_UVX = ["shared map", "children", "fork bomb", "one file", "stdout", "fifo", "100 MB", "locked trees", "daemons", "kill all"]
+
+
+@long
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "limits"])
+def test_attempts_by_uvx(places: Callable[..., Any], sandbox: str) -> None:
+    """uvx has threads, takes memory and imports for each item, so it gets more of all. It is seen, and so it can be killed."""
+    limits = {"ITEMGEND_CPU_LIMIT": "60s", "ITEMGEND_TIME_LIMIT": "60s", "ITEMGEND_PROCESS_LIMIT": "40", "ITEMGEND_MEMORY_LIMIT": "600MiB"}
+    with places(sandbox, "self", ITEMGEND_RUNNER="uvx", **limits) as site:
+        changed = {
+            "shared map": replace(CASES["shared map"], boxed=Ended("out_of_memory", "600 MiB")),
+            "children": replace(CASES["children"], boxed=Ended("out_of_memory", "600 MiB")),
+            "fork bomb": replace(CASES["fork bomb"], boxed=Ended("process_limit", "40")),
+            "kill all": replace(CASES["kill all"], boxed=Ended("create_item_failed", "137|signal 9"), limited=Ended("create_item_failed", "137|signal 9")),
+        }
+        check_cases(site, {name: CASES[name] for name in BY_UVX} | changed)
