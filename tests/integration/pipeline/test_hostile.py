@@ -265,11 +265,16 @@ def check_tracing(site: Site, sandbox: str, user: str) -> None:
         assert of_daemon["ptrace"] == "EPERM" and of_daemon["mem"] == of_daemon["environ"] == "EACCES"
 
 
+def item_directories(site: Site) -> list[str]:
+    found = subprocess.run(["find", str(site.folder / "work"), "-name", "item-*", "-type", "d"], capture_output=True, text=True)
+    return found.stdout.split()  # it may complain of what goes meanwhile
+
+
 def check_neighbours(site: Site, sandbox: str, user: str) -> None:
     """Two at once: the one does not see what the other has."""
-    site.send(request("neighbour", "sleep", "4"))
-    work = site.folder / "work"
-    theirs = wait_until("it runs", lambda: [str(path) for path in work.rglob("item-*") if path.is_dir()])
+    wait_until("nobody else is there", lambda: item_directories(site) == [])
+    site.send(request("neighbour", "sleep", "5"))
+    theirs = wait_until("it runs", lambda: item_directories(site))
     seen = site.see("write", *[f"{path}/{site.token}" for path in theirs])
     there = [path for path in theirs if Path(path, site.token).exists()]
     site.wait("neighbour")
