@@ -266,6 +266,10 @@ void workdir_close(struct workdir *workdir)
         return;
     workdir_remove(workdir->run);
     base_close_fd(&workdir->run_fd);
+    if (workdir->run) { /* a killed run's items may still have been writing when this one began */
+        *strrchr(workdir->run, '/') = '\0';
+        remove_ended_runs(workdir->run);
+    }
     pthread_mutex_destroy(&workdir->lock);
     free(workdir->run);
     free(workdir->work_dir);
