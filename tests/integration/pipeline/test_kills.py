@@ -106,7 +106,7 @@ def check(pipeline: Pipeline, killer: Killer, names: list[str]) -> None:
     pipeline.wait_empty(pipeline.gen_queue, timeout_s=300)
     pipeline.wait_empty(pipeline.load_queue, timeout_s=120)
     dead = letters(pipeline)
-    told = f"{killer.killed}, SEED={killer.seed}, {len(dead)} dead letters"
+    told = f"killed {killer.killed}, SEED={killer.seed}, dead letters: {[letter.get('error_code') for letter in dead]}"
     print(told)
     assert pipeline.query("SELECT count(*), count(DISTINCT id) FROM items") == [(len(names) - len(dead), len(names) - len(dead))], told
     reasons = {letter["body"]: letter.get("error_code", "") for letter in dead}
