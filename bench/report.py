@@ -28,7 +28,7 @@ COLUMNS = (
     ("core_busy", "that core busy", "{:.0%}"),
     ("resident_mib", "MiB", "{:.1f}"),
     ("peak_mib", "peak MiB", "{:.1f}"),
-    ("children_mib", "children's MiB", "{:,.0f}"),
+    ("children_mib", "children's MiB", "{:,.1f}"),
     ("stored", "new rows", "{:,}"),
     ("items", "of", "{:,}"),
     ("n_errors", "failures", "{}"),
