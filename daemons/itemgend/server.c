@@ -16,13 +16,7 @@
 #include "itemgend/tree.h"
 #include "itemgend/variables.h"
 
-enum {
-    MESSAGE_MAX = 600,
-    END_WAIT_MS = 2000,
-    /* Of a server, and of the network in front of it, which has one for each connection that any item has had within
-     * the last seconds. An item gets its own limit. */
-    FILES = 65536,
-};
+enum { MESSAGE_MAX = 600, END_WAIT_MS = 2000 };
 
 /* -------------------------------------------------------------- what it says */
 
@@ -114,7 +108,7 @@ static int spawn(const struct server_start *start, int output_fd, int control_fd
         .control_fd = control_fd,
         .memory_limit = start->limits->memory,
         .file_limit = start->limits->disk + LIMITS_FILE_SLACK,
-        .files = FILES,
+        .files = start->limits->files,
     };
     return spawn_start(&spawn, ret, err);
 }
