@@ -17,8 +17,8 @@ struct command {
     int stop_fd; /* readable: end it now; -1: none */
 };
 
-/* 0: it ran, see the result. LATER, an outage: "cannot_run": no such program, not executable. < 0: no processes or
- * descriptors to be had. */
+/* 0: it ran, see the result. LATER, an outage: "cannot_run": no such program, not executable. NEVER: "bad_command" (too
+ * long). < 0: no processes or descriptors to be had. */
 int command_run(const struct command *command, struct command_result *ret, struct err *err) must_check;
 
 #endif

@@ -166,6 +166,9 @@ int spawn_start(const struct spawn *spawn, pid_t *ret, struct err *err)
     while (n < 0 && errno == EINTR);
     if (n == (ssize_t)sizeof(error_number)) {
         waitpid(pid, NULL, 0);
+        if (error_number == E2BIG)
+            return err_never(err, "bad_command", "the command is longer than the kernel allows (%s): %s", program,
+                             strerror(error_number));
         return err_outage(err, "cannot_run", "cannot run %s in %s: %s", program, spawn->directory,
                           strerror(error_number));
     }

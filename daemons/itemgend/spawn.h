@@ -35,7 +35,8 @@ struct spawn {
 
 /*
  * 0: it runs; `ret` is the keeper's, the caller waits for it. LATER, an outage: "cannot_run": no such program, not
- * executable, no such directory. < 0: no processes or descriptors to be had.
+ * executable, no such directory. NEVER: "bad_command": its words are too long. < 0: no processes or descriptors to be
+ * had.
  */
 int spawn_start(const struct spawn *spawn, pid_t *ret, struct err *err) must_check;
 
