@@ -13,7 +13,10 @@
 #include "itemgend/publisher.h"
 #include "itemgend/sandbox.h"
 
-enum { PARKED_MS = 60000 }; /* how long at most a worker that can do nothing waits at a time */
+enum {
+    PARKED_MS = 60000, /* how long at most a worker that can do nothing waits at a time */
+    LOOK_MS = 50,      /* between two looks at the polls of others */
+};
 
 /* What the workers of a run share. */
 struct shared {
@@ -26,6 +29,7 @@ struct shared {
     struct parking *parking;
     struct generate *generate;
     struct publisher *publisher;
+    _Atomic size_t polls; /* receives under way */
 };
 
 struct generator {
@@ -94,21 +98,19 @@ static void log_generated(const struct job *job, const struct generated *generat
               generated->collection, package, duration, message_id);
 }
 
-/* What was not done because the service stops goes back as it came. */
-static int result_while_draining(const struct generator *generator, int result, const struct err *err)
+/* What was not done because the service stops goes back as it came, together with what is parked. */
+static bool is_interrupted(const struct generator *generator, int result, const struct err *err)
 {
-    bool interrupted = result == LATER && (err->outage || err_is(err, "interrupted"));
-    return interrupted && is_draining(generator) ? SETTLE_RETURN : result;
+    return result == LATER && (err->outage || err_is(err, "interrupted")) && is_draining(generator);
 }
 
 static int settle_job(struct generator *generator, const struct job *job, int result, struct err *err)
 {
     if (result < 0)
         return result;
-    const struct settlement settlement = { .message = &job->message,
-                                           .result = result_while_draining(generator, result, err),
-                                           .err = err,
-                                           .published_at_ms = job->envelope.published_at_ms };
+    const struct settlement settlement = {
+        .message = &job->message, .result = result, .err = err, .published_at_ms = job->envelope.published_at_ms
+    };
     struct err settle_err = ERR_INIT;
     int r = settle(generator->thread.settler, &settlement, 1, &settle_err);
     if (r < 0)
@@ -127,11 +129,16 @@ static int work_off(struct generator *generator, struct job *taken, struct err *
         parking_await_registry(parking, TAKE(job), err, time_mono_ms());
         return 0;
     }
-    parking_done(parking, job);
+    if (!is_interrupted(generator, r, err))
+        parking_done(parking, job);
     if (r == 0) {
         do
             r = publish(generator, &generated, job->envelope.published_at_ms, err);
         while (outage_wait(&generator->thread.outage, r, err));
+    }
+    if (is_interrupted(generator, r, err)) {
+        parking_add(parking, TAKE(job));
+        return 0;
     }
     if (r == 0)
         log_generated(job, &generated);
@@ -161,7 +168,11 @@ static int receive(struct generator *generator, struct err *err)
     size_t full = 0;
     int64_t wait_ms =
         parking_due_in_ms(generator->shared->parking, time_mono_ms(), generator->shared->options->common.wait_time_ms);
-    int r = consumer_receive(&generator->thread, 1, 1, (int)((wait_ms + 999) / 1000), &messages, &full, err);
+    int r = 0;
+    generator->shared->polls++; /* before a look at whether the service stops: see await_polls */
+    if (!is_draining(generator))
+        r = consumer_receive(&generator->thread, 1, 1, (int)((wait_ms + 999) / 1000), &messages, &full, err);
+    generator->shared->polls--;
     for (size_t i = 0; r == 0 && i < messages.n; i++)
         r = admit(generator, &messages.list[i], err);
     return r;
@@ -182,10 +193,20 @@ static int step(struct generator *generator, struct err *err)
     return 0;
 }
 
+/* What is given back while another worker's receive is open comes with it at once, and has one receive less. */
+static void await_polls(struct generator *generator)
+{
+    int abort_fd = service_abort_fd(generator->shared->service);
+    service_pulse(generator->worker, generator->shared->options->common.wait_time_ms + 2 * PARKED_MS);
+    while (generator->shared->polls > 0 && wait_fd(-1, 0, abort_fd, time_mono_ms() + LOOK_MS) != WAIT_STOPPED)
+        ;
+}
+
 /* At the end. Who parks something comes here after it, so nothing is left. */
 static int give_back(struct generator *generator, struct err *err)
 {
     int r = 0;
+    await_polls(generator);
     for (struct job *taken = NULL; r == 0 && (taken = parking_take_any(generator->shared->parking));) {
         auto_job struct job *job = taken;
         r = settle_job(generator, job, SETTLE_RETURN, err);

@@ -7,6 +7,8 @@ uvx is a script here, which writes down what it is called with and makes an item
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import pytest
 from tests.integration.pipeline.conftest import Pipeline, wait_until
 
 UVX = r"""#!/bin/sh
-{ for word; do printf '%s\037' "$word"; done; echo; } >>"DIR/calls"
+printf '%s\037' "$@" '
+' >>"DIR/calls" # at once: others write there too
 case "$*" in *stactools-fresh*)
     if [ -e "DIR/registry-is-down" ]; then echo "error: Failed to fetch: tcp connect error" >&2; exit 2; fi;;
 esac
@@ -45,7 +48,7 @@ class Uvx:
 
     def calls(self) -> list[list[str]]:
         path = self.folder / "calls"
-        return [line.split("\x1f")[:-1] for line in path.read_text().splitlines()] if path.exists() else []
+        return [line.split("\x1f")[:-1] for line in path.read_text().split("\n\x1f")[:-1]] if path.exists() else []
 
 
 @pytest.fixture
@@ -91,6 +94,28 @@ def test_a_stop_gives_back_what_waits(pipeline: Pipeline, uvx: Uvx) -> None:
     pipeline.stop_all()
     assert pipeline.counts(pipeline.gen_queue) == (5, 0)
     assert len(pipeline.log("itemgend", "MESSAGE_RETURNED")) in (3, 4)
+
+
+def test_what_a_stop_gives_back_is_not_received_again(pipeline: Pipeline, uvx: Uvx) -> None:
+    waiting = {"ITEMGEND_WAIT_TIME": "5s", "ITEMGEND_VISIBILITY_TIMEOUT": "10m"}
+    start(pipeline, uvx, ITEMGEND_WORKERS="3", ITEMGEND_PACKAGES="stactools-limited concurrency=1", **waiting)
+    for _ in range(3):
+        pipeline.publish(pipeline.gen_topic, request("stactools-limited", "wait-for-it"))
+    wait_until("one is at work and two wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
+    os.kill(pipeline.stack.process("itemgend").pid, signal.SIGTERM)
+    wait_until("it is to stop", lambda: pipeline.log("itemgend", "DAEMON_STOPPING"))
+    uvx.tell("go")  # this worker comes home while the two others still wait for messages
+    wait_until("it has stopped", lambda: pipeline.log("itemgend", "DAEMON_STOPPED"))
+    assert [line["receive_count"] for line in pipeline.log("itemgend", "MESSAGE_RETURNED")] == ["1", "1"]
+    assert pipeline.counts(pipeline.gen_queue) == (2, 0)
+
+
+def test_a_command_that_is_too_long_fails_alone(pipeline: Pipeline, uvx: Uvx) -> None:
+    start(pipeline, uvx)
+    pipeline.publish(pipeline.gen_topic, request("stactools-x", "x" * 140_000))  # Linux takes 128 KiB in one word
+    pipeline.publish(pipeline.gen_topic, request("stactools-x"))
+    wait_until("the other one is made", lambda: generated(pipeline) == ["stactools-x"])
+    assert [letter["error_code"] for letter in pipeline.dead_letters(pipeline.gen_dlq, 1)] == ["bad_command"]
 
 
 def test_concurrency_of_a_package_holds_and_holds_nobody_up(pipeline: Pipeline, uvx: Uvx) -> None:
