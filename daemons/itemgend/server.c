@@ -365,7 +365,8 @@ static int end_item(const struct server *server, struct item *item, struct comma
     int64_t deadline_ms = time_mono_ms() + END_WAIT_MS;
     int r = 0;
     while (r == 0 && !item->ended) {
-        if (item->supervision.root)
+        /* Its number may be another's by now, where the server has ended it and keeps its socket open. */
+        if (item->supervision.root && is_below(item->supervision.root, server->keeper))
             tree_kill(item->supervision.root);
         if (wait_fd(item->report_fd, POLLIN, -1, deadline_ms) == WAIT_TIMEOUT)
             return died(err, "could not end an item");

@@ -49,6 +49,9 @@ def behave(behaviour, args, out, title):
     elif behaviour == "digits":
         text = json.dumps(item(properties=properties)).replace('"args": []', '"args": [1.10, 12345678901234567890]')
         return open(out, "w").write(text)
+    elif behaviour == "numbers":
+        text = json.dumps(item(properties=properties)).replace('"args": []', '"args": [' + "1," * 2000000 + "1]")
+        return open(out, "w").write(text)
     elif behaviour == "homeless":
         made = item(properties=properties)
         del made["collection"]

@@ -168,6 +168,20 @@ def test_requests_that_cannot_succeed(generating: Pipeline) -> None:
     generating.wait_empty(generating.gen_queue)
 
 
+def resident_mib(pid: int) -> int:
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) // 1024
+
+
+def test_a_large_item_leaves_no_memory_behind(generating: Pipeline, build: Path) -> None:
+    if build.name == "san":
+        pytest.skip("AddressSanitizer keeps what was freed")
+    generating.publish(generating.gen_topic, request("numbers"))
+    (letter,) = generating.dead_letters(generating.gen_dlq, 1)
+    assert letter["error_code"] == "item_too_large"
+    assert resident_mib(generating.stack.process("itemgend").pid) < 60
+
+
 def test_failures_that_may_pass_are_tried_to_the_last_receive(generating: Pipeline) -> None:
     generating.publish(generating.gen_topic, request("exit", "3"))
     (letter,) = generating.dead_letters(generating.gen_dlq, 1, timeout_s=120)
