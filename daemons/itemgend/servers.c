@@ -14,7 +14,10 @@
 #include "itemgend/libexec.h"
 #include "itemgend/server.h"
 
-enum { TICK_MS = 1000 };
+enum {
+    TICK_MS = 1000,
+    SPARE = 4, /* idle ones beside one for each worker: each takes the memory of an imported package */
+};
 
 enum state {
     ASKED_FOR, /* the thread is to start it */
@@ -283,12 +286,29 @@ static bool is_over(const struct servers *servers, struct entry *entry)
     return entry->state == RETIRED;
 }
 
+/* With the lock held: of more idle ones than are kept, the one that was used longest ago. */
+static void retire_surplus(struct servers *servers)
+{
+    struct entry *oldest = NULL;
+    int64_t n = 0;
+    for (struct entry *entry = servers->entries; entry; entry = entry->next) {
+        if (entry->state != READY || entry->users > 0)
+            continue;
+        n++;
+        if (!oldest || entry->used_at_ms < oldest->used_at_ms)
+            oldest = entry;
+    }
+    if (n > servers->options->common.workers + SPARE)
+        retire(oldest, "others were used since");
+}
+
 /* With the lock held: one to be started, else one to be ended, which is taken out of the table; NULL: none. */
 static struct entry *next_to_do(struct servers *servers)
 {
     for (struct entry *entry = servers->entries; entry; entry = entry->next)
         if (entry->state == ASKED_FOR)
             return entry;
+    retire_surplus(servers);
     for (struct entry **at = &servers->entries; *at; at = &(*at)->next) {
         struct entry *entry = *at;
         if (!is_over(servers, entry))

@@ -2,7 +2,8 @@
  * servers: makes items in fork servers, of which there is one for each environment in use.
  *
  * A server is started when the first item needs it, replaced after server_items or server_age (its running items
- * finish) or when its environment was made anew, and ended when it was idle for server_idle.
+ * finish) or when its environment was made anew, and ended when it was idle for server_idle, or longest of more idle
+ * ones than four and one for each worker.
  */
 #ifndef ITEMGEND_SERVERS_H
 #define ITEMGEND_SERVERS_H

@@ -182,6 +182,17 @@ def test_a_large_item_leaves_no_memory_behind(generating: Pipeline, build: Path)
     assert resident_mib(generating.stack.process("itemgend").pid) < 60
 
 
+@pytest.mark.long
+def test_only_so_many_servers_stay_idle(generating: Pipeline) -> None:
+    """One worker: five."""
+    packages = [f"stactools-probe>=0.{number}" for number in range(7)]
+    for package in packages:
+        generating.publish(generating.gen_topic, request("ok", package, package_name=package))
+        wait_until("it is made", lambda name=package: name in [line["item_id"] for line in generating.log("itemgend", "ITEM_GENERATED")])
+    ended = wait_until("two are ended", lambda: (lines := generating.log("itemgend", "SERVER_ENDED")) and len(lines) == 2 and lines)
+    assert [line["package"] for line in ended] == packages[:2]
+
+
 def test_failures_that_may_pass_are_tried_to_the_last_receive(generating: Pipeline) -> None:
     generating.publish(generating.gen_topic, request("exit", "3"))
     (letter,) = generating.dead_letters(generating.gen_dlq, 1, timeout_s=120)
