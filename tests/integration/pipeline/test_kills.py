@@ -102,11 +102,18 @@ def letters(pipeline: Pipeline) -> list[dict[str, Any]]:
     return pipeline.dead_letters(pipeline.gen_dlq, pipeline.counts(pipeline.gen_dlq)[0])
 
 
+def zombies(daemon: int) -> list[Seen]:
+    """But those of servers, which wait for what they forked when the next item comes."""
+    below = descendants(daemon)
+    pythons = {process.pid for process in below if process.is_python()}
+    return [process for process in below if process.state == "Z" and process.parent not in pythons]
+
+
 def check(pipeline: Pipeline, killer: Killer, names: list[str]) -> None:
     pipeline.wait_empty(pipeline.gen_queue, timeout_s=300)
     pipeline.wait_empty(pipeline.load_queue, timeout_s=120)
     dead = letters(pipeline)
-    told = f"killed {killer.killed}, SEED={killer.seed}, dead letters: {[letter.get('error_code') for letter in dead]}"
+    told = f"killed {killer.killed}, SEED={killer.seed}, dead letters: {[(letter.get('error_code'), letter.get('error')) for letter in dead]}"
     print(told)
     assert pipeline.query("SELECT count(*), count(DISTINCT id) FROM items") == [(len(names) - len(dead), len(names) - len(dead))], told
     reasons = {letter["body"]: letter.get("error_code", "") for letter in dead}
@@ -115,9 +122,7 @@ def check(pipeline: Pipeline, killer: Killer, names: list[str]) -> None:
     assert [body for body, reason in reasons.items() if not reason] == [], told
     assert all(killer.killed.values()) or len(names) < 100, told
     daemon = pipeline.stack.process("itemgend").pid
-    below = descendants(daemon)
-    pythons = {process.pid for process in below if process.is_python()}  # they wait for what they forked when the next item comes
-    assert [process for process in below if process.state == "Z" and process.parent not in pythons] == [], told
+    wait_until("no zombie is left", lambda: zombies(daemon) == [], 20)
     pipeline.stop_all()
     work = Path(pipeline.stack.directory) / "work"
     assert [path for path in work.iterdir() if path.is_dir()] == [], told
