@@ -170,6 +170,10 @@ static int not_ready(struct server *server, const struct message *message, const
                          "the package wrote to the server's own descriptor while it was imported");
     if (strncmp(buf_str(&result->output), "bwrap: ", 7) == 0)
         return err_later(err, "sandbox_failed", "the sandbox could not be made: %.800s", said);
+    /* The network's way out can end at any time. A package that prints the same only gets its request tried again. */
+    const char *network = command_result_from_line(result, "itemgend-network: ");
+    if (network)
+        return err_later(err, "sandbox_failed", "the network of the sandbox failed: %.800s", network);
     siginfo_t info = { .si_pid = 0 };
     int64_t deadline_ms = time_mono_ms() + END_WAIT_MS; /* its socket closes a little before it has ended */
     while (!process_has_ended(server->keeper) && time_mono_ms() < deadline_ms)
