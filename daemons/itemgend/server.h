@@ -39,7 +39,7 @@ int server_start(const struct server_start *start, struct server *ret, struct er
 
 /* Waits until everything is imported, within the limits of an item. NEVER: "import_failed", with the last of what it
  * printed, and those of command_result_check. LATER: "import_failed" (ended by a signal), "sandbox_failed" (bubblewrap
- * could not start it), "interrupted". */
+ * could not start it, or its network has ended), "interrupted". */
 int server_wait_ready(struct server *server, const struct server_start *start, int stop_fd, struct err *err) must_check;
 
 /*
