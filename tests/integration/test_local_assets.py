@@ -1,9 +1,12 @@
 """The asset server's GeoTIFFs are what their names say, and it serves parts of them."""
 
+import http.client
 import struct
 import urllib.error
 import urllib.request
+from contextlib import closing
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -100,3 +103,15 @@ def test_ranges(stack: Stack) -> None:
 @pytest.mark.parametrize("path", ["/v2/2000/50N_090W.tfw", "/v2/2000/", "/", "/../state.json", "/%2e%2e/state.json"])
 def test_nothing_else_is_served(stack: Stack, path: str) -> None:
     assert fetch(stack.asset_url + path)[0] == 404
+
+
+def test_a_connection_outlasts_what_is_not_there(stack: Stack) -> None:
+    with closing(http.client.HTTPConnection(urlsplit(stack.asset_url).netloc, timeout=10)) as connection:
+        connection.connect()
+        port = connection.sock.getsockname()[1]
+        for method, path, status in (("HEAD", "/a.txt", 404), ("GET", "/b.txt", 404), ("HEAD", "/v2/2000/50N_090W.tif", 200)):
+            connection.request(method, path)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == status
+            assert connection.sock and connection.sock.getsockname()[1] == port
