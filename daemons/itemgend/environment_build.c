@@ -221,7 +221,7 @@ static const char compile[] = "import compileall, glob, re, sys\n"
 
 static int compile_in(struct environment_command *build, struct err *err)
 {
-    if (mkdir(build->temporary, 0700) < 0 && errno != EEXIST)
+    if (!mkdtemp(build->temporary)) /* a new one: another process may compile the same */
         return err_outage(err, "no_environment", "cannot make %s: %s", build->temporary, strerror(errno));
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
     int r = environment_command_python(build, compile, &result, err);
@@ -240,7 +240,7 @@ int environment_build_compile(const struct itemgend_options *options, const stru
                                                                             .niceness = 19 };
     const char *interpreter = json_get_string(environment->json, "interpreter");
     build.venv = strdup(environment->directory);
-    build.temporary = environment_path("%s/tmp", environment->build);
+    build.temporary = environment_path("%s/tmp-XXXXXX", environment->build);
     build.interpreter = strdup(interpreter ? interpreter : "");
     build.python_prefix = strdup(environment->python_prefix);
     build.uv = environment_find_program(options->uv);
