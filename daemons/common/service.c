@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -296,8 +297,19 @@ static void open_standard_fds(void)
         close(fd);
 }
 
+/* systemd and shells permit 1024 and let us have more; 256 workers of itemgend have 1300. */
+static void permit_many_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static int prepare_process(void)
 {
+    permit_many_files();
     /* The environment may hold credentials, and a process of the same user could read it. A sanitizer's leak check
      * needs ptrace. */
     if (!IS_SANITIZED)

@@ -54,7 +54,6 @@ static void become(const struct spawn *spawn, const char *program, pid_t keeper,
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     limit(RLIMIT_DATA, spawn->memory_limit);
     limit(RLIMIT_FSIZE, spawn->file_limit);
-    limit(RLIMIT_NOFILE, spawn->files);
     /* Above what is put in their place. */
     int output_fd = fcntl(spawn->output_fd, F_DUPFD_CLOEXEC, 10);
     int control_fd = spawn->control_fd < 0 ? -1 : fcntl(spawn->control_fd, F_DUPFD_CLOEXEC, 10);
@@ -63,6 +62,7 @@ static void become(const struct spawn *spawn, const char *program, pid_t keeper,
     bool ready = output_fd >= 0 && report >= 0 && dup2(input_fd, 0) == 0 && dup2(output_fd, 1) == 1 &&
                  dup2(output_fd, 2) == 2 && (control_fd < 0 || dup2(control_fd, SPAWN_CONTROL_FD) >= 0);
     close_range(control_fd < 0 ? SPAWN_CONTROL_FD : SPAWN_CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    limit(RLIMIT_NOFILE, spawn->files); /* only now: we may have more open ourselves than it may */
     if (ready && chdir(spawn->directory) == 0)
         execve(program, (char *const *)(uintptr_t)spawn->argv, (char *const *)(uintptr_t)spawn->environment);
     int error_number = errno;

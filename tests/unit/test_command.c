@@ -169,6 +169,25 @@ static void test_stop(void)
     free(directory);
 }
 
+/* Of the caller's own descriptors there may be more than the program may have. */
+static void test_many_open_files(void)
+{
+    enum { N = 100 };
+    int fds[N];
+    for (int i = 0; i < N; i++)
+        CHECK((fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0);
+    struct err err = ERR_INIT;
+    CHECK(workdir_new(parent, &directory, &err) == 0);
+    auto_command_result struct command_result result = COMMAND_RESULT_INIT;
+    run("import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])", &enough, -1, &result);
+    CHECK(result.end == COMMAND_EXITED && result.exit_code == 0);
+    CHECK_STRING(buf_str(&result.output), "64\n");
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    workdir_remove(directory);
+    free(directory);
+}
+
 static void test_not_there(void)
 {
     static const char *const programs[] = { "/nonexistent/program", "no-such-program", "/etc/hostname" };
@@ -193,6 +212,7 @@ int main(void)
     test_limits();
     test_what_it_gets();
     test_stop();
+    test_many_open_files();
     test_not_there();
     workdir_remove(parent);
     return test_end();
