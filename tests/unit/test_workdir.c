@@ -75,6 +75,7 @@ static void test_deep_and_locked(void)
     for (int i = 0; i < DEPTH && directory >= 0; i++) {
         CHECK(mkdirat(directory, "abc", 0700) == 0);
         auto_close int file = openat(directory, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        CHECK(file >= 0);
         int deeper = openat(directory, "abc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (i % 100 == 0)
             CHECK(fchmodat(directory, "abc", 0, 0) == 0);
