@@ -298,7 +298,7 @@ static void retire_surplus(struct servers *servers)
         if (!oldest || entry->used_at_ms < oldest->used_at_ms)
             oldest = entry;
     }
-    if (n > servers->options->common.workers + SPARE)
+    if (oldest && n > servers->options->common.workers + SPARE)
         retire(oldest, "others were used since");
 }
 
