@@ -206,7 +206,8 @@ static void test_not_there(void)
 
 int main(void)
 {
-    char folder[] = "/tmp/test_command.XXXXXX";
+    /* /tmp may lie in memory, where a file without a name takes no disk. */
+    char folder[] = "/var/tmp/test_command.XXXXXX";
     parent = mkdtemp(folder);
     CHECK(parent);
     test_limits();

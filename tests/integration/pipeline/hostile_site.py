@@ -259,12 +259,13 @@ def site(pipeline: Pipeline, sandbox: str, as_user: bool, **settings: str) -> It
 
 
 def copy_uv_cache(source: Path, target: Path, owned: bool) -> None:
-    """So that nothing is downloaded again. By links, but for another owner."""
+    """So that nothing is downloaded again. By links, but for another owner and on another file system."""
     if not source.exists():
         return
     target.mkdir(parents=True)
     kinds = [str(path) for path in source.iterdir() if path.name.split("-")[0] in ("archive", "simple", "wheels", "sdists", "interpreter")]
-    subprocess.run(["cp", "-r" if owned else "-rl", *kinds, str(target)], check=True)
+    linked = not owned and source.stat().st_dev == target.stat().st_dev
+    subprocess.run(["cp", "-rl" if linked else "-r", *kinds, str(target)], check=True)
 
 
 def become_user(pipeline: Pipeline, made: Site) -> None:
