@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 # moto reads these when it is imported; the caller's own AWS settings are none of its business.
@@ -29,19 +30,16 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
 from moto.secretsmanager.responses import SecretsManagerResponse  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
-from local import aws_auth, aws_sns, aws_sqs  # noqa: E402
+from local import aws_access, aws_auth, aws_sns, aws_sqs  # noqa: E402
 
 ACCOUNT = "123456789012"
 USER = "stack"
-POLICY = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": ["iam:*", "s3:*", "secretsmanager:*", "sns:*", "sqs:*", "sts:*"],
-            "Resource": "*",
-        }
-    ],
+DEPLOYER = "deployer"
+# By user. The deployer's is what whoever runs terraform has.
+ACTIONS = {
+    USER: ["iam:*", "s3:*", "secretsmanager:*", "sns:*", "sqs:*", "sts:*"],
+    DEPLOYER: ["*"],
+    **{service: ["sts:AssumeRole"] for service in aws_access.SERVICES},
 }
 
 
@@ -88,12 +86,13 @@ class Handler(MotoRequestHandler):
             super().log_error(format, *arguments)
 
 
-def create_user() -> dict[str, str]:
-    """The user whose key the stack hands out."""
+def create_user(name: str, actions: list[str]) -> dict[str, str]:
+    """One who may do that with everything; his key."""
+    statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
     backend = iam_backends[ACCOUNT]["aws"]
-    backend.create_user("us-east-1", USER)
-    backend.put_user_policy(USER, "stack", json.dumps(POLICY))
-    key = backend.create_access_key(USER)
+    backend.create_user("us-east-1", name)
+    backend.put_user_policy(name, name, json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    key = backend.create_access_key(name)
     return {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}
 
 
@@ -102,10 +101,11 @@ def secret_resource(self: Any) -> str:
     return self._get_param("SecretId") or "*"
 
 
-def build() -> aws_auth.Authenticated:
+def build(log: aws_access.RequestLog | None) -> aws_auth.Authenticated:
     aws_sqs.install()
     aws_sns.install()
     aws_auth.install()
+    aws_access.install(log)
     SecretsManagerResponse._determine_resource = secret_resource  # type: ignore[attr-defined]
     dispatcher = DomainDispatcherApplication(create_backend_app)
     for service in ("iam", "secretsmanager", "sns", "sqs", "sts"):
@@ -118,11 +118,16 @@ def main() -> int:
     parser.add_argument(
         "--ready-fd", type=int, required=True, help="where the URL and the user's key are written once it serves"
     )
+    parser.add_argument(
+        "--request-log", type=Path, help="a file to which a line is written for each request: who, action, resource"
+    )
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    server = make_server("127.0.0.1", 0, build(), threaded=True, request_handler=Handler)
-    ready = {"url": f"http://127.0.0.1:{server.server_port}", "account": ACCOUNT, **create_user()}
+    log = aws_access.RequestLog(options.request_log) if options.request_log else None
+    server = make_server("127.0.0.1", 0, build(log), threaded=True, request_handler=Handler)
+    keys = {name: create_user(name, actions) for name, actions in ACTIONS.items()}
+    ready = {"url": f"http://127.0.0.1:{server.server_port}", "account": ACCOUNT, "keys": keys}
     os.write(options.ready_fd, json.dumps(ready).encode())
     os.close(options.ready_fd)
     server.serve_forever()

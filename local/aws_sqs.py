@@ -143,6 +143,15 @@ class LocalSQS(SQSResponse):
             answer_headers["X-Amzn-Errortype"] = kind
         return status, answer_headers, body
 
+    def _determine_resource(self) -> str:
+        """Of a policy check: the queue's ARN, however the request names it."""
+        if name := self._get_param("QueueName"):
+            return f"arn:aws:sqs:{self.region}:{self.current_account}:{name}"
+        if arn := self._get_param("SourceArn"):
+            return str(arn)
+        resource: str = super()._determine_resource()
+        return resource
+
     def _require(self, name: str) -> Any:
         value = self._get_param(name)
         if value is None:

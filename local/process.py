@@ -193,12 +193,12 @@ class Starting:
         self._reader = reader
         self._log = log
 
-    def wait(self, timeout_s: float) -> dict[str, str]:
+    def wait(self, timeout_s: float) -> dict[str, Any]:
         readable, _, _ = select.select([self._reader], [], [], timeout_s)
         data = os.read(self._reader, 65536) if readable else b""
         os.close(self._reader)
         if not data:
             problem = "ended" if readable else f"did not start within {timeout_s} s"
             raise StartError(f"{self._name} {problem}; the end of {self._log}:\n{tail(self._log)}")
-        answer: dict[str, str] = json.loads(data)
+        answer: dict[str, Any] = json.loads(data)
         return answer

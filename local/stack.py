@@ -47,7 +47,7 @@ class Stack:
     """
     One stack. `directory` holds its logs and DIR/env. `prefix`: of the names of topics and queues. `programs`: where
     the daemons are; one that is not there is not started. `settings`: environment for the daemons, over the stack's
-    own.
+    own. `log_requests`: requests.log has a line for each request to the local AWS.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Stack:
         programs: Path = ROOT / "build" / "bin",
         cache: Path = ROOT / "build" / "cache",
         settings: Mapping[str, str] | None = None,
+        log_requests: bool = False,
         ready_timeout_s: float = 60,
         stop_timeout_s: float = 150,
     ) -> None:
@@ -72,10 +73,12 @@ class Stack:
         self.programs = Path(programs).absolute()
         self.cache = Path(cache).absolute()
         self.settings = dict(settings or {})
+        self.log_requests = log_requests
         self.ready_timeout_s = ready_timeout_s
         self.stop_timeout_s = stop_timeout_s
         self.env: dict[str, str] = {}  # what DIR/env exports
         self.account: Account
+        self.accounts: dict[str, Account]  # by user (local.aws.ACTIONS)
         self.cloud: Cloud
         self.postgres: Postgres
         self.asset_url = ""
@@ -139,13 +142,14 @@ class Stack:
             log.unlink()
         self.state.clear()
         assets = self.directory / "assets"
-        aws = self._server("aws", [])
+        aws = self._server("aws", ["--request-log", str(self.directory / "requests.log")] if self.log_requests else [])
         files = self._server("assets", ["--directory", str(assets)])
         self.postgres = Postgres(self._make_temporary(), self.directory / "postgres.log", self.state)
         self.postgres.start(self.cache, fsync=self.fsync)
         self.asset_url = files.wait(self.ready_timeout_s)["url"]
         answer = aws.wait(self.ready_timeout_s)
-        self.account = Account(answer["url"], answer["access_key_id"], answer["secret_access_key"])
+        self.accounts = {name: Account(answer["url"], **key) for name, key in answer["keys"].items()}
+        self.account = self.accounts["stack"]
         secret = {
             "host": "127.0.0.1",
             "port": self.postgres.port,

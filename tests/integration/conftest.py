@@ -23,7 +23,7 @@ UNCHECKED = Config(parameter_validation=False)  # boto3 would refuse some of wha
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("stack"), run_daemons=False, fsync=False) as started:
+    with Stack(tmp_path_factory.mktemp("stack"), run_daemons=False, fsync=False, log_requests=True) as started:
         yield started
 
 

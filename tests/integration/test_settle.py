@@ -61,7 +61,8 @@ def start_server() -> tuple[subprocess.Popen[bytes], Server]:
     os.close(write_end)
     with os.fdopen(ready) as answers:
         answer = json.loads(answers.read())
-    return process, Server(answer["url"], answer["access_key_id"], answer["secret_access_key"])
+    key = answer["keys"]["stack"]
+    return process, Server(answer["url"], key["access_key_id"], key["secret_access_key"])
 
 
 @pytest.fixture(scope="module")
