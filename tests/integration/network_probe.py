@@ -13,7 +13,7 @@ import sys
 import time
 
 
-def ask(kind, address, port, device=None, timeout=2):
+def ask(kind, address, port, device=None, timeout=5):
     try:
         family, _, _, _, target = socket.getaddrinfo(address, port, type=kind)[0]
         with socket.socket(family, kind) as client:

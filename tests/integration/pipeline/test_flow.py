@@ -20,7 +20,10 @@ UVX = r"""#!/bin/sh
 printf '%s\037' "$@" '
 ' >>"DIR/calls" # at once: others write there too
 case "$*" in *stactools-fresh*)
-    if [ -e "DIR/registry-is-down" ]; then echo "error: Failed to fetch: tcp connect error" >&2; exit 2; fi;;
+    if [ -e "DIR/registry-is-down" ]; then
+        echo refused >>"DIR/refused"
+        echo "error: Failed to fetch: tcp connect error" >&2; exit 2
+    fi;;
 esac
 case "$*" in *" python -c pass") exit 0;; esac
 case "$*" in *wait-for-it*) until [ -e "DIR/go" ]; do sleep 0.1; done;; esac
@@ -50,6 +53,11 @@ class Uvx:
         path = self.folder / "calls"
         return [line.split("\x1f")[:-1] for line in path.read_text().split("\n\x1f")[:-1]] if path.exists() else []
 
+    def refused(self) -> int:
+        """Calls that the registry which is down was told of."""
+        path = self.folder / "refused"
+        return path.read_text().count("\n") if path.exists() else 0
+
 
 @pytest.fixture
 def uvx(tmp_path: Path) -> Uvx:
@@ -74,8 +82,10 @@ def test_who_needs_the_registry_waits_and_others_go_on(pipeline: Pipeline, uvx: 
     wait_until("the others are made", lambda: generated(pipeline) == ["stactools-there"] * 2)
     wait_until("it is told", lambda: pipeline.log("itemgend", "DEPENDENCY_DOWN"))
     wait_until("the one is held", lambda: pipeline.counts(pipeline.gen_queue) == (0, 1))
-    calls = len(uvx.calls())
-    wait_until("it is tried again", lambda: len(uvx.calls()) > calls)
+    # Each try is refused twice: as the command, and once more to see that it was uv's failure. The registry must not come
+    # back between the two.
+    refused = uvx.refused()
+    wait_until("it is tried again", lambda: uvx.refused() >= refused + 2 and uvx.refused() % 2 == 0)
     (uvx.folder / "registry-is-down").unlink()
     wait_until("it is made", lambda: generated(pipeline) == ["stactools-there", "stactools-there", "stactools-fresh"])
     pipeline.wait_empty(pipeline.gen_queue)
