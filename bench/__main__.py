@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import end_to_end, generation, limit, loaders, machine, queues, report, sweep
+from bench import end_to_end, generation, limit, loaders, machine, queues, report, storage, sweep
 from bench.contest import PEER_PYTHON, PGSTAC
 from bench.database import Server
 from local import environment, process
@@ -47,7 +47,7 @@ def number(name: str, default: int, least: int) -> int:
 
 def chosen() -> list[str]:
     """The cases to run: those that are named, or all that are not long."""
-    short = [case.name for case in loaders.CASES if not case.long] + ["sweep", "queue", "end_to_end"]
+    short = [case.name for case in loaders.CASES if not case.long] + ["sweep", "storage", "queue", "end_to_end"]
     long = [case.name for case in loaders.CASES] + ["elasticmq", "memory", *generation.CASES]
     known = list(dict.fromkeys(short + long))
     names = [name for name in os.environ.get("BENCH", "").split(",") if name]
@@ -100,6 +100,8 @@ def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[st
             yield loaders.run_case(bench, case)
         if "sweep" in names:
             yield sweep.run(bench)
+        if "storage" in names:
+            yield storage.run(bench)
     finally:
         shutil.rmtree(folder)
     for case in queues.SERVERS:

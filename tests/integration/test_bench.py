@@ -25,7 +25,7 @@ N = 50
 def printed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     """The results, and what was printed."""
     folder = tmp_path_factory.mktemp("bench")
-    names = "one_partition,poison,loaders,sweep"
+    names = "one_partition,poison,loaders,sweep,storage"
     sizes = {"BENCH_ITEMS": str(N), "BENCH_REPEAT": "1", "BENCH_FSYNC": "0"}
     env = environment.for_tools() | {"BENCH": names} | sizes
     command = [sys.executable, "-m", "bench", "--programs", BUILD, "--folder", str(folder)]
@@ -81,6 +81,14 @@ def test_the_check_for_moved_items_has_its_figure(results: dict[str, Any]) -> No
         assert row["ms"] > 0 and 0 < row["share"] < 1
     for statement in ("COPY", "INSERT"):
         assert any(label.endswith(f"load: {statement}") for label in found)
+
+
+def test_an_item_takes_less_of_the_disk_than_it_had_when_it_was_published(results: dict[str, Any]) -> None:
+    """What is the same in all of them is in the collection. A table has a few pages besides: of its map, of the last rows."""
+    row = rows(results, "storage")["undivided"]
+    assert 500 < row["table_bytes"] - 4 * 8192 / N < row["published_bytes"]
+    assert row["disk_bytes"] == row["table_bytes"] + row["index_bytes"]
+    assert row["wal_bytes"] > row["table_bytes"] / 2
 
 
 def test_what_is_written_is_what_is_printed(printed: tuple[dict[str, Any], str]) -> None:
