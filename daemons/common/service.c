@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -199,6 +200,14 @@ static int64_t min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* As a container's first process we inherit whoever loses its parent. They become this thread's children, and it has
+ * none of its own: those of other threads are waited for by who started them. */
+static void reap_orphans(void)
+{
+    while (waitpid(-1, NULL, WNOHANG | __WNOTHREAD) > 0)
+        ;
+}
+
 /* Until run() has returned. */
 static void attend(struct process *process)
 {
@@ -213,6 +222,7 @@ static void attend(struct process *process)
             stop(process, "a worker has ended");
         read_signals(process);
         keep_deadlines(process);
+        reap_orphans();
         tick(process);
     }
 }
