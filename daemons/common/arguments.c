@@ -1,13 +1,18 @@
 #include "common/arguments.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <sysexits.h>
 
 static const struct option long_options[] = {
-    { "config", required_argument, NULL, 'c' }, { "check-config", no_argument, NULL, ARGUMENTS_CHECK },
-    { "help", no_argument, NULL, 'h' },         { "help-config", no_argument, NULL, ARGUMENTS_HELP_CONFIG },
-    { "version", no_argument, NULL, 'V' },      { NULL, 0, NULL, 0 },
+    { "config", required_argument, NULL, 'c' },
+    { "check-config", no_argument, NULL, ARGUMENTS_CHECK },
+    { "help", no_argument, NULL, 'h' },
+    { "help-config", no_argument, NULL, ARGUMENTS_HELP_CONFIG },
+    { "version", no_argument, NULL, 'V' },
+    { "prepare", no_argument, NULL, ARGUMENTS_PREPARE },
+    { NULL, 0, NULL, 0 },
 };
 
 static bool complain(const struct daemon *daemon)
@@ -30,6 +35,10 @@ bool arguments_parse(const struct daemon *daemon, int argc, char **argv, struct 
                           : option == 'V' ? ARGUMENTS_VERSION
                                           : (enum arguments_action)option;
     }
+    if (ret->action == ARGUMENTS_PREPARE && !daemon->prepare) {
+        fprintf(stderr, "%s: unrecognized option '--prepare'\n", daemon->name);
+        return complain(daemon);
+    }
     if (optind < argc) {
         fprintf(stderr, "%s: unexpected argument '%s'\n", daemon->name, argv[optind]);
         return complain(daemon);
@@ -43,13 +52,16 @@ static void add_help(const struct daemon *daemon, struct buf *ret)
     buf_printf(ret,
                "%s: %s\n\n"
                "Usage: %s [--config FILE]\n"
-               "       %s [--config FILE] --check-config\n\n"
+               "       %s [--config FILE] --check-config%s\n\n"
                "  -c, --config FILE   the configuration (default: %s, if it is there)\n"
                "      --check-config  print the configuration in force and where each value comes from, and exit\n"
+               "%s"
                "      --help-config   print each key of the configuration with its default, and exit\n"
                "  -h, --help          print this, and exit\n"
                "  -V, --version       print the version, and exit\n\n",
-               name, daemon->summary, name, name, daemon->default_config);
+               name, daemon->summary, name, name, daemon->prepare ? " | --prepare" : "", daemon->default_config,
+               daemon->prepare ? "      --prepare       make the environments of `packages` in prepared_dir, and exit\n"
+                               : "");
     buf_printf(ret,
                "Each key can be given by an environment variable instead, %s_KEY; it wins over the file.\n"
                "SIGTERM and SIGINT finish what is under way and stop, a second one stops at once; SIGHUP reads the\n"
@@ -82,6 +94,25 @@ static void add_description(const struct daemon *daemon, const void *config, str
             buf_printf(ret, "# %s\n", line);
 }
 
+static int prepare(const struct daemon *daemon, const struct config_source *source)
+{
+    auto_buf struct buf errors = BUF_INIT, text = BUF_INIT;
+    auto_free void *config = calloc(1, daemon->schema->size);
+    struct config_source incomplete = *source;
+    incomplete.may_be_incomplete = true;
+    int result = config ? config_load(daemon->schema, &incomplete, config, &errors) : -ENOMEM;
+    if (result != 0) {
+        fputs(result < 0 ? strerror(-result) : buf_str(&errors), stderr);
+        return result < 0 ? 1 : EX_CONFIG;
+    }
+    struct err err = ERR_INIT;
+    result = daemon->prepare(config, &text, &err);
+    config_clear(daemon->schema, config);
+    if (result != 0)
+        fprintf(stderr, "%s: %s\n", daemon->name, err.text);
+    return print(&text) != 0 || result != 0;
+}
+
 static int check_config(const struct daemon *daemon, const struct config_source *source)
 {
     auto_buf struct buf errors = BUF_INIT, text = BUF_INIT;
@@ -89,7 +120,8 @@ static int check_config(const struct daemon *daemon, const struct config_source 
     auto_free struct config_origin *origins = calloc(daemon->schema->n_keys + 1, sizeof(*origins));
     if (!config || !origins)
         return 1;
-    struct config_source with_origins = { source->path, source->must_exist, origins };
+    struct config_source with_origins = *source;
+    with_origins.origins = origins;
     int result = config_load(daemon->schema, &with_origins, config, &errors);
     if (result != 0) {
         fputs(result < 0 ? strerror(-result) : buf_str(&errors), stderr);
@@ -116,6 +148,8 @@ int arguments_answer(const struct daemon *daemon, const struct arguments *argume
         break;
     case ARGUMENTS_CHECK:
         return check_config(daemon, source);
+    case ARGUMENTS_PREPARE:
+        return prepare(daemon, source);
     case ARGUMENTS_RUN:
         break;
     }

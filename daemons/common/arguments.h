@@ -10,7 +10,8 @@ struct arguments {
         ARGUMENTS_HELP,
         ARGUMENTS_HELP_CONFIG,
         ARGUMENTS_VERSION,
-        ARGUMENTS_CHECK
+        ARGUMENTS_CHECK,
+        ARGUMENTS_PREPARE
     } action;
     const char *config_path; /* --config; NULL: not given */
 };

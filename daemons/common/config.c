@@ -313,7 +313,8 @@ static int load_all(struct load *load, const struct config_source *source)
         result = apply_environment(load);
     if (result != 0)
         return result;
-    if (!load->is_cut && check_required(load, there ? source->path : NULL) && load->schema->check)
+    if (!load->is_cut && (source->may_be_incomplete || check_required(load, there ? source->path : NULL)) &&
+        load->schema->check)
         load->schema->check(load->config, load->errors);
     return 0;
 }

@@ -44,7 +44,7 @@ struct config_schema {
     size_t n_keys;
     size_t size; /* of the daemon's config struct, zeroed before reading */
     /* What no single key shows ("b must be over a"): adds lines to `errors` by config_complain. NULL: none. Called
-     * once every required key has a value. */
+     * once every required key has a value, or may be without. */
     void (*check)(const void *config, struct buf *errors);
 };
 
@@ -58,6 +58,7 @@ struct config_origin {
 struct config_source {
     const char *path;              /* NULL: no file, the environment only */
     bool must_exist;               /* false: a file that is not there is empty */
+    bool may_be_incomplete;        /* required keys without a value stay zero */
     struct config_origin *origins; /* room for schema->n_keys, filled by config_load; NULL: nobody asks */
 };
 

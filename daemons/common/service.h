@@ -40,6 +40,9 @@ struct daemon {
     int (*run)(const void *config, struct service *service, struct err *err);
     /* --check-config: further lines on what will be in force. NULL: none. */
     void (*describe)(const void *config, struct buf *ret);
+    /* --prepare: makes ahead what the service would make, with a configuration that may be incomplete; adds lines on
+     * what is there then. NULL: there is no such option. */
+    int (*prepare)(const void *config, struct buf *ret, struct err *err);
 };
 
 /* Exit codes: 0; 1 failed; 64 usage; 78 bad configuration (sysexits). */

@@ -71,7 +71,9 @@ static int find_or_build(struct environments *environments, struct environment_e
                          int stop_fd, struct environment **ret, struct err *err)
 {
     struct environment *environment = NULL;
-    int r = environment_store_newest(folder, &environment, err);
+    int r = environment_store_prepared(&environments->options, entry->requirement, &environment, err);
+    if (r == 0 && !environment)
+        r = environment_store_newest(folder, &environment, err);
     if (r == 0 && !environment)
         r = build(environments, entry->requirement, folder, stop_fd, &environment, err);
     pthread_mutex_lock(&environments->lock);

@@ -4,7 +4,8 @@
  * One for each requirement together with all that decides what is installed for it (`with`, constraints, Python,
  * indexes, source_builds). It is built once however many threads and processes wait, kept across restarts, made anew in
  * the background when it is older than environment_ttl, and removed when it was used longest ago and cache_limit is
- * exceeded, never while it is in use. Its files are hard links into uv's cache: nobody may write into them.
+ * exceeded, never while it is in use. One that lies in prepared_dir is used as it is. Its files are hard links into
+ * uv's cache: nobody may write into them.
  *
  * No code of a package runs while its environment is made, but where source_builds allows it, and then in the sandbox.
  */
@@ -31,6 +32,7 @@ struct environment {           /* immutable for who uses it */
     cJSON *json;      /* what the above point into */
     int mark_fd;      /* its mark, locked while there are users */
     size_t users;     /* in this process */
+    bool is_prepared; /* lies in prepared_dir: it stays as it is */
     bool is_compiled; /* or was tried to be */
     bool retired;     /* another one has taken its place, or it is gone */
 };

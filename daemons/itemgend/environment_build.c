@@ -170,7 +170,7 @@ static int make(struct environment_command *build, const struct sandbox *sandbox
     if (r == 0)
         r = check_interpreter(build, err);
     workdir_remove(build->temporary);
-    return r != 0 ? r : environment_store_finish(build->directory, mark, err);
+    return r != 0 ? r : environment_store_finish(build->directory, build->is_prepared, mark, err);
 }
 
 static int prepare(struct environment_command *build, const char *cache_dir, struct err *err)
@@ -195,9 +195,10 @@ int environment_build(const struct itemgend_options *options, const struct sandb
         .options = *options,
         .requirement = requirement,
         .stop_fd = stop_fd,
-        .deadline_ms = time_mono_ms() + ENVIRONMENT_COMMAND_TIME_MS
+        .deadline_ms = time_mono_ms() + ENVIRONMENT_COMMAND_TIME_MS,
+        .is_prepared = options->prepared_dir && strcmp(options->cache_dir, options->prepared_dir) == 0,
     };
-    int r = environment_store_begin(folder, &build.directory, err);
+    int r = environment_store_begin(folder, build.is_prepared, &build.directory, err);
     if (r != 0)
         return r;
     r = prepare(&build, options->cache_dir, err);
@@ -210,14 +211,16 @@ int environment_build(const struct itemgend_options *options, const struct sandb
 
 /* ---------------------------------------------------------- afterwards */
 
-/* A compiled file takes its place by rename, under the eyes of who uses the environment. Tests that came with a package
+/* A compiled file takes its place by rename, under the eyes of who uses the environment. Nobody changes a source any
+ * more, so none is looked at later: an image gives all of its files another time. Tests that came with a package
  * are never imported. Where Linux groups processes by session (sched(7), autogroup), niceness counts only within one:
  * there the group is made as nice, or the first server would share the processor with this. */
-static const char compile[] = "import compileall, glob, re, sys\n"
+static const char compile[] = "import compileall, glob, py_compile, re, sys\n"
                               "try: open('/proc/self/autogroup', 'w').write('19')\n"
                               "except OSError: pass\n"
                               "for site in glob.glob(glob.escape(sys.argv[1]) + '/lib/python*/site-packages'):\n"
-                              "    compileall.compile_dir(site, quiet=2, rx=re.compile('/tests?/'))\n";
+                              "    compileall.compile_dir(site, quiet=2, rx=re.compile('/tests?/'),\n"
+                              "        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)\n";
 
 static int compile_in(struct environment_command *build, struct err *err)
 {

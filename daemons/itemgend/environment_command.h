@@ -15,6 +15,7 @@ struct environment_command {
     int stop_fd;
     int64_t deadline_ms; /* time_mono_ms() */
     int niceness;        /* of Python */
+    bool is_prepared;    /* lies in prepared_dir */
     char *directory, *venv, *temporary, *cache;
     char *uv;            /* the program's real path */
     char *interpreter;   /* behind the venv's python */

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "itemgend/environment_files.h"
 #include "itemgend/variables.h"
+#include "itemgend/workdir.h"
 
 enum { CONSTRAINTS_MAX = 1 << 20, NAME_BYTES = 16 };
 
@@ -99,12 +100,14 @@ int environment_store_lock(const char *folder, int *ret_fd, struct err *err)
     return 0;
 }
 
-int environment_store_begin(const char *folder, char **ret_build, struct err *err)
+int environment_store_begin(const char *folder, bool is_prepared, char **ret_build, struct err *err)
 {
-    auto_free char *build = environment_path("%s/build-XXXXXX", folder);
+    auto_free char *build = environment_path("%s/build-%s", folder, is_prepared ? "prepared" : "XXXXXX");
     if (!build)
         return err_no_memory(err);
-    if (!mkdtemp(build))
+    if (is_prepared)
+        workdir_remove(build); /* of one that was killed */
+    if (is_prepared ? mkdir(build, 0700) < 0 : !mkdtemp(build))
         return no_space("make a directory in", folder, err);
     *ret_build = TAKE(build);
     return 0;
@@ -127,7 +130,7 @@ static int write_all(const char *path, const struct buf *text, struct err *err)
     return 0;
 }
 
-int environment_store_finish(const char *build, cJSON *mark, struct err *err)
+int environment_store_finish(const char *build, bool is_prepared, cJSON *mark, struct err *err)
 {
     auto_free char *directory = environment_path("%s/venv", build);
     auto_free char *python = environment_path("%s/venv/bin/python", build);
@@ -137,7 +140,8 @@ int environment_store_finish(const char *build, cJSON *mark, struct err *err)
         return err_no_memory(err);
     auto_buf struct buf text = BUF_INIT;
     if (!cJSON_AddStringToObject(mark, "directory", directory) || !cJSON_AddStringToObject(mark, "python", python) ||
-        !add_number(mark, "built_at", time_now_ms()) || !add_number(mark, "size", environment_disk_usage(build, false)))
+        !add_number(mark, "built_at", is_prepared ? 0 : time_now_ms()) ||
+        !add_number(mark, "size", is_prepared ? 0 : environment_disk_usage(build, false)))
         return err_no_memory(err);
     json_write(mark, &text);
     if (buf_failed(&text))
@@ -202,7 +206,7 @@ static int read_build(const char *build, struct environment **ret, struct err *e
     cleanup(free_environment) struct environment *environment = calloc(1, sizeof(*environment));
     if (!path || !environment)
         return err_no_memory(err);
-    environment->mark_fd = open(path, O_RDWR | O_CLOEXEC);
+    environment->mark_fd = open(path, O_RDONLY | O_CLOEXEC);
     environment->build = strdup(build);
     if (!environment->build)
         return err_no_memory(err);
@@ -235,6 +239,23 @@ int environment_store_newest(const char *folder, struct environment **ret, struc
     }
     if (r == 0)
         *ret = TAKE(newest);
+    return r;
+}
+
+int environment_store_prepared(const struct itemgend_options *options, const char *requirement,
+                               struct environment **ret, struct err *err)
+{
+    *ret = NULL;
+    if (!options->prepared_dir)
+        return 0;
+    struct itemgend_options prepared = *options;
+    prepared.cache_dir = options->prepared_dir;
+    auto_free char *folder = NULL;
+    int r = environment_store_folder(&prepared, requirement, &folder, err);
+    if (r == 0)
+        r = environment_store_newest(folder, ret, err);
+    if (*ret)
+        (*ret)->is_prepared = true;
     return r;
 }
 

@@ -63,8 +63,8 @@ static void retire(struct environment_table *table, struct environment_entry *en
 
 static void ask_for_refresh(struct environment_table *table, struct environment_entry *entry)
 {
-    if (entry->wants_refresh || time_now_ms() - entry->current->built_at_ms < table->ttl_ms ||
-        time_mono_ms() < entry->refresh_after_ms)
+    if (entry->wants_refresh || entry->current->is_prepared ||
+        time_now_ms() - entry->current->built_at_ms < table->ttl_ms || time_mono_ms() < entry->refresh_after_ms)
         return;
     entry->wants_refresh = true;
     wake(table);

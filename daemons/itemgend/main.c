@@ -1,5 +1,6 @@
 /* itemgend: makes STAC items from the requests on ItemGenQueue and publishes them to ItemLoadTopic. */
 #include "common/service.h"
+#include "itemgend/environment_prepare.h"
 #include "itemgend/generator.h"
 #include "itemgend/options.h"
 
@@ -26,6 +27,7 @@ int main(int argc, char **argv)
         .stop_timeout_ms = stop_timeout_ms,
         .run = generator_run,
         .describe = generator_describe,
+        .prepare = environment_prepare,
     };
     return daemon_main(&daemon, argc, argv);
 }

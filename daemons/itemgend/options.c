@@ -88,6 +88,12 @@ static const struct config_key keys[] = {
       .offset = AT(cache_dir),
       .default_text = "/var/cache/itemgend",
       .help = "Where uv keeps packages and environments." },
+    { .name = "prepared_dir",
+      .type = CONFIG_STRING,
+      .offset = AT(prepared_dir),
+      .default_text = "",
+      .help = "Where environments lie that itemgend --prepare has made, as in a container's image: used as they are, "
+              "never made anew or removed; not set: nowhere." },
     { .name = "cache_limit",
       .type = CONFIG_SIZE,
       .offset = AT(cache_limit),
@@ -237,12 +243,23 @@ static void check_ports(const struct config_list *ports, struct buf *errors)
     }
 }
 
+static void check_prepared(const struct itemgend_options *options, struct buf *errors)
+{
+    if (!options->prepared_dir)
+        return;
+    if (options->prepared_dir[0] != '/')
+        config_complain(errors, "prepared_dir", "%s is no absolute path", options->prepared_dir);
+    if (strcmp(options->prepared_dir, options->cache_dir) == 0)
+        config_complain(errors, "prepared_dir", "must be another directory than cache_dir");
+}
+
 static void check(const void *config, struct buf *errors)
 {
     const struct itemgend_options *options = config;
     settings_check(&options->common, errors);
     if (options->constraints && access(options->constraints, R_OK) < 0)
         config_complain(errors, "constraints", "cannot read %s: %s", options->constraints, strerror(errno));
+    check_prepared(options, errors);
     check_ports(&options->loopback_ports, errors);
     const char *role = options->package_role_arn;
     if (role && *role && (strncmp(role, "arn:", 4) != 0 || !strstr(role, ":role/")))

@@ -14,7 +14,7 @@ struct itemgend_options {
     char *load_topic_arn;
     struct config_list allowed_packages, packages, with, indexes;
     int runner; /* enum runner */
-    char *uv, *uvx, *python, *constraints, *default_index, *cache_dir, *work_dir;
+    char *uv, *uvx, *python, *constraints, *default_index, *cache_dir, *prepared_dir, *work_dir;
     bool source_builds;
     int64_t environment_ttl_ms, cache_limit;
     int64_t server_items, server_age_ms, server_idle_ms;

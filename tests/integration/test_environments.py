@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import queue
+import shutil
 import subprocess
 import threading
 import time
@@ -44,8 +45,8 @@ def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 60) -
 class Tool:
     """A process with environments."""
 
-    def __init__(self, variables: dict[str, str]) -> None:
-        self.process = subprocess.Popen([TOOL], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    def __init__(self, variables: dict[str, str], *wrapper: str) -> None:
+        self.process = subprocess.Popen([*wrapper, TOOL], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         self.answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self.log: list[dict[str, Any]] = []
         self.reader = threading.Thread(target=self._read)
@@ -106,7 +107,7 @@ class Place:
         self.uv.write_text(COUNTING_UV.format(folder=folder, uv=UV))
         self.uv.chmod(0o755)
 
-    def start(self, **settings: str) -> Tool:
+    def start(self, *wrapper: str, **settings: str) -> Tool:
         self.tools.append(
             Tool(
                 {
@@ -118,7 +119,8 @@ class Place:
                     "UV_FIND_LINKS": str(self.wheels),
                     "UV_OFFLINE": "1",
                 }
-                | settings
+                | settings,
+                *wrapper,
             )
         )
         return self.tools[-1]
@@ -406,3 +408,97 @@ def test_packages_are_made_at_the_start(place: Place) -> None:
     installations = place.installations()
     tool.have("stactools-a")
     assert place.installations() == installations
+
+
+def prepare(place: Place, packages: str, **settings: str) -> Path:
+    """What itemgend --prepare makes, without a queue or a topic."""
+    prepared = place.folder / "prepared"
+    variables = {
+        "PATH": "/usr/bin:/bin",
+        "ITEMGEND_UV": str(place.uv),
+        "ITEMGEND_PREPARED_DIR": str(prepared),
+        "ITEMGEND_PACKAGES": packages,
+        "UV_FIND_LINKS": str(place.wheels),
+        "UV_OFFLINE": "1",
+    }
+    done = subprocess.run([TOOL.parents[1] / "bin" / "itemgend", "--prepare"], env=variables | settings, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == [entry.split()[0] for entry in packages.split(",") if entry]
+    return prepared
+
+
+def contents(directory: Path) -> dict[str, bytes | str]:
+    found: dict[str, bytes | str] = {}
+    for path in directory.rglob("*"):
+        name = str(path.relative_to(directory))
+        found[name] = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else ""
+    return found
+
+
+def test_what_was_prepared_is_used_as_it_is(place: Place) -> None:
+    add_wheel(place.wheels, "stactools-b")
+    prepared = prepare(place, "stactools-a memory_limit=512MiB,stactools-b")
+    assert [path.name for path in prepared.iterdir()] == ["environments"]  # no downloads
+    assert place.installations() == 2
+    before = contents(prepared)
+    add_wheel(place.wheels, "stactools-a", "1.1")
+    tool = place.start(ITEMGEND_PREPARED_DIR=str(prepared), ITEMGEND_ENVIRONMENT_TTL="1s")
+    made = tool.use("stactools-a")
+    assert Path(made["directory"]).is_relative_to(prepared) and made["version"] == "1.0"
+    bytecode = [content for name, content in before.items() if name.endswith(".pyc")]
+    assert bytecode and {content[4:8] for content in bytecode} == {b"\1\0\0\0"}  # no source's time is looked at (PEP 552)
+    time.sleep(1.5)
+    for _ in range(3):
+        assert tool.use("stactools-a") == made
+        tool.release()
+    time.sleep(0.5)
+    assert tool.events("ENVIRONMENT_BUILT") == [] and place.installations() == 2
+    assert not Path(tool.have("stactools-a==1.1")).is_relative_to(prepared)
+    tool.end()
+    assert contents(prepared) == before
+
+
+def test_what_was_prepared_needs_no_right_to_write(place: Place) -> None:
+    prepared = prepare(place, "stactools-a")
+    mounted = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"', str(prepared)]
+    if subprocess.run([*mounted, "true"], capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    probe = subprocess.run([*mounted, "touch", str(prepared / "x")], capture_output=True, text=True)
+    assert "Read-only" in probe.stderr
+    tool = place.start(*mounted, ITEMGEND_PREPARED_DIR=str(prepared))
+    assert tool.have("stactools-a").is_relative_to(prepared)
+
+
+def test_preparing_again_makes_nothing_or_the_same(place: Place) -> None:
+    prepared = prepare(place, "stactools-a")
+    first = contents(prepared)
+    prepare(place, "stactools-a")
+    assert place.installations() == 1
+    shutil.rmtree(prepared)
+    (left,) = (prepared / name for name in first if name.endswith("build-prepared"))
+    left.mkdir(parents=True)  # of one that was killed
+    (left / "half").touch()
+    prepare(place, "stactools-a")
+    assert contents(prepared) == first
+
+
+def test_what_decides_otherwise_is_not_served_what_was_prepared(place: Place) -> None:
+    prepared = prepare(place, "stactools-a")
+    for settings in ({"ITEMGEND_WITH": "stactools"}, {"UV_EXCLUDE_NEWER": "2030-01-01"}):
+        tool = place.start(ITEMGEND_PREPARED_DIR=str(prepared), **settings)
+        assert tool.have("stactools-a").is_relative_to(place.cache)
+        tool.end()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "prepared_dir is not set"),
+        ({"ITEMGEND_PREPARED_DIR": "here"}, "here is no absolute path"),
+        ({"ITEMGEND_PREPARED_DIR": "/var/cache/itemgend"}, "must be another directory than cache_dir"),
+        ({"ITEMGEND_PREPARED_DIR": "/proc/none", "ITEMGEND_PACKAGES": "stactools-a"}, "cannot make /proc/none"),
+    ],
+)
+def test_preparing_says_what_is_wrong(settings: dict[str, str], told: str) -> None:
+    done = subprocess.run([TOOL.parents[1] / "bin" / "itemgend", "--prepare"], env=settings, capture_output=True, text=True)
+    assert done.returncode in (1, 78) and told in done.stderr and done.stdout == ""
