@@ -1,0 +1,53 @@
+# What an instance does at its first start.
+locals {
+  # In systemd's quoting.
+  environment = join("", [for key in sort(keys(var.environment)) :
+    format("%s=\"%s\"\n", key, replace(replace(var.environment[key], "\\", "\\\\"), "\"", "\\\""))
+  ])
+
+  # Before the daemon, so that it is ended after it and has shipped its last lines.
+  shipper_unit = <<-EOF
+    [Unit]
+    Description=Ships the journal of ${var.daemon} to CloudWatch Logs
+    Wants=network-online.target
+    After=network-online.target
+    Before=${var.daemon}.service
+
+    [Service]
+    Environment=AWS_DEFAULT_REGION=${local.region}
+    ExecStart=/bin/sh -c 'exec /usr/local/sbin/ship-journal --group ${aws_cloudwatch_log_group.this.name} --stream ${var.daemon}/$(cat /var/lib/cloud/data/instance-id) --state /var/lib/ship-journal/cursor ${var.daemon}.service cloud-final.service'
+    Restart=always
+    RestartSec=5
+    TimeoutStopSec=30
+    DynamicUser=yes
+    SupplementaryGroups=systemd-journal
+    StateDirectory=ship-journal
+    ProtectSystem=strict
+    ProtectHome=yes
+    PrivateTmp=yes
+    PrivateDevices=yes
+    NoNewPrivileges=yes
+    CapabilityBoundingSet=
+
+    [Install]
+    WantedBy=multi-user.target
+  EOF
+
+  cloud_config = "#cloud-config\n${yamlencode({
+    package_update = true
+    packages       = ["python3-boto3", "ca-certificates", "curl"]
+    write_files = [
+      { path = "/etc/stactools-ingest/environment", permissions = "0600", content = local.environment },
+      { path = "/usr/local/sbin/ship-journal", permissions = "0755", content = file("${path.module}/files/ship-journal.py") },
+      { path = "/usr/local/sbin/set-up-daemon", permissions = "0755", content = file("${path.module}/files/set-up-daemon.sh") },
+      { path = "/etc/systemd/system/ship-journal.service", permissions = "0644", content = local.shipper_unit },
+    ]
+    runcmd = [
+      ["systemctl", "enable", "--now", "ship-journal.service"],
+      concat(
+        ["env", "AWS_DEFAULT_REGION=${local.region}", "/usr/local/sbin/set-up-daemon", var.daemon, var.package.bucket, var.package.key],
+        var.ca_bundle_url == null ? [] : [var.ca_bundle_url],
+      ),
+    ]
+  })}"
+}

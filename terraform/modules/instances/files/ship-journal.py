@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""
+Ships the journal of some units to CloudWatch Logs, as the JSON lines that the daemons write where there is no journal.
+
+Every few seconds what came after the last cursor is sent, and the cursor kept when CloudWatch has it: what cannot be sent
+is sent later, also after a restart. A stop ships what is there and ends.
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+INTERVAL_S = 3
+# Of one PutLogEvents (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html).
+BATCH_EVENTS = 10_000
+BATCH_BYTES = 1_048_576
+EVENT_BYTES = 262_144
+EVENT_OVERHEAD = 26
+BATCH_SPAN_MS = 24 * 60 * 60 * 1000
+LEVELS = ("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug")
+# Of the journal's own, or in the line under another name.
+LEFT_OUT = ("MESSAGE", "MESSAGE_ID", "PRIORITY", "EVENT", "SYSLOG_", "CODE_", "TID", "JOB_", "UNIT", "INVOCATION_ID", "_")
+
+
+def text_of(value: Any) -> str:
+    """A field that is no text is an array of bytes; one that is there twice an array of values."""
+    if isinstance(value, list) and all(isinstance(byte, int) for byte in value):
+        return bytes(value).decode(errors="replace")
+    return text_of(value[-1]) if isinstance(value, list) else str(value)
+
+
+def event_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """The journal's entry as an event of CloudWatch Logs."""
+    time_us = int(entry["__REALTIME_TIMESTAMP"])
+    time = datetime.fromtimestamp(time_us / 1e6, timezone.utc)
+    line = {"time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+    line["level"] = LEVELS[int(text_of(entry.get("PRIORITY", 6))) % 8]
+    if "EVENT" in entry:
+        line["event"] = text_of(entry["EVENT"])
+    line["message"] = text_of(entry.get("MESSAGE", ""))
+    line |= {name.lower(): text_of(value) for name, value in entry.items() if not name.startswith(LEFT_OUT)}
+    message = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+    while len(message.encode()) > EVENT_BYTES - EVENT_OVERHEAD:
+        message = message[: len(message) * 3 // 4]
+    return {"timestamp": time_us // 1000, "message": message}
+
+
+def batches(events: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Cut to what one call takes: events, bytes, and a day from the first to the last."""
+    number, count, size, first_ms = 0, 0, 0, 0
+
+    def batch_number(event: dict[str, Any]) -> int:
+        nonlocal number, count, size, first_ms
+        bytes_more = len(event["message"].encode()) + EVENT_OVERHEAD
+        late = event["timestamp"] - first_ms >= BATCH_SPAN_MS
+        if count == BATCH_EVENTS or size + bytes_more > BATCH_BYTES or late:
+            number, count, size, first_ms = number + 1, 0, 0, event["timestamp"]
+        count, size = count + 1, size + bytes_more
+        return number
+
+    ordered = sorted(events, key=lambda event: event["timestamp"])
+    for _, group in groupby(ordered, batch_number):
+        yield list(group)
+
+
+def entries_after(cursor: str, units: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """At most a batch of them, of the units and of what systemd says about them."""
+    command = ["journalctl", "--quiet", "--no-pager", "--all", "--output=json", *(f"--unit={unit}" for unit in units)]
+    command += [f"--after-cursor={cursor}"] if cursor else []
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as journal:
+        assert journal.stdout
+        for number, line in enumerate(journal.stdout):
+            if number == BATCH_EVENTS:
+                journal.terminate()
+                break
+            yield json.loads(line)
+
+
+def ship(logs: Any, group: str, stream: str, state: Path, units: Sequence[str]) -> int:
+    """Everything after the cursor, to a batch. How many entries that were."""
+    entries = list(entries_after(state.read_text() if state.exists() else "", units))
+    for batch in batches(map(event_of, entries)):
+        answer = logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=batch)
+        if rejected := answer.get("rejectedLogEventsInfo"):
+            print(f"CloudWatch Logs refused events as too old or too new: {rejected}", file=sys.stderr)
+    if entries:
+        new = state.with_suffix(".new")
+        new.write_text(entries[-1]["__CURSOR"])
+        new.replace(state)
+    return len(entries)
+
+
+def open_stream(logs: Any, group: str, stream: str) -> None:
+    try:
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    except logs.exceptions.ResourceAlreadyExistsException:
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Ships the journal of some units to CloudWatch Logs.")
+    parser.add_argument("--group", required=True, help="log group")
+    parser.add_argument("--stream", required=True, help="log stream; made when it is not there")
+    parser.add_argument("--state", required=True, type=Path, help="file that keeps the place in the journal")
+    parser.add_argument("units", nargs="+", help="units whose entries are shipped")
+    options = parser.parse_args()
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    logs = boto3.client("logs", config=Config(retries={"mode": "standard", "total_max_attempts": 3}))
+    is_open = False
+    while True:
+        is_last = stop.is_set()
+        n = 0
+        try:
+            if not is_open:
+                open_stream(logs, options.group, options.stream)
+                is_open = True
+            n = ship(logs, options.group, options.stream, options.state, options.units)
+        except (BotoCoreError, ClientError) as error:
+            print(f"not shipped, to be tried again: {error}", file=sys.stderr, flush=True)
+        if is_last:
+            break
+        if n < BATCH_EVENTS:
+            stop.wait(INTERVAL_S)
+
+
+if __name__ == "__main__":
+    main()

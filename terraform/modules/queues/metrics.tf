@@ -1,0 +1,59 @@
+# SQS measures a queue while somebody uses it and for about six hours after; then its metrics stop, and take up to a quarter of an hour to
+# come back. Scaling up from no task must not wait for that, so somebody uses it: EventBridge Scheduler asks for one attribute every hour.
+
+data "aws_region" "current" {}
+
+resource "aws_scheduler_schedule" "metrics" {
+  name                = "${local.base}-metrics"
+  description         = "Keeps the metrics of ${aws_sqs_queue.this.name} alive while it is idle."
+  schedule_expression = "rate(1 hours)"
+
+  flexible_time_window {
+    mode                      = "FLEXIBLE"
+    maximum_window_in_minutes = 15
+  }
+
+  target {
+    arn      = "arn:${local.partition}:scheduler:::aws-sdk:sqs:getQueueAttributes"
+    role_arn = aws_iam_role.scheduler.arn
+    input    = jsonencode({ QueueUrl = aws_sqs_queue.this.url, AttributeNames = ["ApproximateNumberOfMessages"] })
+
+    # The next hour's call does as well.
+    retry_policy {
+      maximum_retry_attempts       = 3
+      maximum_event_age_in_seconds = 900
+    }
+  }
+}
+
+resource "aws_iam_role" "scheduler" {
+  name        = "${local.base}-scheduler"
+  description = "EventBridge Scheduler, asking for an attribute of ${aws_sqs_queue.this.name}."
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "OnlyThisAccountsSchedules"
+      Effect    = "Allow"
+      Principal = { Service = "scheduler.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = local.account_id }
+        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:scheduler:${data.aws_region.current.name}:${local.account_id}:schedule/*" }
+      }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "scheduler" {
+  name = "metrics"
+  role = aws_iam_role.scheduler.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "KeepMetrics"
+      Effect   = "Allow"
+      Action   = "sqs:GetQueueAttributes"
+      Resource = aws_sqs_queue.this.arn
+    }]
+  })
+}
