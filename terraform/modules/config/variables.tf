@@ -46,9 +46,10 @@ variable "config" {
     db_password_version      = optional(number, 1)
     pgbouncer                = optional(bool, false)
 
-    database_secret_arn        = optional(string)
-    database_security_group_id = optional(string)
-    database_port              = optional(number, 5432)
+    database_secret_arn         = optional(string)
+    database_secret_kms_key_arn = optional(string)
+    database_security_group_id  = optional(string)
+    database_port               = optional(number, 5432)
 
     itemgend = optional(object({
       min_tasks        = optional(number, 0)
@@ -90,7 +91,7 @@ variable "config" {
 
     stac_api = optional(object({
       enabled         = optional(bool, true)
-      image           = optional(string)
+      image           = optional(string, "ghcr.io/stac-utils/stac-fastapi-pgstac:6.0.1")
       cpu             = optional(number, 512)
       memory_mib      = optional(number, 1024)
       desired_count   = optional(number, 1)
@@ -278,8 +279,8 @@ variable "config" {
   }
 
   validation {
-    condition     = var.config.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.config.kms_key_arn))
-    error_message = "kms_key_arn must be the ARN of a KMS key, not of an alias."
+    condition     = alltrue([for arn in compact([var.config.kms_key_arn, var.config.database_secret_kms_key_arn]) : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", arn))])
+    error_message = "kms_key_arn and database_secret_kms_key_arn must be ARNs of KMS keys, not of aliases."
   }
 
   validation {
