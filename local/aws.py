@@ -101,11 +101,15 @@ def secret_resource(self: Any) -> str:
     return self._get_param("SecretId") or "*"
 
 
-def build(log: aws_access.RequestLog | None) -> aws_auth.Authenticated:
+def build(log: aws_access.RequestLog | None, *, for_terraform: bool) -> aws_auth.Authenticated:
     aws_sqs.install()
     aws_sns.install()
     aws_auth.install()
     aws_access.install(log)
+    if for_terraform:
+        from local import aws_terraform  # its services take moto most of a second to import
+
+        aws_terraform.install()
     SecretsManagerResponse._determine_resource = secret_resource  # type: ignore[attr-defined]
     dispatcher = DomainDispatcherApplication(create_backend_app)
     for service in ("iam", "secretsmanager", "sns", "sqs", "sts"):
@@ -121,11 +125,12 @@ def main() -> int:
     parser.add_argument(
         "--request-log", type=Path, help="a file to which a line is written for each request: who, action, resource"
     )
+    parser.add_argument("--terraform", action="store_true", help="with what terraform's provider needs")
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     log = aws_access.RequestLog(options.request_log) if options.request_log else None
-    server = make_server("127.0.0.1", 0, build(log), threaded=True, request_handler=Handler)
+    server = make_server("127.0.0.1", 0, build(log, for_terraform=options.terraform), threaded=True, request_handler=Handler)
     keys = {name: create_user(name, actions) for name, actions in ACTIONS.items()}
     ready = {"url": f"http://127.0.0.1:{server.server_port}", "account": ACCOUNT, "keys": keys}
     os.write(options.ready_fd, json.dumps(ready).encode())

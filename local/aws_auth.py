@@ -226,6 +226,9 @@ class Authenticated:
                 raise policy_refusal(text)
         except Denied as denied:
             status, headers, text = render(denied, is_json)
+        except NotImplementedError as missing:  # of moto; clients try 500 again, for minutes
+            _, headers, text = render(Denied("NotImplemented", str(missing)), is_json)
+            status = "501 Not Implemented"
         start_response(status, headers)
         return [text]
 

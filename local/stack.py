@@ -48,6 +48,7 @@ class Stack:
     One stack. `directory` holds its logs and DIR/env. `prefix`: of the names of topics and queues. `programs`: where
     the daemons are; one that is not there is not started. `settings`: environment for the daemons, over the stack's
     own. `log_requests`: requests.log has a line for each request to the local AWS.
+    `for_terraform`: the local AWS takes what terraform/ declares.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Stack:
         cache: Path = ROOT / "build" / "cache",
         settings: Mapping[str, str] | None = None,
         log_requests: bool = False,
+        for_terraform: bool = False,
         ready_timeout_s: float = 60,
         stop_timeout_s: float = 150,
     ) -> None:
@@ -74,6 +76,7 @@ class Stack:
         self.cache = Path(cache).absolute()
         self.settings = dict(settings or {})
         self.log_requests = log_requests
+        self.for_terraform = for_terraform
         self.ready_timeout_s = ready_timeout_s
         self.stop_timeout_s = stop_timeout_s
         self.env: dict[str, str] = {}  # what DIR/env exports
@@ -142,7 +145,7 @@ class Stack:
             log.unlink()
         self.state.clear()
         assets = self.directory / "assets"
-        aws = self._server("aws", ["--request-log", str(self.directory / "requests.log")] if self.log_requests else [])
+        aws = self._server("aws", self._aws_arguments())
         files = self._server("assets", ["--directory", str(assets)])
         self.postgres = Postgres(self._make_temporary(), self.directory / "postgres.log", self.state)
         self.postgres.start(self.cache, fsync=self.fsync)
@@ -168,6 +171,10 @@ class Stack:
             "assets": urlsplit(self.asset_url).netloc,
         }
         self.state.save()
+
+    def _aws_arguments(self) -> list[str]:
+        log = ["--request-log", str(self.directory / "requests.log")] if self.log_requests else []
+        return log + (["--terraform"] if self.for_terraform else [])
 
     def _make_temporary(self) -> Path:
         """Not in build/: a clone below /root could not be entered by the account that PostgreSQL runs as."""
