@@ -7,8 +7,8 @@ locals {
   is_ec2          = local.settings.compute == "ec2"
   overflow_bucket = one(module.overflow[*].name)
   ca_bundle       = "/etc/stactools-ingest/rds-global-bundle.pem"
-  # Amazon signs the certificates of RDS itself; of an existing database nobody knows. Its own can be named in itemloadd.environment.
-  is_rds = module.database.sslmode == "verify-full"
+  # Against the certificates of RDS. An existing database that has others: ITEMLOADD_DB_SSLROOTCERT in itemloadd.environment.
+  is_verified = module.database.sslmode == "verify-full"
 
   read_buckets = distinct(concat(
     module.overflow[*].name, local.settings.bucket_notifications[*].bucket, local.settings.itemloadd.s3_buckets
@@ -40,7 +40,7 @@ locals {
       cpu         = local.settings.itemloadd.cpu
       memory_mib  = local.settings.itemloadd.memory_mib
       disk_gib    = null
-      directories = ["/tmp"]
+      directories = []
       type        = local.settings.instances.itemloadd_type
       groups      = [module.database.client_security_group_id]
       ca_url      = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
@@ -74,7 +74,8 @@ locals {
         ITEMLOADD_DB_SSLMODE            = module.database.sslmode
         ITEMLOADD_METRICS_ADDRESS       = "127.0.0.1:9464"
       },
-      local.is_rds ? { ITEMLOADD_DB_SSLROOTCERT = local.ca_bundle } : {},
+      # The image brings them along.
+      local.is_ec2 && local.is_verified ? { ITEMLOADD_DB_SSLROOTCERT = local.ca_bundle } : {},
       length(local.read_buckets) == 0 ? {} : { ITEMLOADD_S3_BUCKETS = join(",", local.read_buckets) },
       local.settings.itemloadd.environment,
     )
@@ -142,7 +143,7 @@ module "instances" {
   volume_gib           = local.settings.instances.volume_gib
   spot_share           = each.value.spot_share
   environment          = merge(local.common_environment, local.environments[each.key])
-  ca_bundle_url        = local.is_rds ? each.value.ca_url : null
+  ca_bundle_url        = local.is_verified ? each.value.ca_url : null
   policy               = module.permissions[each.key].policy
   queue_name           = module.queues[each.value.stage].queue_name
   min_instances        = each.value.min

@@ -11,7 +11,7 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
-  name              = "/${var.name}/${var.daemon}"
+  name              = local.full_name
   retention_in_days = var.log_retention_days
 }
 

@@ -22,7 +22,7 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
-  name              = "/${var.name}/${var.daemon}"
+  name              = local.full_name
   retention_in_days = var.log_retention_days
 }
 
@@ -61,6 +61,7 @@ resource "aws_ecs_task_definition" "this" {
     name                   = var.daemon
     image                  = "${aws_ecr_repository.this.repository_url}:${var.image_tag}"
     essential              = true
+    user                   = "65532:65532" # as in the Dockerfiles
     readonlyRootFilesystem = true
     # Of those 120 s, the most that Fargate gives, the daemons use stop_timeout (90 s) to finish and the rest to hand back.
     stopTimeout     = 120
