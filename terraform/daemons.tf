@@ -127,7 +127,6 @@ module "service" {
   assign_public_ip   = module.network.assign_public_ip
   security_group_ids = each.value.groups
   log_retention_days = local.settings.log_retention_days
-  force_delete       = local.settings.force_delete
 }
 
 module "instances" {

@@ -12,8 +12,9 @@ module "config" {
 }
 
 locals {
-  settings = module.config.settings
-  name     = module.config.name
+  settings     = module.config.settings
+  name         = module.config.name
+  force_delete = coalesce(var.force_delete, local.settings.force_delete)
 }
 
 module "network" {
@@ -56,8 +57,8 @@ module "database" {
   max_connections            = local.settings.db_max_connections
   multi_az                   = local.settings.db_multi_az
   backup_retention_days      = local.settings.db_backup_retention_days
-  deletion_protection        = local.settings.db_deletion_protection
-  final_snapshot             = !local.settings.force_delete
+  deletion_protection        = local.settings.db_deletion_protection && !local.force_delete
+  final_snapshot             = !local.force_delete
   password_version           = local.settings.db_password_version
   existing_secret_arn        = local.settings.database_secret_arn
   existing_security_group_id = local.settings.database_security_group_id
@@ -108,7 +109,7 @@ module "overflow" {
   name            = "${local.name}-overflow"
   expiration_days = 15
   kms_key_arn     = local.settings.kms_key_arn
-  force_delete    = local.settings.force_delete
+  force_delete    = local.force_delete
 }
 
 # The Debian package that instances install.

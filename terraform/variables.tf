@@ -24,3 +24,9 @@ variable "release" {
     error_message = "release must be letters, digits, dots, hyphens and underscores: an image tag."
   }
 }
+
+variable "force_delete" {
+  description = "In the place of the configuration's force_delete. Before a destroy, an apply with true lifts the database's deletion protection and lets the overflow bucket go with what is in it."
+  type        = bool
+  default     = null
+}

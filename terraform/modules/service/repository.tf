@@ -1,6 +1,6 @@
 resource "aws_ecr_repository" "this" {
   name         = local.full_name
-  force_delete = var.force_delete
+  force_delete = true # images are built from the repository again
 
   image_scanning_configuration {
     scan_on_push = true

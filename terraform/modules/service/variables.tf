@@ -148,9 +148,3 @@ variable "log_retention_days" {
   type        = number
   default     = 7
 }
-
-variable "force_delete" {
-  description = "Delete the repository with the images in it."
-  type        = bool
-  default     = false
-}
