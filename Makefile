@@ -5,6 +5,7 @@
 #   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=10000 BENCH_REPEAT=3 (docs/performance.md)
 #   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
+#   make images, make deb     container images; a Debian package in build/ (docs/containers.md)
 #   TEST_PROCESSES=2: files of tests at the same time (0: one after another, for a debugger); PYTEST="-k leaks": options
 #   V=1: show the commands    SAN=1: with AddressSanitizer and UndefinedBehaviorSanitizer    CC=clang: with clang
 
@@ -32,7 +33,7 @@ OUT := build
 CFLAGS ?= -O2 -g
 HARDENING := -D_FORTIFY_SOURCE=2
 endif
-ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) -fPIE -fstack-protector-strong $(HARDENING) $(SANITIZE) \
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) -ffile-prefix-map=$(CURDIR)=. -fPIE -fstack-protector-strong $(HARDENING) $(SANITIZE) \
              $(LIBRARY_CFLAGS) -pthread
 ALL_LDFLAGS = $(LDFLAGS) -pie -Wl,-z,relro,-z,now $(SANITIZE) -pthread
 LIBRARY_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
@@ -56,7 +57,7 @@ TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
 # Each one file too: bench/load.c is $(OUT)/bench/load.
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/*.c))
 
-.PHONY: all deps deps-test test test-now test-long bench run up down status install uninstall format check-format analyze cppcheck lint clean
+.PHONY: all deps deps-test test test-now test-long bench run up down status install uninstall deb deb-now format check-format analyze cppcheck lint clean
 all: $(BINARIES) $(HELPERS)
 
 $(OUT)/obj/%.o: %.c
@@ -182,9 +183,9 @@ lint: check-format cppcheck analyze
 	$(TOOLS)/pytest -q tests/gates
 
 # ------------------------------------------------------------ installing
-# %.in files: @bindir@, @sysconfdir@.
+# %.in files: @bindir@, @libexecdir@, @sysconfdir@.
 define INSTALL_IN
-sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' $(1) >$(2)
+sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@libexecdir@|$(PREFIX)/libexec/stactools-ingest|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' $(1) >$(2)
 endef
 
 install: all
@@ -208,6 +209,24 @@ uninstall:
 	rm -f $(PROGRAMS:%="$(DESTDIR)$(PREFIX)/bin/%") $(PROGRAMS:%="$(DESTDIR)$(UNITDIR)/%.service") \
 	    $(PROGRAMS:%="$(DESTDIR)$(PREFIX)/share/man/man8/%.8")
 	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest" "$(DESTDIR)$(PREFIX)/libexec/stactools-ingest"
+
+# ------------------------------------------------------------ packages
+
+ARCHITECTURE ?= $(shell dpkg --print-architecture)
+DEB := build/stactools-ingest_$(VERSION)_$(ARCHITECTURE).deb
+# Of all files in it: the last commit's time, so that what is built again is the same.
+SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
+# Where uv and uvx lie.
+UV ?= $(TOOLS)
+
+deb:
+	@local/deps.sh deb
+	@$(MAKE) --no-print-directory -s deb-now
+
+deb-now: all
+	@rm -rf build/deb
+	@$(MAKE) --no-print-directory -s install PREFIX=/usr DESTDIR=build/deb >/dev/null
+	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) deb/build.sh build/deb $(UV) $(DEB)
 
 clean: down
 	rm -rf build

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# deps.sh [test]: installs what the build and the local stack need and is not there (test: what the tests need too), and says
-# what it does. Debian packages by apt (as root, or by sudo), Python tools from local/requirements.txt into build/venv; for the
-# tests a STAC API from local/requirements-api.txt into build/venv-api, because its pins are its own.
+# deps.sh [test|deb]: installs what the build and the local stack need and is not there (test: what the tests need too, the
+# long ones where LONG is set; deb: what makes the Debian package), and says what it does. Debian packages by apt (as root, or
+# by sudo), Python tools from local/requirements.txt into build/venv; for the tests a STAC API from
+# local/requirements-api.txt into build/venv-api, because its pins are its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +12,8 @@ build_packages=(
 stack_packages=(python3 python3-venv jq curl ca-certificates openssl bubblewrap)
 test_packages=(clang clang-format cppcheck shellcheck valgrind libc6-dbg systemd dbus man-db mandoc pgbouncer
     slirp4netns nftables iproute2)
+deb_packages=(dpkg-dev)
+long_packages=("${deb_packages[@]}" buildah debootstrap docker-registry lintian)
 
 log=build/deps.log
 no_cluster=/etc/postgresql-common/createcluster.d/stactools-ingest.conf
@@ -132,8 +135,8 @@ install_tools() {
     echo "$key" >"$venv/.complete"
 }
 
-[ $# -eq 0 ] || [ "$*" = test ] || {
-    sed -n 2,4p "$0" >&2
+[ $# -eq 0 ] || [ "$*" = test ] || [ "$*" = deb ] || {
+    sed -n 2,5p "$0" >&2
     exit 64
 }
 command -v apt-get dpkg-query >/dev/null ||
@@ -143,7 +146,11 @@ exec 9>build/.deps.lock
 flock 9
 : >"$log"
 packages=("${build_packages[@]}" "${stack_packages[@]}")
-[ "${1:-}" != test ] || packages+=("${test_packages[@]}")
+case ${1:-}${LONG:+-long} in
+test) packages+=("${test_packages[@]}") ;;
+test-long) packages+=("${test_packages[@]}" "${long_packages[@]}") ;;
+deb*) packages+=("${deb_packages[@]}") ;;
+esac
 install_missing "${packages[@]}"
 install_tools local/requirements.txt build/venv
 [ "${1:-}" != test ] || install_tools local/requirements-api.txt build/venv-api
