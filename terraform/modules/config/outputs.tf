@@ -5,7 +5,7 @@ output "name" {
 
 output "tags" {
   description = "Tags of everything: Project, Stage, and the configuration's own."
-  value       = merge(var.config.tags, { Project = var.config.project_id, Stage = var.config.stage })
+  value       = tomap(merge(var.config.tags, { Project = var.config.project_id, Stage = var.config.stage }))
 }
 
 output "settings" {
