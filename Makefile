@@ -3,6 +3,7 @@
 #   make              build the daemons                      make deps     install what is missing (says what)
 #   make run          set up, build, run the whole example   make test     set up, build, run the tests
 #   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=10000 BENCH_REPEAT=3 (docs/performance.md)
+#   make simulate     what the scaling policy of terraform/ does with bursts and idle nights (docs/scaling.md)
 #   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
 #   make images, make deb     container images; a Debian package in build/ (docs/containers.md)
@@ -57,7 +58,7 @@ TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
 # Each one file too: bench/load.c is $(OUT)/bench/load.
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/*.c))
 
-.PHONY: all deps deps-test test test-now test-long bench run up down status install uninstall deb deb-now format check-format analyze cppcheck lint clean
+.PHONY: all deps deps-test test test-now test-long bench simulate run up down status install uninstall deb deb-now format check-format analyze cppcheck lint clean
 all: $(BINARIES) $(HELPERS)
 
 $(OUT)/obj/%.o: %.c
@@ -155,6 +156,10 @@ test-now: all $(UNIT_TESTS) $(TEST_TOOLS) $(BENCH_PROGRAMS)
 bench: deps
 	@$(MAKE) --no-print-directory -s all $(BENCH_PROGRAMS)
 	@$(TOOLS)/python -m bench --programs $(OUT)
+
+# SIMULATE: "--scenario burst,night", "--json", "--update docs/scaling.md", ...
+simulate:
+	@python3 -m simulation $(SIMULATE)
 
 # What takes minutes as well: a hundred seeds of the model test, other versions of pgstac.
 test-long:
