@@ -28,6 +28,31 @@ run "every_key_has_a_default" {
   }
 }
 
+# Keys that main.tf lists because a text in the place of their value would be refused without their name.
+run "numbers_and_switches_are_known" {
+  command = plan
+
+  module {
+    source = "./modules/config"
+  }
+
+  assert {
+    condition = length(setsubtract(flatten([
+      [for key, value in var.config : key if can(regex("^[0-9]+$", jsonencode(value)))],
+      [for mapping in local.checked : [for key in try(keys(var.config[mapping]), []) : "${mapping}.${key}" if can(regex("^[0-9]+$", jsonencode(try(var.config[mapping][key], null))))]],
+    ]), local.numbers)) == 0
+    error_message = "A number is not among local.numbers."
+  }
+
+  assert {
+    condition = length(setsubtract(flatten([
+      [for key, value in var.config : key if contains(["true", "false"], jsonencode(value))],
+      [for mapping in local.checked : [for key in try(keys(var.config[mapping]), []) : "${mapping}.${key}" if contains(["true", "false"], jsonencode(try(var.config[mapping][key], null)))]],
+    ]), local.switches)) == 0
+    error_message = "A switch is not among local.switches."
+  }
+}
+
 run "what_the_configuration_makes_of_it" {
   command = plan
 
