@@ -1,6 +1,6 @@
 locals {
   config_file = coalesce(var.config_file, "${path.module}/../config.yaml")
-  config_text = file(local.config_file)
+  config_text = fileexists(local.config_file) ? file(local.config_file) : "" # the variable says so
   # A file of nothing but comments is one with every default.
   config = yamldecode(length(regexall("(?m)^\\s*[^#\\s]", local.config_text)) == 0 ? "{}" : local.config_text)
 }

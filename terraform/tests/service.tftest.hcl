@@ -156,8 +156,13 @@ run "on_fargate" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.wake[0].threshold == 1 && aws_cloudwatch_metric_alarm.wake[0].evaluation_periods == 1 && aws_cloudwatch_metric_alarm.wake[0].treat_missing_data == "notBreaching"
-    error_message = "At once, and never because nothing is measured."
+    condition     = aws_cloudwatch_metric_alarm.wake[0].threshold == 1 && aws_cloudwatch_metric_alarm.wake[0].evaluation_periods == 5 && aws_cloudwatch_metric_alarm.wake[0].datapoints_to_alarm == 1 && aws_cloudwatch_metric_alarm.wake[0].treat_missing_data == "notBreaching"
+    error_message = "At the first value, also when that comes five minutes late, and never because nothing is measured."
+  }
+
+  assert {
+    condition     = aws_appautoscaling_policy.wake[0].step_scaling_policy_configuration[0].cooldown > 60 * aws_cloudwatch_metric_alarm.wake[0].evaluation_periods
+    error_message = "One task, although the alarm still sees the value that it started it for."
   }
 
   assert {

@@ -1,7 +1,5 @@
 # Instances that ECS itself starts when a task has no place, and ends when none is left on them.
 
-data "aws_partition" "current" {}
-
 locals {
   # Resolved when an instance starts: a plan does not change whenever Amazon publishes an image.
   ecs_ami = "resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/${try(var.instances.architecture, "") == "arm64" ? "arm64/" : ""}recommended/image_id"

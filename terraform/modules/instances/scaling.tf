@@ -67,7 +67,7 @@ resource "aws_autoscaling_policy" "wake" {
   policy_type               = "StepScaling"
   adjustment_type           = "ChangeInCapacity"
   metric_aggregation_type   = "Maximum"
-  estimated_instance_warmup = 300
+  estimated_instance_warmup = 600
 
   step_adjustment {
     metric_interval_lower_bound = 0
@@ -81,7 +81,8 @@ resource "aws_cloudwatch_metric_alarm" "wake" {
   alarm_description   = "Messages wait and no instance runs: starts one."
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = 1
-  evaluation_periods  = 1
+  evaluation_periods  = 5
+  datapoints_to_alarm = 1
   treat_missing_data  = "notBreaching"
   alarm_actions       = [aws_autoscaling_policy.wake[0].arn]
 

@@ -83,7 +83,7 @@ resource "aws_appautoscaling_policy" "wake" {
   step_scaling_policy_configuration {
     adjustment_type         = "ChangeInCapacity"
     metric_aggregation_type = "Maximum"
-    cooldown                = 300
+    cooldown                = 600
 
     step_adjustment {
       metric_interval_lower_bound = 0
@@ -98,7 +98,8 @@ resource "aws_cloudwatch_metric_alarm" "wake" {
   alarm_description   = "Messages wait and no task runs: starts one."
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = 1
-  evaluation_periods  = 1
+  evaluation_periods  = 5
+  datapoints_to_alarm = 1
   treat_missing_data  = "notBreaching"
   alarm_actions       = [aws_appautoscaling_policy.wake[0].arn]
 
