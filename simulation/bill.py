@@ -33,19 +33,17 @@ class Bill:
     itemgend: float
     itemloadd: float
     logs: float
+    database: float  # its instance
     database_vcpu: float  # that are busy all the time
     storage_gb: float  # more each day
+    wal_mb_s: float  # the database's write-ahead log
     storage_month: float  # what one day's items cost each month from then on
     lambda_generation: float
     lambda_loading: float
 
     @property
-    def ours(self) -> float:
-        return self.itemgend + self.itemloadd
-
-    @property
-    def lambdas(self) -> float:
-        return self.lambda_generation + self.lambda_loading
+    def together(self) -> float:
+        return self.sns + self.sqs + self.itemgend + self.itemloadd + self.logs + self.database
 
 
 def day(terraform: Terraform, items: float, wait_s: float = 0.0) -> Bill:
@@ -75,8 +73,10 @@ def day(terraform: Terraform, items: float, wait_s: float = 0.0) -> Bill:
         * load_tasks
         * prices.fargate_task_hour(load.size.cpu_units, load.size.memory_mib, load.architecture),
         logs=items * sum(LOG_BYTES.values()) / GB * prices.LOGS_GB,
+        database=24 * prices.RDS_INSTANCES[terraform.database_instance][1],
         database_vcpu=rate * ours_loading().database_cpu_s,
         storage_gb=storage_gb,
+        wal_mb_s=rate * measured("storage", "60 months", "log") / 1e6,
         storage_month=storage_gb * GB / GIB * prices.RDS_GB_MONTH,
         lambda_generation=_lambda(items, original_generation().seconds(GENERATION.vcpu, wait_s), 1),
         lambda_loading=_lambda(
@@ -105,7 +105,11 @@ class Capacity:
     itemloadd_task: float
     itemloadd_most: float
     database: float
-    held_most: int  # messages in flight by all tasks together, of the load queue
+    requests_held: int  # by all tasks together: messages in flight
+    items_held: int
+    vcpu: float  # of all tasks together
+    connections: int
+    stored: float  # items that the database's storage holds
 
 
 def capacity(terraform: Terraform, wait_s: float = 0.0) -> Capacity:
@@ -118,5 +122,9 @@ def capacity(terraform: Terraform, wait_s: float = 0.0) -> Capacity:
         itemloadd_task=loader.rate,
         itemloadd_most=loader.rate * load.scaling.max_tasks,
         database=Database(terraform.database_vcpu, ours_loading()).rate,
-        held_most=load.scaling.max_tasks * load.workers * terraform.batch_items,
+        requests_held=gen.scaling.max_tasks * gen.workers,
+        items_held=load.scaling.max_tasks * load.workers * terraform.batch_items,
+        vcpu=gen.scaling.max_tasks * gen.size.vcpu + load.scaling.max_tasks * load.size.vcpu,
+        connections=load.scaling.max_tasks * load.workers,
+        stored=terraform.database_storage_gib * GIB / measured("storage", "60 months", "together"),
     )

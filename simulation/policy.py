@@ -51,6 +51,8 @@ class Terraform:
     loading: Stage
     retry: Retry
     database_instance: str
+    database_connections: int
+    database_storage_gib: int
     batch_items: int
     batch_idle_s: int
     receives: int  # that a worker of itemloadd has under way
@@ -69,6 +71,8 @@ def read() -> Terraform:
         loading=_stage("itemloadd", config, _number(_settings("itemloadd")["workers"])),
         retry=Retry(receives, _seconds(daemon["backoff_min"]), _seconds(daemon["backoff_max"])),
         database_instance=config["db_instance_type"].strip('"'),
+        database_connections=_number(config["db_max_connections"]),
+        database_storage_gib=_number(config["db_allocated_storage"]),
         batch_items=_number(_settings("itemloadd")["batch_items"]),
         batch_idle_s=_seconds(_settings("itemloadd")["batch_idle"]),
         receives=_number(_settings("itemloadd")["receives"]),

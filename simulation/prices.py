@@ -36,8 +36,9 @@ SNS_PUBLISH = 0.50 / 1e6
 RDS_INSTANCES = {"db.t4g.micro": (2, 0.016), "db.t4g.small": (2, 0.032), "db.t4g.medium": (2, 0.065)}
 # What a T4g instance may use of each vCPU for ever: EC2 User Guide, "Key concepts for burstable performance instances".
 RDS_BASELINE = {"db.t4g.micro": 0.10, "db.t4g.small": 0.20, "db.t4g.medium": 0.20}
-# gp3, with 3,000 IOPS: usage.ai/blogs/aws/reserved-instances/rds/pricing-calculator.
+# gp3, with 3,000 IOPS and 125 MB/s: usage.ai/blogs/aws/reserved-instances/rds/pricing-calculator.
 RDS_GB_MONTH = 0.115
+GP3_MB_S = 125
 
 # CloudWatch Logs, taken in: aws.amazon.com/cloudwatch/pricing, here after
 # factualminds.com/blog/amazon-cloudwatch-pricing-metrics-logs-alarms-dashboards.
@@ -48,6 +49,7 @@ UNCONFIRMED = (
     "that us-west-2 has the same prices",
     "that a delivery from SNS into SQS is not charged as a request of SQS",
     "the share of a vCPU that T4g instances have for ever",
+    "how much SNS lets an account publish a second in a region, and how many vCPUs Fargate lets it run",
 )
 
 

@@ -10,6 +10,9 @@ from simulation import bill, prices, rates, requests
 from simulation.functions import GENERATION, LOADING
 from simulation.metrics import ACTIVE_S, RETURN_S, MetricTimes
 from simulation.policy import Stage, Terraform
+from simulation.prices import GP3_MB_S
+from simulation.queue import IN_FLIGHT_MAX
+from simulation.rates import measured
 from simulation.scaling import HIGH_PERIODS, LOW_PERIODS, LOW_SHARE
 from simulation.service import TaskTimes
 from simulation.work import Database, GenerationTask, LoadingTask
@@ -242,6 +245,8 @@ def bill_table(bills: Sequence[bill.Bill]) -> Table:
         row("$ of itemgend", lambda d: dollars(d.itemgend)),
         row("$ of itemloadd", lambda d: dollars(d.itemloadd)),
         row("$ of logs taken in", lambda d: dollars(d.logs)),
+        row("$ of the database's instance", lambda d: dollars(d.database)),
+        row("$ together", lambda d: dollars(d.together)),
         row("database: vCPUs busy", lambda d: f"{d.database_vcpu:.4f}"),
         row("database: GB more", lambda d: f"{d.storage_gb:,.1f}"),
         row("$ a month for these GB, from then on", lambda d: dollars(d.storage_month)),
@@ -276,6 +281,50 @@ def capacity(terraform: Terraform, wait_s: float) -> Table:
         rows.append([f"and for ever, at {baseline:.0%} of each", f"{most.database * baseline:,.0f}",
                      f"{most.database * baseline * 86400 / 1e6:,.0f}"])  # fmt: skip
     return Table("capacity", ["by default at most", "items/s", "million a day"], rows)
+
+
+def limits(terraform: Terraform, bills: Sequence[bill.Bill], wait_s: float) -> Table:
+    most = bill.capacity(terraform, wait_s)
+    gen, load = terraform.generation, terraform.loading
+
+    def vcpu(day: bill.Bill) -> float:
+        return day.itemgend_tasks * gen.size.vcpu + day.itemloadd_tasks * load.size.vcpu
+
+    rows = [
+        [
+            "SQS: messages in flight, a queue",
+            f"{IN_FLIGHT_MAX:,}",
+            f"{most.requests_held:,} requests, {most.items_held:,} items",
+            *("" for _ in bills),
+        ],
+        ["SNS: published a second", "by region", "", *(f"{2 * day.rate:,.0f}" for day in bills)],
+        ["Fargate: vCPUs", "by account", f"{most.vcpu:g}", *(f"{vcpu(day):g}" for day in bills)],
+        [
+            "RDS: connections",
+            f"{terraform.database_connections}",
+            f"{most.connections}",
+            *(f"{day.itemloadd_tasks * load.workers}" for day in bills),
+        ],
+        [
+            "RDS: storage",
+            f"{terraform.database_storage_gib} GiB",
+            f"{most.stored / 1e6:,.1f} million items",
+            *(f"{day.storage_gb:,.1f} GB a day" for day in bills),
+        ],
+        [
+            "RDS, gp3: MB/s",
+            f"{GP3_MB_S}",
+            f"{most.database * measured('storage', '60 months', 'log') / 1e6:,.0f}",
+            *(f"{day.wal_mb_s:.2f}" for day in bills),
+        ],
+    ]
+    head = [
+        "limit",
+        "",
+        "the default configuration at most",
+        *(f"{day.items / 1e6:,.0f} million a day" for day in bills),
+    ]
+    return Table("limits", head, rows)
 
 
 def price_table() -> Table:
@@ -320,5 +369,6 @@ def all_tables(
         request_table(terraform, bills),
         bill_table(bills),
         capacity(terraform, wait_s),
+        limits(terraform, bills, wait_s),
         price_table(),
     ]
