@@ -5,33 +5,11 @@ locals {
     format("%s=\"%s\"\n", key, replace(replace(var.environment[key], "\\", "\\\\"), "\"", "\\\""))
   ])
 
-  # Before the daemon, so that it is ended after it and has shipped its last lines.
-  shipper_unit = <<-EOF
-    [Unit]
-    Description=Ships the journal of ${var.daemon} to CloudWatch Logs
-    Wants=network-online.target
-    After=network-online.target
-    Before=${var.daemon}.service
-
-    [Service]
-    Environment=AWS_DEFAULT_REGION=${local.region}
-    ExecStart=/bin/sh -c 'exec /usr/local/sbin/ship-journal --group ${aws_cloudwatch_log_group.this.name} --stream ${var.daemon}/$(cat /var/lib/cloud/data/instance-id) --state /var/lib/ship-journal/cursor ${var.daemon}.service cloud-final.service'
-    Restart=always
-    RestartSec=5
-    TimeoutStopSec=30
-    DynamicUser=yes
-    SupplementaryGroups=systemd-journal
-    StateDirectory=ship-journal
-    ProtectSystem=strict
-    ProtectHome=yes
-    PrivateTmp=yes
-    PrivateDevices=yes
-    NoNewPrivileges=yes
-    CapabilityBoundingSet=
-
-    [Install]
-    WantedBy=multi-user.target
-  EOF
+  shipper_unit = templatefile("${path.module}/files/ship-journal.service.tftpl", {
+    daemon = var.daemon
+    group  = aws_cloudwatch_log_group.this.name
+    region = local.region
+  })
 
   cloud_config = "#cloud-config\n${yamlencode({
     package_update = true
