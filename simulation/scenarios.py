@@ -134,5 +134,5 @@ LATER = tuple(
             longest_s=2 * HOUR_S,
         ),
     )
-    for later_s in (0, 60, 120, 180, 300)
+    for later_s in (0, 60, 120, 180, 300, 600)
 )
