@@ -13,9 +13,14 @@ import moto.applicationautoscaling.urls
 import moto.ecs.urls
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.core.responses import ActionResult
+from moto.core.utils import camelcase_to_underscores
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.rds.models import DBParameterGroup
+
+
+SERVICE_SETTINGS = ("capacityProviderStrategy", "deploymentConfiguration")
 
 
 class ScalingTags(ApplicationAutoScalingResponse):
@@ -42,10 +47,28 @@ class ScalingTags(ApplicationAutoScalingResponse):
         return "{}"
 
 
-class TaskProtection(EC2ContainerServiceResponse):
-    """Of a task against scale-in. Who asks is an ECS agent, for the task; nothing scales in here."""
+class Containers(EC2ContainerServiceResponse):
+    """
+    Services with everything that they were made with. The protection of a task against scale-in, which an ECS agent asks
+    for; nothing scales in here.
+    """
 
     protected: dict[str, dict[str, Any]] = {}
+
+    def _determine_resource(self) -> str:
+        """Of a policy check: a task's ARN where the request is about one."""
+        tasks: list[str] = self._get_param("tasks") or ["*"]
+        return tasks[0]
+
+    def create_service(self) -> ActionResult:
+        answer = super().create_service()
+        service = answer.result["service"]  # type: ignore[index]
+        for name in SERVICE_SETTINGS:
+            if (value := self._get_param(name)) is not None:
+                setattr(service, camelcase_to_underscores(name), value)
+        if self._get_param("capacityProviderStrategy"):
+            service.launch_type = None
+        return answer
 
     def update_task_protection(self) -> ActionResult:
         is_enabled = self._get_param("protectionEnabled")
@@ -66,10 +89,13 @@ def install() -> None:
     """Puts these in the place of moto's own; before the first request."""
     for urls, view in (
         (moto.applicationautoscaling.urls, ScalingTags.dispatch),
-        (moto.ecs.urls, TaskProtection.dispatch),
+        (moto.ecs.urls, Containers.dispatch),
     ):
         urls.url_paths = dict.fromkeys(urls.url_paths, view)
     Service.availability_zone_rebalancing = "DISABLED"  # type: ignore[attr-defined]
+    SecurityGroupRule.description = property(  # type: ignore[method-assign, assignment]
+        lambda self: self.ip_range.get("Description") or self.source_group.get("Description")
+    )
     update_parameters = DBParameterGroup.update_parameters
 
     def update_by_user(self: DBParameterGroup, new_parameters: Iterable[dict[str, Any]]) -> None:
