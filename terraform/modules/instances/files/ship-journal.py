@@ -31,7 +31,8 @@ EVENT_OVERHEAD = 26
 BATCH_SPAN_MS = 24 * 60 * 60 * 1000
 LEVELS = ("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug")
 # Of the journal's own, or in the line under another name.
-LEFT_OUT = ("MESSAGE", "MESSAGE_ID", "PRIORITY", "EVENT", "SYSLOG_", "CODE_", "TID", "JOB_", "UNIT", "INVOCATION_ID", "_")
+LEFT_OUT = {"EVENT", "INVOCATION_ID", "MESSAGE", "MESSAGE_ID", "PRIORITY", "TID", "UNIT"}
+LEFT_OUT_PREFIXES = ("CODE_", "JOB_", "SYSLOG_", "_")
 
 
 def text_of(value: Any) -> str:
@@ -50,7 +51,8 @@ def event_of(entry: dict[str, Any]) -> dict[str, Any]:
     if "EVENT" in entry:
         line["event"] = text_of(entry["EVENT"])
     line["message"] = text_of(entry.get("MESSAGE", ""))
-    line |= {name.lower(): text_of(value) for name, value in entry.items() if not name.startswith(LEFT_OUT)}
+    own = (name for name in entry if name not in LEFT_OUT and not name.startswith(LEFT_OUT_PREFIXES))
+    line |= {name.lower(): text_of(entry[name]) for name in own}
     message = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
     while len(message.encode()) > EVENT_BYTES - EVENT_OVERHEAD:
         message = message[: len(message) * 3 // 4]
