@@ -21,9 +21,6 @@ mock_provider "aws" {
     defaults = { partition = "aws" }
   }
 
-  mock_data "aws_region" {
-    defaults = { name = "us-west-2" }
-  }
 }
 
 variables {
@@ -135,15 +132,15 @@ run "the_designs_numbers" {
   # --- what keeps the metrics alive
 
   assert {
-    condition     = aws_scheduler_schedule.metrics.schedule_expression == "rate(1 hours)" && aws_scheduler_schedule.metrics.target[0].arn == "arn:aws:scheduler:::aws-sdk:sqs:getQueueAttributes"
-    error_message = "Asked every hour."
+    condition     = aws_scheduler_schedule.metrics.schedule_expression == "rate(1 hours)" && aws_scheduler_schedule.metrics.target[0].arn == "arn:aws:scheduler:::aws-sdk:sqs:untagQueue"
+    error_message = "Used every hour, by a call that EventBridge Scheduler makes: none that only reads."
   }
 
   assert {
     condition = jsondecode(aws_iam_role_policy.scheduler.policy).Statement == [{
-      Sid = "KeepMetrics", Effect = "Allow", Action = "sqs:GetQueueAttributes", Resource = "arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemLoadQueue"
+      Sid = "KeepMetrics", Effect = "Allow", Action = "sqs:UntagQueue", Resource = "arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemLoadQueue"
     }]
-    error_message = "The schedule may ask, and nothing else."
+    error_message = "The schedule may use the queue in this way, and in no other."
   }
 }
 

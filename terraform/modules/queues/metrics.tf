@@ -1,7 +1,7 @@
 # SQS measures a queue while somebody uses it and for about six hours after; then its metrics stop, and take up to a quarter of an hour to
-# come back. Scaling up from no task must not wait for that, so somebody uses it: EventBridge Scheduler asks for one attribute every hour.
-
-data "aws_region" "current" {}
+# come back. Scaling up from no task must not wait for that, so somebody uses it: EventBridge Scheduler takes a tag away every hour that
+# the queue does not have. It calls nothing that only reads
+# (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-universal.html), and of what it does call this changes nothing.
 
 resource "aws_scheduler_schedule" "metrics" {
   name                = "${local.base}-metrics"
@@ -14,9 +14,9 @@ resource "aws_scheduler_schedule" "metrics" {
   }
 
   target {
-    arn      = "arn:${local.partition}:scheduler:::aws-sdk:sqs:getQueueAttributes"
+    arn      = "arn:${local.partition}:scheduler:::aws-sdk:sqs:untagQueue"
     role_arn = aws_iam_role.scheduler.arn
-    input    = jsonencode({ QueueUrl = aws_sqs_queue.this.url, AttributeNames = ["ApproximateNumberOfMessages"] })
+    input    = jsonencode({ QueueUrl = aws_sqs_queue.this.url, TagKeys = ["keeps-the-metrics-alive"] })
 
     # The next hour's call does as well.
     retry_policy {
@@ -28,7 +28,7 @@ resource "aws_scheduler_schedule" "metrics" {
 
 resource "aws_iam_role" "scheduler" {
   name        = "${local.base}-scheduler"
-  description = "EventBridge Scheduler, asking for an attribute of ${aws_sqs_queue.this.name}."
+  description = "EventBridge Scheduler, using ${aws_sqs_queue.this.name}."
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
@@ -36,10 +36,7 @@ resource "aws_iam_role" "scheduler" {
       Effect    = "Allow"
       Principal = { Service = "scheduler.amazonaws.com" }
       Action    = "sts:AssumeRole"
-      Condition = {
-        StringEquals = { "aws:SourceAccount" = local.account_id }
-        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:scheduler:${data.aws_region.current.name}:${local.account_id}:schedule/*" }
-      }
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
     }]
   })
 }
@@ -52,7 +49,7 @@ resource "aws_iam_role_policy" "scheduler" {
     Statement = [{
       Sid      = "KeepMetrics"
       Effect   = "Allow"
-      Action   = "sqs:GetQueueAttributes"
+      Action   = "sqs:UntagQueue"
       Resource = aws_sqs_queue.this.arn
     }]
   })
