@@ -1,4 +1,4 @@
-"""What an item takes of the database's disk: of its table with TOAST, of its indexes, and of the log while it is loaded."""
+"""What an item takes of the database's disk: of its table with TOAST, its indexes, and the log while it is loaded."""
 
 from typing import Any
 

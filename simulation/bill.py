@@ -12,7 +12,7 @@ from simulation.rates import measured, original_generation, original_loading, ou
 from simulation.work import Database, GenerationTask, LoadingTask
 
 DAY_S = 86400
-# Of the log, each item: a line of itemgend, a line of itemloadd. Counted by tests/simulation/test_simulation_requests.py.
+# Of the log, each item: a line of itemgend, a line of itemloadd (tests/simulation/test_simulation_requests.py).
 LOG_BYTES = {"itemgend": 380, "itemloadd": 280}
 GIB, GB = 2**30, 1e9
 

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from random import Random
 
-# Messages in flight of a standard queue: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+# Messages in flight of a standard queue: Amazon SQS Developer Guide, "Amazon SQS message quotas".
 IN_FLIGHT_MAX = 120_000
 
 

@@ -1,5 +1,6 @@
 """
-How many requests an item costs, by what the daemons do; tests/simulation/test_simulation_requests.py counts them on a real stack.
+How many requests an item costs, by what the daemons do; tests/simulation/test_simulation_requests.py counts them on a
+real stack.
 
 - itemgend's workers receive one message each (generator.c), publish each item by a PublishBatch, which others' items
   share only where they are finished at the same moment (publisher.c), and settle it by a DeleteMessageBatch of one.

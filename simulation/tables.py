@@ -336,7 +336,10 @@ def price_table() -> Table:
         ["the same, arm64", f"{prices.FARGATE_VCPU_HOUR['arm64']}, {prices.FARGATE_GB_HOUR['arm64']}"],
         ["Fargate Spot, off at most", f"{prices.FARGATE_SPOT_DISCOUNT_MOST:.0%}"],
         ["a public IPv4 address, an hour", f"{prices.PUBLIC_IPV4_HOUR}"],
-        ["Lambda, a GB and second; a million requests", f"{prices.LAMBDA_GB_S}; {prices.LAMBDA_REQUEST * 1e6:.2f}"],
+        [
+            "Lambda, a GB and second; a million requests",
+            f"{prices.LAMBDA_GB_S:.10f}; {prices.LAMBDA_REQUEST * 1e6:.2f}",
+        ],
         [
             "SNS, a million published; SQS, a million requests",
             f"{prices.SNS_PUBLISH * 1e6:.2f}; {prices.SQS_REQUEST * 1e6:.2f}",

@@ -83,8 +83,8 @@ def test_a_day_of_a_million_by_hand(results: command.Results) -> None:
 
 def day_requests(rate: float) -> float:
     """
-    A receive and a delete of the request; of the item, whose batch of two seconds and one of two workers is `rate` items
-    large: 21 receives, and deletes by tens.
+    A receive and a delete of the request; of the item, whose batch of two seconds and one of two workers is `rate`
+    items large: 21 receives, and deletes by tens.
     """
     return 2 + 21 / rate + 2 / rate
 
