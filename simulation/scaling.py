@@ -79,7 +79,7 @@ class Policy:
     max_tasks: int
     tracking: TargetTracking
     steps: tuple[StepPolicy, ...]
-    keep_alive_s: int | None  # how often the schedule asks for the queue's attributes; None: there is none
+    keep_alive_s: int | None  # how often the schedule uses the queue; None: there is none
 
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
