@@ -182,6 +182,11 @@ variable "pgbouncer" {
   description = "Run pgbouncer before the database that is made, for more loaders than it has connections."
   type        = bool
   default     = false
+
+  validation {
+    condition     = !var.pgbouncer || var.existing_secret_arn == null
+    error_message = "pgbouncer is for the database that is made: the secret of an existing one leads to what its owner wants."
+  }
 }
 
 variable "pgbouncer_pool_size" {
