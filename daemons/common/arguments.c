@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "common/health.h"
+
 static const struct option long_options[] = {
     { "config", required_argument, NULL, 'c' },
     { "check-config", no_argument, NULL, ARGUMENTS_CHECK },
     { "help", no_argument, NULL, 'h' },
     { "help-config", no_argument, NULL, ARGUMENTS_HELP_CONFIG },
+    { "health", no_argument, NULL, ARGUMENTS_HEALTH },
     { "version", no_argument, NULL, 'V' },
     { "prepare", no_argument, NULL, ARGUMENTS_PREPARE },
     { NULL, 0, NULL, 0 },
@@ -49,19 +52,21 @@ bool arguments_parse(const struct daemon *daemon, int argc, char **argv, struct 
 static void add_help(const struct daemon *daemon, struct buf *ret)
 {
     const char *name = daemon->name, *prefix = daemon->schema->prefix;
-    buf_printf(ret,
-               "%s: %s\n\n"
-               "Usage: %s [--config FILE]\n"
-               "       %s [--config FILE] --check-config%s\n\n"
-               "  -c, --config FILE   the configuration (default: %s, if it is there)\n"
-               "      --check-config  print the configuration in force and where each value comes from, and exit\n"
-               "%s"
-               "      --help-config   print each key of the configuration with its default, and exit\n"
-               "  -h, --help          print this, and exit\n"
-               "  -V, --version       print the version, and exit\n\n",
-               name, daemon->summary, name, name, daemon->prepare ? " | --prepare" : "", daemon->default_config,
-               daemon->prepare ? "      --prepare       make the environments of `packages` in prepared_dir, and exit\n"
-                               : "");
+    buf_printf(
+        ret,
+        "%s: %s\n\n"
+        "Usage: %s [--config FILE]\n"
+        "       %s [--config FILE] --check-config | --health%s\n\n"
+        "  -c, --config FILE   the configuration (default: %s, if it is there)\n"
+        "      --check-config  print the configuration in force and where each value comes from, and exit\n"
+        "      --health        ask the daemon that runs with this configuration how it is, and exit: 0 healthy,\n"
+        "                      1 not (metrics_address must be set)\n"
+        "%s"
+        "      --help-config   print each key of the configuration with its default, and exit\n"
+        "  -h, --help          print this, and exit\n"
+        "  -V, --version       print the version, and exit\n\n",
+        name, daemon->summary, name, name, daemon->prepare ? " | --prepare" : "", daemon->default_config,
+        daemon->prepare ? "      --prepare       make the environments of `packages` in prepared_dir, and exit\n" : "");
     buf_printf(ret,
                "Each key can be given by an environment variable instead, %s_KEY; it wins over the file.\n"
                "SIGTERM and SIGINT finish what is under way and stop, a second one stops at once; SIGHUP reads the\n"
@@ -150,6 +155,8 @@ int arguments_answer(const struct daemon *daemon, const struct arguments *argume
         return check_config(daemon, source);
     case ARGUMENTS_PREPARE:
         return prepare(daemon, source);
+    case ARGUMENTS_HEALTH:
+        return health_check(daemon, source);
     case ARGUMENTS_RUN:
         break;
     }

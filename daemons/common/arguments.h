@@ -11,7 +11,8 @@ struct arguments {
         ARGUMENTS_HELP_CONFIG,
         ARGUMENTS_VERSION,
         ARGUMENTS_CHECK,
-        ARGUMENTS_PREPARE
+        ARGUMENTS_PREPARE,
+        ARGUMENTS_HEALTH
     } action;
     const char *config_path; /* --config; NULL: not given */
 };

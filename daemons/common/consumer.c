@@ -38,6 +38,8 @@ int consumer_open(const struct settings *settings, struct service *service, stru
 {
     struct consumer consumer = { .settings = settings, .service = service };
     int r = aws_new(settings->region && *settings->region ? settings->region : NULL, &consumer.aws, err);
+    if (r == 0)
+        aws_count_retries(consumer.aws, &service_counters(service)->retries);
     auto_aws_client struct aws_client *client = NULL;
     if (r == 0)
         r = aws_client_new(consumer.aws, service_drain_fd(service), &client, err);
@@ -113,9 +115,14 @@ static int hold(struct consumer_thread *thread, const struct sqs_messages *messa
     auto_free const struct sqs_message **list = calloc(n + 1, sizeof(*list));
     if (!list)
         return err_no_memory(err);
-    for (size_t i = 0; i < n; i++)
+    struct service_counters *counters = service_counters(thread->consumer->service);
+    int64_t now_ms = aws_now_ms(thread->consumer->aws);
+    for (size_t i = 0; i < n; i++) {
         list[i] = &messages->list[from + i];
-    service_counters(thread->consumer->service)->received += (int64_t)n;
+        int64_t age_ms = now_ms - list[i]->sent_at_ms;
+        counters->age_ms += age_ms > 0 ? age_ms : 0;
+    }
+    counters->received += (int64_t)n;
     return held_add(thread->consumer->held, list, n, err);
 }
 

@@ -111,6 +111,7 @@ static int add(struct held *held, const struct sqs_message *message, struct err 
     entry->ends_at_ms = message->received_at_ms + (int64_t)SQS_VISIBILITY_MAX_S * 1000;
     *at = entry;
     held->n++;
+    service_counters(held->service)->held++;
     if (entry->due_at_ms < held->next_at_ms) {
         held->next_at_ms = entry->due_at_ms;
         pthread_cond_signal(&held->wake);
@@ -143,6 +144,7 @@ void held_take(struct held *held, const struct sqs_message *const *messages, siz
         *at = entry->next;
         free(entry);
         held->n--;
+        service_counters(held->service)->held--;
     }
     pthread_mutex_unlock(&held->lock);
 }
@@ -341,6 +343,7 @@ void held_stop(struct held *held)
             free(entry);
         }
     }
+    service_counters(held->service)->held -= (int64_t)held->n;
     free(held->buckets);
     sqs_free(held->sqs);
     aws_client_free(held->client);

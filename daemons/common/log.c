@@ -158,6 +158,14 @@ static void write_line(const struct buf *line)
     place.n_lost += is_lost;
 }
 
+static void end_line(struct buf *line)
+{
+    buf_puts(line, "}\n");
+    pthread_mutex_lock(&place.lock);
+    write_line(line);
+    pthread_mutex_unlock(&place.lock);
+}
+
 static void write_json(int priority, enum log_event event, const struct log_field *fields, const char *message)
 {
     auto_buf struct buf line = BUF_INIT;
@@ -170,10 +178,23 @@ static void write_json(int priority, enum log_event event, const struct log_fiel
         buf_puts(&line, "\":");
         json_write_string(field->value, &line);
     }
-    buf_puts(&line, "}\n");
-    pthread_mutex_lock(&place.lock);
-    write_line(&line);
-    pthread_mutex_unlock(&place.lock);
+    end_line(&line);
+}
+
+bool log_takes_members(void)
+{
+    return !place.to_journal;
+}
+
+void log_write_members(enum log_event event, const struct buf *members, const char *message)
+{
+    auto_buf struct buf line = BUF_INIT;
+    if (!log_takes_members() || buf_failed(members))
+        return;
+    begin_line(&line, LOG_INFO, event);
+    json_write_string(message, &line);
+    buf_printf(&line, ",%s", buf_str(members));
+    end_line(&line);
 }
 
 static void add_field(struct buf *texts, size_t *n, const char *name, const char *value)

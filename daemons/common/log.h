@@ -11,7 +11,7 @@
 
 #include <syslog.h>
 
-#include "base/base.h"
+#include "base/buf.h"
 
 /* X(NAME, message id): the kinds of events. */
 #define LOG_EVENTS(X)                                         \
@@ -37,6 +37,8 @@
     X(DEPENDENCY_DOWN, "9e700453b30a4961b4dd4f861f34682a")    \
     X(DEPENDENCY_UP, "4e6845c463b249c2983603c741efc073")      \
     X(HEARTBEAT_FAILED, "a6ba463931984515983f8a0c18217873")   \
+    X(TASK_PROTECTION, "36538ae4810143049a45e2b627c0d2d6")    \
+    X(METRICS, "e4839bb1ec19407bb0138e57b2a3cbd9")            \
     X(WARNING, "9f833dcfd9844a9eacb9b53cffc910ff")
 
 enum log_event {
@@ -69,6 +71,14 @@ int log_priority(const char *level);
  */
 void log_write(int priority, enum log_event event, const struct log_field *fields, const char *format, ...)
     printf_like(4, 5);
+
+/*
+ * One line on stdout at any log level, with further members: JSON text like "\"a\":1,\"b\":2". Nothing where lines go
+ * to the journal, which takes no numbers.
+ */
+void log_write_members(enum log_event event, const struct buf *members, const char *message);
+/* Whether log_write_members writes. */
+bool log_takes_members(void);
 
 #define LOG_FIELDS(...) ((const struct log_field[]){ __VA_ARGS__, { NULL, NULL } })
 

@@ -23,6 +23,7 @@ static void tell(struct outage *outage, const struct err *err)
 bool outage_wait(struct outage *outage, int result, const struct err *err)
 {
     if (result != LATER || !err->outage) {
+        outage->worker->waits_for = NULL;
         if (outage->attempts > 0 && result == 0) {
             log_write(LOG_NOTICE, LOG_EVENT_DEPENDENCY_UP, NULL, "%s: working again after %d attempts",
                       outage->worker->name, outage->attempts);
@@ -33,6 +34,7 @@ bool outage_wait(struct outage *outage, int result, const struct err *err)
     if (service_is_draining(outage->worker->service))
         return false;
     tell(outage, err);
+    outage->worker->waits_for = err->code;
     int64_t wait_ms = (int64_t)FIRST_WAIT_MS << (outage->attempts < DOUBLINGS_MAX ? outage->attempts : DOUBLINGS_MAX);
     if (wait_ms > outage->probe_interval_ms)
         wait_ms = outage->probe_interval_ms;

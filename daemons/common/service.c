@@ -16,8 +16,9 @@
 
 #include "base/time.h"
 #include "common/log.h"
-#include "common/notify.h"
 #include "common/arguments.h"
+#include "common/monitor.h"
+#include "common/notify.h"
 #include "common/service_run.h"
 
 #if defined(__has_feature)
@@ -38,6 +39,7 @@ struct process {
     const struct daemon *daemon;
     struct config_source source;
     struct notify notify;
+    struct monitor monitor;
     struct service_counters counters;
     int signal_fd;
     int n_stops; /* SIGTERM and SIGINT so far */
@@ -193,6 +195,7 @@ static void tick(struct process *process)
                         : process->was_ready                    ? "running"
                                                                 : "starting";
     notify_tick(&process->notify, is_alive, state, &process->counters);
+    monitor_tick(&process->monitor);
 }
 
 static int64_t min(int64_t a, int64_t b)
@@ -213,7 +216,8 @@ static void attend(struct process *process)
 {
     struct service *service = process->service;
     while (!service->has_ended) {
-        int64_t due_at_ms = min(notify_due_at(&process->notify), min(process->abort_at_ms, process->give_up_at_ms));
+        int64_t due_at_ms = min(notify_due_at(&process->notify), monitor_due_at(&process->monitor));
+        due_at_ms = min(due_at_ms, min(process->abort_at_ms, process->give_up_at_ms));
         wait_fd(process->signal_fd, POLLIN, service->poke_fd, due_at_ms);
         service_run_unpoke(service);
         if (service->is_ready && !process->was_ready)
@@ -227,19 +231,33 @@ static void attend(struct process *process)
     }
 }
 
-/* One run with the configuration in force: run()'s result and err. */
-static int run_once(struct process *process, struct err *err)
+static int begin(struct process *process, struct err *err)
 {
+    static const struct monitoring none = { .metrics_address = NULL };
     const struct daemon *daemon = process->daemon;
     log_set_priority(log_priority(daemon->log_level(process->config)));
     process->was_ready = false;
     process->abort_at_ms = process->give_up_at_ms = INT64_MAX;
-    int result = service_run_start(daemon, process->config, &process->counters, &process->service, err);
-    if (result != 0)
+    int result =
+        monitor_begin(&process->monitor, daemon->monitoring ? daemon->monitoring(process->config) : &none, err);
+    if (result == 0)
+        result = service_run_start(daemon, process->config, &process->counters, &process->service, err);
+    return result;
+}
+
+/* One run with the configuration in force: run()'s result and err. */
+static int run_once(struct process *process, struct err *err)
+{
+    int result = begin(process, err);
+    if (result != 0) {
+        monitor_end(&process->monitor);
         return result;
+    }
+    monitor_watch(&process->monitor, process->service);
     attend(process);
     result = process->service->result;
     *err = process->service->err;
+    monitor_end(&process->monitor);
     service_run_end(TAKE(process->service));
     return result;
 }
@@ -348,7 +366,9 @@ static int serve(const struct daemon *daemon, const struct config_source *source
     int code = EX_CONFIG;
     if (process.config) {
         notify_init(&process.notify);
+        monitor_init(&process.monitor, daemon, &process.counters);
         code = run_until_stopped(&process);
+        monitor_close(&process.monitor);
         if (code == 0)
             log_end(&process);
     } else {

@@ -3,11 +3,12 @@
  *
  * daemon_main does what both daemons have in common: arguments, config, log, then run() until a
  * signal. The main thread reads the signals (signalfd; blocked in every other thread), keeps the deadlines and talks to
- * systemd, also while run(), in a thread of its own, still starts. SIGTERM and SIGINT drain: `drain_fd` becomes
- * readable, workers begin nothing new and come home; after stop_timeout (or at a second signal) `abort_fd` becomes
- * readable too and every wait ends. Who has not come home ten seconds later is named in the log, and the process exits
- * without it. SIGHUP reads the config again: a bad one is refused with its errors in the log, a good one drains the
- * workers and runs anew; one that run() cannot start with gives way to the one before.
+ * systemd and to whoever asks how it is (common/monitor.h), also while run(), in a thread of its own, still starts.
+ * SIGTERM and SIGINT drain: `drain_fd` becomes readable, workers begin nothing new and come home; after stop_timeout
+ * (or at a second signal) `abort_fd` becomes readable too and every wait ends. Who has not come home ten seconds later
+ * is named in the log, and the process exits without it. SIGHUP reads the config again: a bad one is refused with its
+ * errors in the log, a good one drains the workers and runs anew; one that run() cannot start with gives way to the one
+ * before.
  *
  * Whoever starts a process: it inherits the blocked signals and the ignored SIGPIPE, and has to put both back.
  */
@@ -16,12 +17,15 @@
 
 #include <pthread.h>
 
-#include "common/config.h"
+#include "common/monitoring.h"
 
 struct service; /* one run, from start to drained */
 
 struct service_counters { /* of the process since its start; each is added to where it happens */
-    _Atomic int64_t received, done, later, never, returned, heartbeats, items, batches;
+    _Atomic int64_t received, done, later, never, returned, heartbeats, items, batches, retries;
+    _Atomic int64_t age_ms;  /* of all messages as they were received */
+    _Atomic int64_t work_ms; /* that workers took for all items, or batches */
+    _Atomic int64_t held;    /* now */
 };
 
 struct daemon {
@@ -32,6 +36,8 @@ struct daemon {
     /* Where common settings lie in the config struct. */
     const char *(*log_level)(const void *config); /* as log_priority reads it */
     int64_t (*stop_timeout_ms)(const void *config);
+    const struct monitoring *(*monitoring)(const void *config); /* NULL: none of it */
+    bool has_batches;                                           /* the counter of batches means something */
     /*
      * Starts workers (service_start), calls service_wait, joins them, frees what it made. `config` lives until it
      * returns. Returns 0, or < 0 / LATER / NEVER with err where it could not start or a worker could not go on.
@@ -63,7 +69,8 @@ struct worker {
     const char *name; /* for the log: "loader 2" */
     int (*work)(struct worker *worker, struct err *err);
     void *context;
-    _Atomic int64_t due_at_ms; /* time_mono_ms(); INT64_MAX: never */
+    _Atomic int64_t due_at_ms;       /* time_mono_ms(); INT64_MAX: never */
+    _Atomic(const char *) waits_for; /* the code of the outage that it waits through, a literal; NULL: none */
     pthread_t thread;
     bool started;
     _Atomic bool has_ended; /* result and err are there */

@@ -76,6 +76,7 @@ int service_start(struct service *service, struct worker *worker, struct err *er
 {
     worker->service = service;
     worker->has_ended = false;
+    worker->waits_for = NULL;
     worker->result = 0;
     worker->err = (struct err)ERR_INIT;
     service_pulse(worker, PULSE_MS);
@@ -159,22 +160,48 @@ static void add_name(const char *name, struct buf *ret)
     buf_printf(ret, "%s%s", ret->len > 0 ? ", " : "", name);
 }
 
-void service_run_overdue(struct service *service, int64_t now_ms, struct buf *ret)
+size_t service_run_busy(struct service *service, struct buf *ret)
 {
+    size_t n = 0;
     pthread_mutex_lock(&service->lock);
-    for (size_t i = 0; i < service->n_workers; i++)
-        if (is_working(&service->workers[i]) && service->workers[i].due_at_ms < now_ms)
-            add_name(service->workers[i].name, ret);
+    for (size_t i = 0; i < service->n_workers; i++) {
+        if (!is_working(&service->workers[i]))
+            continue;
+        add_name(service->workers[i].name, ret);
+        n++;
+    }
     pthread_mutex_unlock(&service->lock);
+    return n;
 }
 
-void service_run_busy(struct service *service, struct buf *ret)
+size_t service_run_overdue(struct service *service, int64_t now_ms, struct buf *ret)
 {
+    size_t n = 0;
     pthread_mutex_lock(&service->lock);
-    for (size_t i = 0; i < service->n_workers; i++)
-        if (is_working(&service->workers[i]))
-            add_name(service->workers[i].name, ret);
+    for (size_t i = 0; i < service->n_workers; i++) {
+        if (!is_working(&service->workers[i]) || service->workers[i].due_at_ms >= now_ms)
+            continue;
+        add_name(service->workers[i].name, ret);
+        n++;
+    }
     pthread_mutex_unlock(&service->lock);
+    return n;
+}
+
+size_t service_run_waiting(struct service *service, struct buf *ret)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&service->lock);
+    for (size_t i = 0; i < service->n_workers; i++) {
+        const char *code = service->workers[i].waits_for;
+        if (!is_working(&service->workers[i]) || !code)
+            continue;
+        add_name(service->workers[i].name, ret);
+        buf_printf(ret, " (%s)", code);
+        n++;
+    }
+    pthread_mutex_unlock(&service->lock);
+    return n;
 }
 
 static void *run(void *context)

@@ -42,9 +42,9 @@ void service_run_abort(struct service *service);
 /* Forgets the pokes that have come. */
 void service_run_unpoke(struct service *service);
 
-/* Appends the names of the workers that are overdue at `now_ms`. */
-void service_run_overdue(struct service *service, int64_t now_ms, struct buf *ret);
-/* Appends the names of the workers that have not ended. */
-void service_run_busy(struct service *service, struct buf *ret);
+/* Each appends names of workers, and returns how many they are. */
+size_t service_run_busy(struct service *service, struct buf *ret);                    /* that have not ended */
+size_t service_run_overdue(struct service *service, int64_t now_ms, struct buf *ret); /* at `now_ms` */
+size_t service_run_waiting(struct service *service, struct buf *ret); /* for a dependency; each with its error code */
 
 #endif

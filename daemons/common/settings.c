@@ -27,6 +27,7 @@ void settings_check(const struct settings *settings, struct buf *errors)
 {
     check_queue_url("queue_url", settings->queue_url, errors);
     check_queue_url("dead_letter_queue_url", settings->dead_letter_queue_url, errors);
+    monitoring_check(&settings->monitoring, errors);
     if (settings->backoff_min_ms > settings->backoff_max_ms)
         config_complain(errors, "backoff_min", "is longer than backoff_max");
     if (settings->visibility_timeout_ms > 0 && settings->visibility_timeout_ms < 2000)

@@ -4,13 +4,14 @@
 
 #include <stddef.h>
 
-#include "common/config.h"
+#include "common/monitoring.h"
 
 struct settings {
     char *queue_url, *dead_letter_queue_url, *region;
     int64_t workers;
     int64_t wait_time_ms, visibility_timeout_ms, backoff_min_ms, backoff_max_ms, probe_interval_ms, stop_timeout_ms;
     int log_level; /* index into settings_log_levels */
+    struct monitoring monitoring;
 };
 
 extern const char *const settings_log_levels[];
@@ -78,9 +79,12 @@ void settings_check(const struct settings *settings, struct buf *errors);
           .max = 3600000,                                                                                              \
           .default_text = "90s",                                                                                       \
           .help = STOP_HELP },                                                                                         \
-    {                                                                                                                  \
-        .name = "log_level", .type = CONFIG_CHOICE, .offset = offsetof(TYPE, MEMBER.log_level),                        \
-        .choices = settings_log_levels, .default_text = "info", .help = "What is logged: this and all that is graver." \
-    }
+        { .name = "log_level",                                                                                         \
+          .type = CONFIG_CHOICE,                                                                                       \
+          .offset = offsetof(TYPE, MEMBER.log_level),                                                                  \
+          .choices = settings_log_levels,                                                                              \
+          .default_text = "info",                                                                                      \
+          .help = "What is logged: this and all that is graver." },                                                    \
+        MONITORING_KEYS(TYPE, MEMBER.monitoring)
 
 #endif

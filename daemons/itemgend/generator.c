@@ -98,6 +98,14 @@ static void log_generated(const struct job *job, const struct generated *generat
               generated->collection, package, duration, message_id);
 }
 
+static void conclude(const struct generator *generator, const struct job *job, const struct generated *generated)
+{
+    struct service_counters *counters = service_counters(generator->shared->service);
+    counters->items++;
+    counters->work_ms += generated->duration_ms;
+    log_generated(job, generated);
+}
+
 /* What was not done because the service stops goes back as it came, together with what is parked. */
 static bool is_interrupted(const struct generator *generator, int result, const struct err *err)
 {
@@ -141,7 +149,7 @@ static int work_off(struct generator *generator, struct job *taken, struct err *
         return 0;
     }
     if (r == 0)
-        log_generated(job, &generated);
+        conclude(generator, job, &generated);
     return settle_job(generator, job, r, err);
 }
 

@@ -16,6 +16,12 @@ static int64_t stop_timeout_ms(const void *config)
     return options->common.stop_timeout_ms;
 }
 
+static const struct monitoring *monitoring(const void *config)
+{
+    const struct itemgend_options *options = config;
+    return &options->common.monitoring;
+}
+
 int main(int argc, char **argv)
 {
     static const struct daemon daemon = {
@@ -25,6 +31,7 @@ int main(int argc, char **argv)
         .default_config = SYSCONFDIR "/stactools-ingest/itemgend.yaml",
         .log_level = log_level,
         .stop_timeout_ms = stop_timeout_ms,
+        .monitoring = monitoring,
         .run = generator_run,
         .describe = generator_describe,
         .prepare = environment_prepare,

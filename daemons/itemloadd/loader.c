@@ -198,12 +198,15 @@ static void log_batch(const struct loader *loader, const struct documents *docum
         loaded += document->item.result == 0 && !document->superseded;
         failed += document->item.result != 0;
     }
-    service_counters(loader->consumer->service)->items += (int64_t)loaded;
-    service_counters(loader->consumer->service)->batches++;
+    struct service_counters *counters = service_counters(loader->consumer->service);
+    int64_t duration_ms = time_mono_ms() - start_ms;
+    counters->items += (int64_t)loaded;
+    counters->batches++;
+    counters->work_ms += duration_ms;
     char messages[24], items[24], duration[24];
     snprintf(messages, sizeof(messages), "%zu", documents->n_messages);
     snprintf(items, sizeof(items), "%zu", loaded);
-    snprintf(duration, sizeof(duration), "%lld", (long long)(time_mono_ms() - start_ms));
+    snprintf(duration, sizeof(duration), "%lld", (long long)duration_ms);
     log_write(LOG_INFO, LOG_EVENT_BATCH_LOADED,
               LOG_FIELDS({ "MESSAGES", messages }, { "ITEMS", items }, { "DURATION_MS", duration }),
               "%s loaded %s documents of %s messages in %s ms, %zu failed", loader->name, items, messages, duration,

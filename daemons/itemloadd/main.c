@@ -15,6 +15,12 @@ static int64_t stop_timeout_ms(const void *config)
     return options->common.stop_timeout_ms;
 }
 
+static const struct monitoring *monitoring(const void *config)
+{
+    const struct itemloadd_options *options = config;
+    return &options->common.monitoring;
+}
+
 int main(int argc, char **argv)
 {
     static const struct daemon daemon = {
@@ -24,6 +30,8 @@ int main(int argc, char **argv)
         .default_config = SYSCONFDIR "/stactools-ingest/itemloadd.yaml",
         .log_level = log_level,
         .stop_timeout_ms = stop_timeout_ms,
+        .monitoring = monitoring,
+        .has_batches = true,
         .run = loader_run,
     };
     return daemon_main(&daemon, argc, argv);

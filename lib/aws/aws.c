@@ -37,6 +37,7 @@ int aws_new(const char *region, struct aws **ret, struct err *err)
     if (!aws)
         return err_no_memory(err);
     retry_quota_init(&aws->quota);
+    aws->retries = &aws->own_retries;
     int r = aws_profile_load(&aws->profile, err);
     if (r != 0)
         return r;
@@ -96,7 +97,12 @@ int64_t aws_now_ms(struct aws *aws)
 
 int64_t aws_retries(const struct aws *aws)
 {
-    return atomic_load(&aws->retries);
+    return atomic_load(aws->retries);
+}
+
+void aws_count_retries(struct aws *aws, _Atomic int64_t *counter)
+{
+    aws->retries = counter;
 }
 
 int aws_client_new(struct aws *aws, int stop_fd, struct aws_client **ret, struct err *err)
@@ -139,6 +145,6 @@ bool aws_client_back_off(struct aws_client *client, int failures, bool throttled
     int64_t until_ms = time_mono_ms() + retry_delay_ms(kind, failures, random_unit(), -1);
     if (wait_fd(-1, 0, client->stop_fd, until_ms) == WAIT_STOPPED)
         return false;
-    atomic_fetch_add(&client->aws->retries, 1);
+    atomic_fetch_add(client->aws->retries, 1);
     return true;
 }

@@ -29,6 +29,8 @@ bool aws_endpoint_is_overridden(const struct aws *aws, const char *service);
 int64_t aws_now_ms(struct aws *aws);
 /* Retried attempts since start, for the counters. */
 int64_t aws_retries(const struct aws *aws);
+/* Has them counted there, which outlives `aws`. Before there are clients. */
+void aws_count_retries(struct aws *aws, _Atomic int64_t *counter);
 
 /* A cache of the role's credentials, assumed with the process's own. `aws` outlives it. */
 int aws_role_new(struct aws *aws, const struct creds_role *role, struct creds_cache **ret, struct err *err) must_check;

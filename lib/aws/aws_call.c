@@ -373,7 +373,7 @@ static bool plan(struct wave *wave, int64_t *ret_delay_ms)
         }
         if (slot->next != NEXT_NOTHING) {
             any = true;
-            atomic_fetch_add(&aws->retries, 1);
+            atomic_fetch_add(aws->retries, 1);
         }
     }
     return any;

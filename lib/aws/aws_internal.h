@@ -11,7 +11,8 @@ struct aws {
     char *region;
     struct retry_quota quota;
     _Atomic int64_t clock_offset_ms;
-    _Atomic int64_t retries;
+    _Atomic int64_t own_retries;
+    _Atomic int64_t *retries; /* the above, or somebody else's */
 };
 
 struct aws_client {

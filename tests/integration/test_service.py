@@ -127,6 +127,9 @@ def test_check_config(tmp_path: Path) -> None:
         "stop_timeout: 7s  # environment TOOL_SERVICE_STOP_TIMEOUT\n"
         f"workers: 3  # {config}:1\n"
         "behaviour: wait  # default\n"
+        "metrics_address: \"\"  # default\n"
+        "metrics_namespace: \"\"  # default\n"
+        "task_protection: true  # default\n"
         "# the last worker will wait\n"
     )
     config.write_text("workers: 9\nworker: 1\n")

@@ -3,6 +3,7 @@
 
 #include "base/time.h"
 #include "common/log.h"
+#include "common/outage.h"
 #include "common/service.h"
 
 enum { WORKERS_MAX = 8 };
@@ -10,13 +11,14 @@ enum { WORKERS_MAX = 8 };
 struct settings {
     int log_level, behaviour;
     int64_t workers, stop_timeout_ms;
+    struct monitoring monitoring;
 };
 
 static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 
-enum { WAIT, SLOW, STUCK, FAIL, FATAL, END, OVERDUE, REFUSE, START_WAITS };
-static const char *const behaviours[] = { "wait", "slow",    "stuck",  "fail",        "fatal",
-                                          "end",  "overdue", "refuse", "start_waits", NULL };
+enum { WAIT, SLOW, STUCK, FAIL, FATAL, END, OVERDUE, REFUSE, START_WAITS, HOLD, HOLD_ONCE, OUTAGE };
+static const char *const behaviours[] = { "wait",   "slow",        "stuck", "fail",      "fatal",  "end", "overdue",
+                                          "refuse", "start_waits", "hold",  "hold_once", "outage", NULL };
 
 static const struct config_key keys[] = {
     { "log_level", CONFIG_CHOICE, offsetof(struct settings, log_level), .choices = levels, .default_text = "info",
@@ -27,10 +29,7 @@ static const struct config_key keys[] = {
       .help = "How many." },
     { "behaviour", CONFIG_CHOICE, offsetof(struct settings, behaviour), .choices = behaviours, .default_text = "wait",
       .help = "What the last worker does; the others wait." },
-};
-
-static const struct config_schema schema = {
-    .prefix = "TOOL_SERVICE", .keys = keys, .n_keys = N_ELEMENTS(keys), .size = sizeof(struct settings)
+    MONITORING_KEYS(struct settings, monitoring),
 };
 
 static const char *log_level(const void *config)
@@ -43,9 +42,41 @@ static int64_t stop_timeout_ms(const void *config)
     return ((const struct settings *)config)->stop_timeout_ms;
 }
 
+static const struct monitoring *monitoring(const void *config)
+{
+    return &((const struct settings *)config)->monitoring;
+}
+
+static void check(const void *config, struct buf *errors)
+{
+    monitoring_check(monitoring(config), errors);
+}
+
+static const struct config_schema schema = {
+    .prefix = "TOOL_SERVICE", .keys = keys, .n_keys = N_ELEMENTS(keys), .size = sizeof(struct settings), .check = check
+};
+
 static void describe(const void *config, struct buf *ret)
 {
     buf_printf(ret, "the last worker will %s\n", behaviours[((const struct settings *)config)->behaviour]);
+}
+
+/* One that does not end. */
+static void wait_out(struct worker *worker)
+{
+    struct outage outage = { .worker = worker, .probe_interval_ms = 100 };
+    struct err err = ERR_INIT;
+    int result;
+    do
+        result = err_outage(&err, "database_unavailable", "there is no server");
+    while (outage_wait(&outage, result, &err));
+}
+
+static void hold(struct service *service, int64_t until_ms)
+{
+    service_counters(service)->held++;
+    wait_fd(-1, 0, service_drain_fd(service), until_ms);
+    service_counters(service)->held--;
 }
 
 static int work(struct worker *worker, struct err *err)
@@ -61,6 +92,10 @@ static int work(struct worker *worker, struct err *err)
         return err_fatal(err, 12, "cannot allocate");
     if (behaviour == END)
         return 0;
+    if (behaviour == OUTAGE)
+        wait_out(worker);
+    if (behaviour == HOLD || behaviour == HOLD_ONCE)
+        hold(service, behaviour == HOLD ? INT64_MAX : time_mono_ms() + 1500);
     wait_fd(-1, 0, behaviour == STUCK ? -1 : stop_fd, INT64_MAX);
     service_counters(service)->done++;
     return behaviour == SLOW ? err_later(err, "interrupted", "interrupted") : 0;
@@ -100,6 +135,8 @@ int main(int argc, char **argv)
         .default_config = "/nowhere/tool-service.yaml",
         .log_level = log_level,
         .stop_timeout_ms = stop_timeout_ms,
+        .monitoring = monitoring,
+        .has_batches = true,
         .run = run,
         .describe = describe,
     };
