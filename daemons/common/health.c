@@ -27,7 +27,8 @@ static int ask(const struct daemon *daemon, const char *address)
     bool is_healthy = response.status == 200;
     if (response.body.data)
         err_make_printable(response.body.data);
-    fprintf(is_healthy ? stdout : stderr, "%s: %s", daemon->name, buf_str(&response.body));
+    const char *text = buf_str(&response.body);
+    fprintf(is_healthy ? stdout : stderr, "%s: %.*s\n", daemon->name, (int)strcspn(text, "\n"), text);
     return is_healthy && fflush(stdout) == 0 ? 0 : 1;
 }
 

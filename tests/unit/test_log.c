@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -130,6 +131,42 @@ static void *write_many(void *context)
 }
 
 /* Lines longer than PIPE_BUF, from several threads, through a pipe: each arrives whole. */
+static void test_members(void)
+{
+    FILE *file = tmpfile();
+    auto_buf struct buf members = BUF_INIT, failed = { .failed = true };
+    buf_puts(&members, "\"_aws\":{\"Timestamp\":1},\"Items\":12");
+    redirect_stdout(fileno(file));
+    CHECK(log_takes_members());
+    log_set_priority(LOG_ERR);
+    log_write_members(LOG_EVENT_METRICS, &members, "a \"message\"");
+    log_write_members(LOG_EVENT_METRICS, &failed, "no memory");
+    /* Where stderr is the journal. */
+    struct stat status;
+    char stream[64];
+    CHECK(fstat(STDERR_FILENO, &status) == 0);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+    setenv("JOURNAL_STREAM", stream, true);
+    log_open("test", LOG_INFO);
+    CHECK(!log_takes_members());
+    log_write_members(LOG_EVENT_METRICS, &members, "not there");
+    unsetenv("JOURNAL_STREAM");
+    log_open("test", LOG_INFO);
+    restore_stdout();
+    rewind(file);
+    auto_buf struct buf text = BUF_INIT;
+    read_all(fileno(file), &text);
+    const char *at = buf_str(&text);
+    auto_json cJSON *json = next_line(&at);
+    int64_t number = 0;
+    CHECK_STRING(json_get_string(json, "event"), "METRICS");
+    CHECK_STRING(json_get_string(json, "message"), "a \"message\"");
+    CHECK(json_get_i64(json, "Items", 12, 12, &number) &&
+          json_get_i64(json_get(json, "_aws"), "Timestamp", 1, 1, &number));
+    CHECK_STRING(at, "");
+    fclose(file);
+}
+
 static void test_threads(void)
 {
     int fds[2];
@@ -245,6 +282,7 @@ int main(void)
     CHECK(log_priority("debug") == LOG_DEBUG && log_priority("error") == LOG_ERR && log_priority("?") == LOG_INFO);
     test_lines();
     test_bounds();
+    test_members();
     test_threads();
     test_stall(false);
     test_stall(true);

@@ -16,9 +16,9 @@ struct settings {
 
 static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 
-enum { WAIT, SLOW, STUCK, FAIL, FATAL, END, OVERDUE, REFUSE, START_WAITS, HOLD, HOLD_ONCE, OUTAGE };
-static const char *const behaviours[] = { "wait",   "slow",        "stuck", "fail",      "fatal",  "end", "overdue",
-                                          "refuse", "start_waits", "hold",  "hold_once", "outage", NULL };
+enum { WAIT, SLOW, STUCK, FAIL, FATAL, END, OVERDUE, REFUSE, START_WAITS, HOLD, HOLD_ONCE, OUTAGE, IDLE };
+static const char *const behaviours[] = { "wait",   "slow",        "stuck", "fail",      "fatal",  "end",  "overdue",
+                                          "refuse", "start_waits", "hold",  "hold_once", "outage", "idle", NULL };
 
 static const struct config_key keys[] = {
     { "log_level", CONFIG_CHOICE, offsetof(struct settings, log_level), .choices = levels, .default_text = "info",
@@ -83,7 +83,7 @@ static int work(struct worker *worker, struct err *err)
 {
     int behaviour = *(const int *)worker->context;
     struct service *service = worker->service;
-    service_counters(service)->received++;
+    service_counters(service)->received += behaviour != IDLE && behaviour != HOLD && behaviour != HOLD_ONCE;
     service_pulse(worker, behaviour == OVERDUE ? 300 : INT64_MAX);
     int stop_fd = behaviour == SLOW ? service_abort_fd(service) : service_drain_fd(service);
     if (behaviour == FAIL)
