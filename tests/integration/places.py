@@ -84,3 +84,10 @@ def wait_until(holds: Callable[[], bool], timeout_s: float = 20) -> None:
     while not holds():
         assert time.monotonic() < deadline, "did not come to hold in time"
         time.sleep(0.01)
+
+
+def free_port() -> int:
+    """On loopback; nobody holds it for the caller."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

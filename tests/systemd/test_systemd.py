@@ -15,6 +15,7 @@ from local.stack import ROOT
 from tests.integration.pipeline.conftest import Pipeline, item, wait_until
 from tests.integration.pipeline.probe import make_wheel
 from tests.integration.pipeline.test_generation import GFC_ARGS
+from tests.integration.places import free_port
 
 from .conftest import Booted
 
@@ -219,6 +220,27 @@ def test_reload(booted: Booted) -> None:
     booted.run("cp /tmp/good /etc/stactools-ingest/itemloadd.yaml")
     assert booted.run("systemctl is-active itemloadd") == "active"
     assert booted.run("systemctl show -p MainPID --value itemloadd") == pid
+
+
+def test_the_units_let_the_daemons_be_watched(booted: Booted) -> None:
+    ports = {"itemgend": free_port(), "itemloadd": free_port()}
+    booted.run("cp /etc/stactools-ingest/environment /run/before")
+    for unit, port in ports.items():
+        booted.run(f"echo {unit.upper()}_METRICS_ADDRESS=127.0.0.1:{port} >>/etc/stactools-ingest/environment")
+        booted.run(f"echo {unit.upper()}_METRICS_NAMESPACE=Test >>/etc/stactools-ingest/environment")
+    try:
+        start(booted, "itemgend", "itemloadd")
+        for unit, port in ports.items():
+            assert booted.run(f"curl -sS http://127.0.0.1:{port}/health http://127.0.0.1:{port}/ready") == "healthy\nready"
+            assert f"{unit}_ready 1" in booted.run(f"curl -sS http://127.0.0.1:{port}/metrics").splitlines()
+            # As an administrator would, with the unit's own configuration and environment.
+            health = f"set -a; . /etc/stactools-ingest/environment; {unit} --config /etc/stactools-ingest/{unit}.yaml --health"
+            assert booted.run(f"( {health} )") == f"{unit}: healthy"
+        booted.run("systemctl stop itemgend itemloadd")
+        assert booted.run("systemctl show -p Result --value itemgend itemloadd").split() == ["success", "success"]
+        assert journal(booted, "itemgend", "EVENT=METRICS") == [], "the journal takes no numbers"
+    finally:
+        booted.run("cp /run/before /etc/stactools-ingest/environment")
 
 
 def test_bad_configuration_is_told_and_not_tried_again(booted: Booted) -> None:

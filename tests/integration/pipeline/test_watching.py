@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from places import free_port
 from scripted_server import HANG, Answer, ScriptedServer, reply
-from test_monitoring import check_embedded, free_port, get, samples
+from test_monitoring import check_embedded, get, samples
 
 from local.daemons import DaemonError
 from tests.integration.pipeline.conftest import Pipeline, item, wait_until
