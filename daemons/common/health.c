@@ -36,7 +36,9 @@ int health_check(const struct daemon *daemon, const struct config_source *source
 {
     auto_buf struct buf errors = BUF_INIT;
     auto_free void *config = calloc(1, daemon->schema->size);
-    int result = config ? config_load(daemon->schema, source, config, &errors) : -1;
+    struct config_source incomplete = *source;
+    incomplete.may_be_incomplete = true;
+    int result = config ? config_load(daemon->schema, &incomplete, config, &errors) : -1;
     if (result != 0) {
         fputs(result < 0 ? "no memory\n" : buf_str(&errors), stderr);
         return result < 0 ? 1 : EX_CONFIG;
