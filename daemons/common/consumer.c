@@ -22,6 +22,13 @@ static int read_queue(struct consumer *consumer, struct aws_client *client, stru
     return r;
 }
 
+/* Nothing can be done before the start has what it asks for: what is for now (a throttled call) is waited out. */
+static bool wait_at_start(struct outage *outage, int result, struct err *err)
+{
+    err->outage = err->outage || result == LATER;
+    return outage_wait(outage, result, err);
+}
+
 /* The main thread has no worker of its own, but the same patience. */
 static int read_queue_patiently(struct consumer *consumer, struct aws_client *client, struct err *err)
 {
@@ -30,7 +37,7 @@ static int read_queue_patiently(struct consumer *consumer, struct aws_client *cl
     int r;
     do
         r = read_queue(consumer, client, err);
-    while (outage_wait(&outage, r, err));
+    while (wait_at_start(&outage, r, err));
     return r;
 }
 
@@ -81,7 +88,7 @@ static int new_settler(struct consumer_thread *thread, struct err *err)
     int r;
     do
         r = settler_new(&options, &thread->settler, err);
-    while (outage_wait(&thread->outage, r, err));
+    while (wait_at_start(&thread->outage, r, err));
     return r;
 }
 

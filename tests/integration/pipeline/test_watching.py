@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from places import free_port
-from scripted_server import HANG, Answer, ScriptedServer, reply
+from scripted_server import HANG, Answer, ScriptedServer, error, reply
 from test_monitoring import check_embedded, get, samples
 
 from local.daemons import DaemonError
@@ -79,10 +79,13 @@ def test_itemgend_while_it_generates(pipeline: Pipeline, build: Path, port: int,
     assert health(build, "itemgend", port).returncode == 0
 
 
-def test_a_start_that_waits_for_the_queue(pipeline: Pipeline, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("step", "code"), [(Answer(500), "service_unavailable"), (error("RequestThrottled"), "throttled")])
+def test_a_start_that_waits_for_the_queue(
+    pipeline: Pipeline, port: int, monkeypatch: pytest.MonkeyPatch, step: Answer, code: str
+) -> None:
     """An SQS that only this daemon has, and that does not work. It does not become ready; who watches it sees why."""
     server = ScriptedServer()
-    server.steps(Answer(500))
+    server.steps(step)
     monkeypatch.setattr(pipeline.stack, "ready_timeout_s", 4)
     try:
         with pytest.raises(DaemonError, match="was not ready in time"):
@@ -90,6 +93,7 @@ def test_a_start_that_waits_for_the_queue(pipeline: Pipeline, port: int, monkeyp
         assert get(port, "/ready")[:2] == (503, "starting\n")
         assert get(port, "/health")[0] == 200
         assert read("itemloadd", port)["retries_total"] >= 2
+        assert [line["error_code"] for line in pipeline.log("itemloadd", "DEPENDENCY_DOWN")] == [code]
     finally:
         server.end()
 
