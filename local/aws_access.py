@@ -2,7 +2,7 @@
 What the caller may do: moto's policy check with IAM's own names of actions and principals, and a log of what was asked.
 
 From the service authorization reference (an operation on a batch needs the single one's permission) and the IAM user
-guide ("AWS JSON policy elements: Principal"). A policy's conditions are not looked at.
+guide ("AWS JSON policy elements: Principal"). Of a policy's conditions only that on TLS is looked at.
 """
 
 import json
@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from moto.iam.access_control import IAMPolicyStatement, IAMRequestBase
+from moto.iam.access_control import IAMPolicyStatement, IAMRequestBase, PermissionResult
 
 ACTIONS = {
     "sns:PublishBatch": "sns:Publish",
@@ -53,6 +53,11 @@ def is_principal(principal: Any, caller: str) -> bool:
     return bool(names & set(_as_list(principal.get("AWS", [])))) or service in _as_list(principal.get("Service", []))
 
 
+def is_of_plain_http(statement: dict[str, Any]) -> bool:
+    """Of requests without TLS, for which loopback stands here."""
+    return bool(statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") == "false")
+
+
 def install(log: RequestLog | None) -> None:
     is_permitted = IAMRequestBase.check_action_permitted
 
@@ -66,7 +71,15 @@ def install(log: RequestLog | None) -> None:
             if log:
                 log.write(self._access_key.arn, self._action, resource, allowed)
 
+    is_action_permitted = IAMPolicyStatement.is_action_permitted
+
+    def is_permitted_by_tls(self: Any, *arguments: Any, **named: Any) -> PermissionResult:
+        if is_of_plain_http(self._statement):
+            return PermissionResult.NEUTRAL
+        return is_action_permitted(self, *arguments, **named)
+
     IAMRequestBase.check_action_permitted = check_action_permitted  # type: ignore[method-assign]
+    IAMPolicyStatement.is_action_permitted = is_permitted_by_tls  # type: ignore[method-assign]
     IAMPolicyStatement._check_principal = (  # type: ignore[method-assign]
         lambda self, caller: is_principal(self._statement.get("Principal"), caller)
     )

@@ -70,6 +70,11 @@ class Containers(EC2ContainerServiceResponse):
             service.launch_type = None
         return answer
 
+    def describe_capacity_providers(self) -> ActionResult:
+        if self._get_param("capacityProviders"):
+            return super().describe_capacity_providers()
+        return ActionResult({"capacityProviders": list(self.ecs_backend.capacity_providers.values()), "failures": []})
+
     def update_task_protection(self) -> ActionResult:
         is_enabled = self._get_param("protectionEnabled")
         until = time.time() + 60 * int(self._get_param("expiresInMinutes") or 120)
