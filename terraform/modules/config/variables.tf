@@ -91,7 +91,7 @@ variable "config" {
 
     stac_api = optional(object({
       enabled         = optional(bool, true)
-      image           = optional(string, "ghcr.io/stac-utils/stac-fastapi-pgstac:6.0.1")
+      image           = optional(string, "ghcr.io/stac-utils/stac-fastapi-pgstac:7.2.0")
       cpu             = optional(number, 512)
       memory_mib      = optional(number, 1024)
       desired_count   = optional(number, 1)

@@ -10,5 +10,8 @@ output "dashboard_name" {
 
 output "alarm_names" {
   description = "Names of all alarms."
-  value       = sort(concat([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name]))
+  value = sort(concat(
+    values(aws_cloudwatch_metric_alarm.metric)[*].alarm_name,
+    values(aws_cloudwatch_metric_alarm.math)[*].alarm_name,
+  ))
 }

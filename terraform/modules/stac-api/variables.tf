@@ -40,9 +40,9 @@ variable "secret_arn" {
 }
 
 variable "image" {
-  description = "Image of stac-fastapi-pgstac, by version."
+  description = "Image of stac-fastapi-pgstac, by version; it listens at 8080."
   type        = string
-  default     = "ghcr.io/stac-utils/stac-fastapi-pgstac:6.0.1"
+  default     = "ghcr.io/stac-utils/stac-fastapi-pgstac:7.2.0"
 }
 
 variable "architecture" {

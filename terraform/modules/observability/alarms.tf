@@ -1,0 +1,193 @@
+# Every alarm is one entry of these maps. `missing` is what it makes of periods without data, with the reason beside it.
+
+locals {
+  # SQS stops the metrics of a queue that nobody has used for six hours: none is none.
+  silent_queue = "notBreaching"
+
+  queue_alarms = merge([for stage, of in var.stages : {
+    "${stage}-DeadLetters" = {
+      description = "There are dead letters of ${stage}. Each says why: itemctl, or docs/messages.md. The count is of what is there, because that of what is sent does not see redriven messages."
+      namespace   = "AWS/SQS"
+      metric      = "ApproximateNumberOfMessagesVisible"
+      dimensions  = { QueueName = of.dlq_name }
+      statistic   = "Maximum"
+      threshold   = 0
+      period      = 60
+      periods     = 1
+      missing     = local.silent_queue
+    }
+    "${stage}-OldestMessage" = {
+      description = "The oldest message of ${stage} has waited for more than ${of.max_age_s} s: too few tasks for the load, or an outage."
+      namespace   = "AWS/SQS"
+      metric      = "ApproximateAgeOfOldestMessage"
+      dimensions  = { QueueName = of.queue_name }
+      statistic   = "Maximum"
+      threshold   = of.max_age_s
+      period      = 60
+      periods     = 5
+      missing     = local.silent_queue
+    }
+    "${stage}-Undelivered" = {
+      description = "SNS could not deliver to the queue of ${stage}: what it could not is in ${of.delivery_dlq_name}. Look at the queue's policy."
+      namespace   = "AWS/SQS"
+      metric      = "ApproximateNumberOfMessagesVisible"
+      dimensions  = { QueueName = of.delivery_dlq_name }
+      statistic   = "Maximum"
+      threshold   = 0
+      period      = 60
+      periods     = 1
+      missing     = local.silent_queue
+    }
+    "${stage}-Lost" = {
+      description = "SNS could deliver messages neither to the queue of ${stage} nor to ${of.delivery_dlq_name}: they are lost, and have to be published again."
+      namespace   = "AWS/SNS"
+      metric      = "NumberOfNotificationsFailedToRedriveToDlq"
+      dimensions  = { TopicName = of.topic_name }
+      statistic   = "Sum"
+      threshold   = 0
+      period      = 60
+      periods     = 1
+      missing     = "notBreaching" # there is data only when there are such
+    }
+  }]...)
+
+  database_alarms = { for word, of in {
+    "Database-Connections" = {
+      description = "More than four fifths of the database's ${var.database_max_connections} connections are taken: fewer workers or tasks, pgbouncer, or more db_max_connections."
+      namespace   = "AWS/RDS"
+      metric      = "DatabaseConnections"
+      dimensions  = { DBInstanceIdentifier = var.database_identifier }
+      statistic   = "Maximum"
+      threshold   = floor(var.database_max_connections * 0.8)
+      period      = 60
+      periods     = 5
+      missing     = "breaching" # RDS reports each minute: a database that does not is not well
+    }
+    "Database-Storage" = {
+      description = "Less than a tenth of the database's storage is free, and has been for half an hour, in which RDS would have extended it if it may (db_max_allocated_storage)."
+      namespace   = "AWS/RDS"
+      metric      = "FreeStorageSpace"
+      dimensions  = { DBInstanceIdentifier = var.database_identifier }
+      statistic   = "Minimum"
+      comparison  = "LessThanThreshold"
+      threshold   = var.database_allocated_storage * pow(1024, 3) / 10
+      period      = 300
+      periods     = 6
+      missing     = "missing" # the other alarm tells of a silent database; this one keeps what it knew
+    }
+  } : word => of if var.database_identifier != null }
+
+  api_alarms = { for word, api in { "StacApi-Errors" = var.api } : word => {
+    description = "The STAC API has answered five requests or more in five minutes with an error of its own."
+    namespace   = "AWS/ApplicationELB"
+    metric      = "HTTPCode_Target_5XX_Count"
+    dimensions  = { LoadBalancer = api.load_balancer_arn_suffix, TargetGroup = api.target_group_arn_suffix }
+    statistic   = "Sum"
+    threshold   = 4
+    period      = 300
+    periods     = 1
+    missing     = "notBreaching" # without an error there is no data
+  } if api != null }
+
+  metric_alarms = merge(local.queue_alarms, local.database_alarms, local.api_alarms)
+
+  # Metric math: [metric, statistic] by the name that the expression has for it.
+  progress_alarms = {
+    for stage, of in var.stages : "${stage}-NoProgress" => {
+      description = "Messages of ${stage} have waited for ${var.no_progress_minutes} minutes, and not one was deleted: no task runs, or those that run get nothing done."
+      namespace   = "AWS/SQS"
+      dimensions  = { QueueName = of.queue_name }
+      expression  = "IF(FILL(visible, 0) > 0 AND FILL(deleted, 0) == 0, 1, 0)"
+      # What is always there, not what comes and goes between two looks.
+      metrics = {
+        visible = ["ApproximateNumberOfMessagesVisible", "Minimum"]
+        deleted = ["NumberOfMessagesDeleted", "Sum"]
+      }
+      periods = var.no_progress_minutes / 5
+    }
+  }
+
+  running_services = merge(
+    { for stage, of in var.stages : stage => { cluster_name = of.cluster_name, service_name = of.service_name } if of.service_name != null },
+    var.services,
+  )
+
+  capacity_alarms = merge(
+    { for word, of in local.running_services : "${word}-Tasks" => {
+      description = "The service ${of.service_name} has had fewer running tasks than desired for a quarter of an hour: they fail, or there is no capacity. Its events say which."
+      namespace   = "ECS/ContainerInsights"
+      dimensions  = { ClusterName = of.cluster_name, ServiceName = of.service_name }
+      expression  = "desired - running"
+      metrics     = { desired = ["DesiredTaskCount", "Minimum"], running = ["RunningTaskCount", "Maximum"] }
+      periods     = 3
+    } },
+    { for stage, of in var.stages : "${stage}-Instances" => {
+      description = "The Auto Scaling group ${of.autoscaling_group_name} has had fewer instances in service than desired for a quarter of an hour. Its activities say why."
+      namespace   = "AWS/AutoScaling"
+      dimensions  = { AutoScalingGroupName = of.autoscaling_group_name }
+      expression  = "desired - running"
+      metrics     = { desired = ["GroupDesiredCapacity", "Minimum"], running = ["GroupInServiceInstances", "Maximum"] }
+      periods     = 3
+    } if of.autoscaling_group_name != null },
+  )
+
+  math_alarms = merge(local.progress_alarms, local.capacity_alarms)
+}
+
+resource "aws_cloudwatch_metric_alarm" "metric" {
+  for_each = local.metric_alarms
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value.description
+  comparison_operator = lookup(each.value, "comparison", "GreaterThanThreshold")
+  threshold           = each.value.threshold
+  evaluation_periods  = each.value.periods
+  treat_missing_data  = each.value.missing
+
+  namespace   = each.value.namespace
+  metric_name = each.value.metric
+  dimensions  = each.value.dimensions
+  statistic   = each.value.statistic
+  period      = each.value.period
+
+  alarm_actions = [aws_sns_topic.alarms.arn]
+  ok_actions    = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "math" {
+  for_each = local.math_alarms
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value.description
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = each.value.periods
+  # An idle queue has no metrics, nor has a service that stands at no task.
+  treat_missing_data = "notBreaching"
+
+  metric_query {
+    id          = "result"
+    expression  = each.value.expression
+    label       = each.key
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = each.value.metrics
+
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = each.value.namespace
+        metric_name = metric_query.value[0]
+        dimensions  = each.value.dimensions
+        period      = 300
+        stat        = metric_query.value[1]
+      }
+    }
+  }
+
+  alarm_actions = [aws_sns_topic.alarms.arn]
+  ok_actions    = [aws_sns_topic.alarms.arn]
+}
