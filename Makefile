@@ -58,7 +58,7 @@ TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
 # Each one file too: bench/load.c is $(OUT)/bench/load.
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/*.c))
 
-.PHONY: all deps deps-test test test-now test-long bench simulate run up down status install uninstall deb deb-now format check-format analyze cppcheck lint clean
+.PHONY: all deps deps-test test test-now test-long test-terraform bench simulate run up down status install uninstall deb deb-now format check-format analyze cppcheck lint clean
 all: $(BINARIES) $(HELPERS)
 
 $(OUT)/obj/%.o: %.c
@@ -128,6 +128,7 @@ $(OUT)/tests/test_sigv4 $(OUT)/tests/sigv4-suite: $(OUT)/obj/tests/unit/sigv4_ca
 TOOLS := build/venv/bin
 LOCAL ?= build/local
 TEST_PROCESSES ?= 2
+TESTS ?= tests
 
 deps:
 	@local/deps.sh
@@ -150,7 +151,7 @@ test: deps-test
 	@$(MAKE) --no-print-directory -s test-now
 
 test-now: all $(UNIT_TESTS) $(TEST_TOOLS) $(BENCH_PROGRAMS)
-	@BUILD=$(OUT) $(TOOLS)/pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST) tests
+	@BUILD=$(OUT) $(TOOLS)/pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST) $(TESTS)
 
 # BENCH: cases, with commas between; BENCH_ITEMS, BENCH_REPEAT: sizes. docs/performance.md has the cases.
 bench: deps
@@ -161,9 +162,13 @@ bench: deps
 simulate:
 	@python3 -m simulation $(SIMULATE)
 
-# What takes minutes as well: a hundred seeds of the model test, other versions of pgstac.
+# What takes minutes as well: a hundred seeds of the model test, other versions of pgstac, terraform's apply and destroy.
 test-long:
 	@LONG=1 $(MAKE) --no-print-directory test
+
+# Of these terraform/ alone.
+test-terraform:
+	@LONG=1 $(MAKE) --no-print-directory test TESTS=tests/terraform
 
 # ------------------------------------------------------------ gates
 SOURCES := $(wildcard lib/*/*.c daemons/*/*.c libexec/*/*.c bench/*.c)
