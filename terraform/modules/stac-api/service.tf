@@ -136,14 +136,15 @@ resource "aws_ecs_task_definition" "this" {
   }])
 }
 
+# Without a circuit breaker: at the first deployment its role is not in the database before the migration, the API ends, and
+# ECS tries on until it is. Later a deployment that does not start leaves the old tasks, and the alarm tells.
 resource "aws_ecs_service" "this" {
-  name                              = local.full_name
-  cluster                           = var.cluster_arn
-  task_definition                   = aws_ecs_task_definition.this.arn
-  desired_count                     = var.desired_count
-  launch_type                       = "FARGATE"
-  propagate_tags                    = "SERVICE"
-  health_check_grace_period_seconds = 60
+  name            = local.full_name
+  cluster         = var.cluster_arn
+  task_definition = aws_ecs_task_definition.this.arn
+  desired_count   = var.desired_count
+  launch_type     = "FARGATE"
+  propagate_tags  = "SERVICE"
 
   network_configuration {
     subnets          = var.service_subnet_ids
@@ -155,11 +156,6 @@ resource "aws_ecs_service" "this" {
     target_group_arn = aws_lb_target_group.this.arn
     container_name   = "stac-api"
     container_port   = local.port
-  }
-
-  deployment_circuit_breaker {
-    enable   = true
-    rollback = true
   }
 
   depends_on = [aws_lb_listener.this, aws_iam_role_policy.execution]
