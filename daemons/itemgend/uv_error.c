@@ -31,14 +31,23 @@ static bool mentions_any(const char *text, const char *const *words, size_t n)
     return false;
 }
 
-/* A registry that answers, but not with this one file, is not down. */
+/* A registry that answers, but not with this one file, is not down; nor is one that refuses it: whether it refuses all
+ * of them, whoever asks finds out without the package. */
 static bool mentions_network(const char *text)
 {
     static const char *const words[] = { "error sending request",       "Failed to fetch",     "dns error",
                                          "tcp connect error",           "operation timed out", "connection closed",
                                          "error decoding response body" };
-    static const char *const missing[] = { "404 Not Found", "410 Gone" };
-    return mentions_any(text, words, N_ELEMENTS(words)) && !mentions_any(text, missing, N_ELEMENTS(missing));
+    static const char *const answers[] = { "400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found",
+                                           "410 Gone" };
+    return mentions_any(text, words, N_ELEMENTS(words)) && !mentions_any(text, answers, N_ELEMENTS(answers));
+}
+
+/* uv's story from its beginning on; NULL: it tells none. Some versions begin some of theirs with a cross. */
+static const char *find_story(const struct buf *output)
+{
+    const char *story = from_line(output, "error:");
+    return story ? story : from_line(output, "  \xc3\x97 ");
 }
 
 int uv_error(const struct buf *output, struct err *err)
@@ -50,7 +59,7 @@ int uv_error(const struct buf *output, struct err *err)
                          uv_error_tail(output));
     if (strstr(buf_str(output), "No solution found when resolving"))
         return err_never(err, "unresolvable", "uv cannot resolve the package: %.800s", uv_error_tail(output));
-    const char *error = from_line(output, "error:");
+    const char *error = find_story(output);
     if (error && strstr(error, "No space left on device"))
         return err_outage(err, "no_environment", "uv cannot make the environment: %.800s", error);
     if (error && mentions_network(error))
