@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from package_index import PackageIndex
 from wheels import add_source, add_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -252,6 +253,11 @@ def used_at(environment: Path) -> int:
     return (environment.parent / "environment.json").stat().st_mtime_ns
 
 
+def names_below(directory: Path) -> set[str]:
+    """Of files; what is removed meanwhile is left out, where Path.glob would raise."""
+    return {name for _, _, names in os.walk(directory) for name in names}
+
+
 def have_compiled(tool: Tool, requirement: str) -> Path:
     """As tool.have; while it is compiled, it is in use."""
     environment = tool.have(requirement)
@@ -272,7 +278,7 @@ def test_what_was_used_longest_ago_goes_first_and_never_what_is_in_use(place: Pl
     d = tool.have(packages[2])
     wait_until("the one is gone", lambda: not c.parent.exists())
     assert b.exists() and d.exists()
-    wait_until("uv's cache holds no more of it", lambda: not list(place.cache.glob(f"uv/**/{packages[1]}.bin")))
+    wait_until("uv's cache holds no more of it", lambda: f"{packages[1]}.bin" not in names_below(place.cache / "uv"))
     assert have_compiled(tool, packages[2]) == d
     wait_until("d is the next", lambda: tool.have(packages[0]) == b and used_at(b) > used_at(d))
     e = have_compiled(tool, packages[3])
@@ -388,6 +394,46 @@ def test_what_no_package_is_to_blame_for(place: Place, settings: dict[str, str],
     assert words in answer["error"]
 
 
+@pytest.fixture
+def index(place: Place) -> Iterator[PackageIndex]:
+    made = PackageIndex(place.wheels)
+    yield made
+    made.close()
+
+
+A = "stactools_a-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize(
+    ("faults", "requirement", "result", "code", "words"),
+    [
+        ({"/simple/stactools-a": 500}, "stactools-a", "outage", "registry_unavailable", "500 Internal Server Error"),
+        ({"/simple/stactools-a": 429}, "stactools-a", "outage", "registry_unavailable", "429 Too Many Requests"),
+        ({f"/files/{A}": 503}, "stactools-a", "outage", "registry_unavailable", "503 Service Unavailable"),
+        ({f"/files/{A}": "cut"}, "stactools-a", "outage", "registry_unavailable", "end of file before message length"),
+        # It answers, but not with this one.
+        ({"/simple/stactools-a": 404}, "stactools-a", "never", "unresolvable", "stactools-a was not found"),
+        ({"/simple/stactools-a": 403}, "stactools-a", "never", "unresolvable", "403 Forbidden"),
+        ({"/simple/stactools-a": 400}, "stactools-a", "never", "environment_failed", "400 Bad Request"),
+        ({f"/files/{A}": 404}, "stactools-a", "never", "environment_failed", "404 Not Found"),
+        ({f"/files/{A}": 403}, "stactools-a", "never", "environment_failed", "403 Forbidden"),
+        ({"mistaken": A}, "stactools-a", "never", "environment_failed", "Hash mismatch"),
+        ({"yanked": A}, "stactools-a", "never", "unresolvable", "was yanked"),
+        ({"yanked": A}, "stactools-a==1.0", "done", "", ""),
+        # It refuses everything.
+        ({"/": 401}, "stactools-a", "outage", "no_environment", "401 Unauthorized"),
+        ({"/": 403}, "stactools-a", "outage", "no_environment", "403 Forbidden"),
+        ({"/files/": 403}, "stactools-a", "outage", "no_environment", "403 Forbidden"),
+        ({}, "stactools-a", "done", "", ""),
+    ],
+)  # fmt: skip
+def test_what_an_index_answers(place: Place, index: PackageIndex, faults: dict[str, Any], requirement: str, result: str, code: str, words: str) -> None:
+    index.faults, index.yanked, index.mistaken = faults, {faults.get("yanked")}, {faults.get("mistaken")}
+    answer = place.start(UV_OFFLINE="0", UV_FIND_LINKS="", UV_HTTP_RETRIES="0", ITEMGEND_DEFAULT_INDEX=index.url).use(requirement)
+    assert (answer["result"], answer.get("code", "")) == (result, code), answer
+    assert words in answer.get("error", "")
+
+
 def test_credentials_of_an_index_are_not_told(place: Place) -> None:
     index = "http://user:geheim@127.0.0.1:1/simple"
     tool = place.start(UV_OFFLINE="0", UV_FIND_LINKS="", UV_HTTP_RETRIES="0", ITEMGEND_DEFAULT_INDEX=index, ITEMGEND_PACKAGES="stactools-b")
@@ -396,6 +442,7 @@ def test_credentials_of_an_index_are_not_told(place: Place) -> None:
     assert "geheim" not in answer["error"]
     wait_until("it is told in the log, too", lambda: tool.events("WARNING"))
     assert "geheim" not in json.dumps(tool.log)
+    tool.end()  # which removes files until then
     assert [path for path in place.cache.rglob("*") if path.is_file() and b"geheim" in path.read_bytes()] == []
 
 
