@@ -253,7 +253,8 @@ def test_package_code_sees_no_credentials(generating: Pipeline) -> None:
     ours = {"0", "1", "2"}
     assert {properties["descriptors"].pop(name).split(":")[0] for name in ours} == {"/dev/null", "pipe"}
     assert [target for target in properties["descriptors"].values() if target.startswith(("socket", "pipe", "anon_inode"))] == []
-    assert list((Path(generating.stack.directory) / "work").glob("item-*")) == []
+    (place,) = (Path(generating.stack.directory) / "work").glob("run-*/*")
+    assert list(place.iterdir()) == []
 
 
 def test_what_is_configured_for_packages(generating: Pipeline) -> None:
