@@ -27,18 +27,39 @@ const char *command_result_from_line(const struct command_result *result, const 
     return NULL;
 }
 
+/* In click's words; NULL: it had nothing against it. What is wrong with the value of an option it tells without the
+ * usage before it. */
+static const char *refusal(const struct command_result *result)
+{
+    static const char start[] = "Error: ";
+    const char *usage = command_result_from_line(result, "Usage: stac");
+    const char *error = usage ? strstr(usage, start) : command_result_from_line(result, "Error: Option '--");
+    return error ? error + strlen(start) : NULL;
+}
+
+/* What Python says, and what C++ does, where RLIMIT_DATA refuses it more. */
+static bool ran_out_of_memory(const struct command_result *result)
+{
+    const char *tail = command_result_tail(result);
+    return strstr(tail, "MemoryError") || strstr(tail, "std::bad_alloc");
+}
+
+static int out_of_memory(const struct command_result *result, const struct limits *limits, struct err *err)
+{
+    return err_never(err, "out_of_memory",
+                     "create-item had %lld MiB of memory and was refused more by memory_limit (%lld MiB): %.600s",
+                     (long long)result->memory >> 20, (long long)limits->memory >> 20, command_result_tail(result));
+}
+
 static int check_exit(const struct command_result *result, const struct limits *limits, struct err *err)
 {
     if (result->exit_code == 0)
         return 0;
-    const char *usage = command_result_from_line(result, "Usage: stac");
-    const char *error = usage ? strstr(usage, "Error: ") : NULL;
-    if (result->exit_code == 2 && error)
-        return err_never(err, "bad_command", "stac refused the command: %.800s", error + strlen("Error: "));
-    /* What Python says where RLIMIT_DATA refuses it more. */
-    if (strstr(command_result_tail(result), "MemoryError"))
-        return err_never(err, "out_of_memory", "create-item ran out of memory at memory_limit (%lld MiB): %.600s",
-                         (long long)limits->memory >> 20, command_result_tail(result));
+    const char *refused = refusal(result);
+    if (result->exit_code == 2 && refused)
+        return err_never(err, "bad_command", "stac refused the command: %.800s", refused);
+    if (ran_out_of_memory(result))
+        return out_of_memory(result, limits, err);
     return err_later(err, "create_item_failed", "create-item ended with exit code %d: %.800s", result->exit_code,
                      command_result_tail(result));
 }
@@ -49,6 +70,8 @@ int command_result_check(const struct command_result *result, const struct limit
     case COMMAND_EXITED:
         return check_exit(result, limits, err);
     case COMMAND_KILLED:
+        if (ran_out_of_memory(result))
+            return out_of_memory(result, limits, err);
         return err_later(err, "create_item_failed", "create-item was ended by signal %d (%s): %.600s",
                          result->signal_number, strsignal(result->signal_number), command_result_tail(result));
     case COMMAND_TIME_LIMIT:

@@ -45,6 +45,8 @@ static void read_output(struct supervision *supervision, struct command_result *
         if (n <= 0)
             continue;
         result->printed += n;
+        for (char *nul = chunk; (nul = memchr(nul, '\0', (size_t)(chunk + n - nul)));)
+            *nul = '?'; /* the text would end there */
         buf_add(&result->output, chunk, (size_t)n);
         keep_tail(&result->output);
     }

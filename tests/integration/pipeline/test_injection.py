@@ -67,7 +67,7 @@ OPTIONS = [  # name, value, code; "": it is made, and the value is what the pack
     ("title", "", ""),
     ("title", "a=b", ""),
     ("title", "@/etc/passwd", ""),
-    ("help", "x", "create_item_failed"),
+    ("help", "x", "bad_command"),
     ("verbose", "x", "bad_command"),
     ("titel", "x", "bad_command"),
     ("title=x", "y", "invalid_request"),
