@@ -14,6 +14,7 @@
 #include "itemgend/environment_files.h"
 #include "itemgend/environment_store.h"
 #include "itemgend/environment_table.h"
+#include "itemgend/requirement.h"
 
 enum {
     LOOK_MS = 50,                  /* between two looks at a lock that somebody else has */
@@ -142,8 +143,12 @@ static int wait_or_build(struct environments *environments, struct environment_e
 int environments_use(struct environments *environments, const char *requirement, int stop_fd, struct environment **ret,
                      struct err *err)
 {
+    auto_buf struct buf normalized = BUF_INIT;
+    requirement_normalize(requirement, &normalized);
+    if (buf_failed(&normalized))
+        return err_no_memory(err);
     pthread_mutex_lock(&environments->lock);
-    struct environment_entry *entry = environment_table_enter(&environments->table, requirement);
+    struct environment_entry *entry = environment_table_enter(&environments->table, buf_str(&normalized));
     struct environment *taken = entry ? environment_table_take(&environments->table, entry) : NULL;
     uint64_t failures = entry ? entry->failures : 0;
     pthread_mutex_unlock(&environments->lock);

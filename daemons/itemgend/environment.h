@@ -19,7 +19,7 @@ struct environments; /* those of one run of the service; thread-safe */
 struct sandbox;
 
 struct environment {           /* immutable for who uses it */
-    const char *requirement;   /* as requested */
+    const char *requirement;   /* as requested, but for its name, which is normalized */
     const char *directory;     /* of the virtual environment, absolute; a refreshed one has another */
     const char *python;        /* DIRECTORY/bin/python */
     const char *python_prefix; /* sys.base_prefix of the interpreter behind it: a sandbox must show it */
@@ -51,11 +51,11 @@ int environments_open(const struct itemgend_options *options, const struct sandb
 void environments_close(struct environments *environments);
 
 /*
- * The environment of a requirement (that requirement_check has passed): takes what is there, builds it, or waits for
- * who builds it, and then shares its result, good or bad. Ends early when `stop_fd` becomes readable: LATER
- * "interrupted". NEVER: "unresolvable" (with uv's last lines), "needs_source_build", "environment_failed"; LATER:
- * "environment_slow"; LATER, an outage: "registry_unavailable", "no_environment" (not even without the package: no
- * Python, no space), "cannot_run" (no uv).
+ * The environment of a requirement (that requirement_check has passed), which is one for all spellings of its name:
+ * takes what is there, builds it, or waits for who builds it, and then shares its result, good or bad. Ends early when
+ * `stop_fd` becomes readable: LATER "interrupted". NEVER: "unresolvable" (with uv's last lines), "needs_source_build",
+ * "environment_failed"; LATER: "environment_slow"; LATER, an outage: "registry_unavailable", "no_environment" (not even
+ * without the package: no Python, no space), "cannot_run" (no uv).
  */
 int environments_use(struct environments *environments, const char *requirement, int stop_fd, struct environment **ret,
                      struct err *err) must_check;

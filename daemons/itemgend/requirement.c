@@ -112,6 +112,12 @@ void requirement_name(const char *requirement, struct buf *ret)
         buf_putc(ret, c);
 }
 
+void requirement_normalize(const char *requirement, struct buf *ret)
+{
+    requirement_name(requirement, ret);
+    buf_puts(ret, requirement_rest(requirement));
+}
+
 bool requirement_is_same_package(const char *a, const char *b)
 {
     const char *a_end = requirement_rest(a), *b_end = requirement_rest(b);
@@ -129,6 +135,18 @@ const char *requirement_rest(const char *requirement)
     return requirement + name_length(requirement);
 }
 
+/* A pattern in the spelling of normalized names: an administrator may write a name as its package does. */
+static void spell_pattern(const char *pattern, struct buf *ret)
+{
+    for (const char *at = pattern; *at; at++) {
+        bool is_separator = strchr("-_.", *at);
+        if (!is_separator)
+            buf_putc(ret, (char)tolower((unsigned char)*at));
+        else if (at == pattern || !strchr("-_.", at[-1]))
+            buf_putc(ret, '-');
+    }
+}
+
 int requirement_check(const char *requirement, const struct config_list *allowed, struct err *err)
 {
     if (!is_plain(requirement))
@@ -140,9 +158,14 @@ int requirement_check(const char *requirement, const struct config_list *allowed
     requirement_name(requirement, &name);
     if (buf_failed(&name))
         return err_no_memory(err);
-    for (size_t i = 0; i < allowed->n; i++)
-        if (fnmatch(allowed->items[i], buf_str(&name), 0) == 0)
+    for (size_t i = 0; i < allowed->n; i++) {
+        auto_buf struct buf pattern = BUF_INIT;
+        spell_pattern(allowed->items[i], &pattern);
+        if (buf_failed(&pattern))
+            return err_no_memory(err);
+        if (fnmatch(buf_str(&pattern), buf_str(&name), 0) == 0)
             return 0;
+    }
     return err_never(err, "package_not_allowed",
                      "package \"%s\" is not one that this service runs: its allowed_packages have no pattern for it",
                      buf_str(&name));

@@ -11,11 +11,14 @@
 
 #include "common/config.h"
 
-/* NEVER: "invalid_package" (not plain), "package_not_allowed" (no pattern of `allowed` fits its normalized name). */
+/* NEVER: "invalid_package" (not plain), "package_not_allowed" (no pattern of `allowed`, spelled as it may be, fits its
+ * normalized name). */
 int requirement_check(const char *requirement, const struct config_list *allowed, struct err *err) must_check;
 
 /* Appends a plain requirement's name as PEP 503 normalizes it: lower case, runs of '-', '_' and '.' are one '-'. */
 void requirement_name(const char *requirement, struct buf *ret);
+/* Appends a plain requirement with its name normalized: how all spellings of it are known as one. */
+void requirement_normalize(const char *requirement, struct buf *ret);
 /* Whether two plain requirements have the same name, normalized. */
 bool requirement_is_same_package(const char *a, const char *b);
 /* What stands behind the name: extras and versions, or "". */

@@ -154,8 +154,10 @@ def run_in(environment: dict[str, Any], code: str) -> str:
 
 def test_what_an_environment_is(place: Place) -> None:
     add_wheel(place.wheels, "stactools-Odd_name", "2.3rc1")
-    made = place.start().use("stactools_odd.NAME>=2rc0")
-    assert made["requirement"] == "stactools_odd.NAME>=2rc0"
+    tool = place.start()
+    made = tool.use("stactools_odd.NAME>=2rc0")
+    assert made["requirement"] == "stactools-odd-name>=2rc0"
+    assert [tool.use(f"{name}>=2rc0")["directory"] for name in ("stactools-odd-name", "STACTOOLS__Odd.Name")] == [made["directory"]] * 2
     assert (made["package"], made["version"]) == ("stactools-odd-name", "2.3rc1")
     assert made["python"] == made["directory"] + "/bin/python"
     assert run_in(made, "import sys; print(sys.prefix, sys.base_prefix)") == f"{made['directory']} {made['python_prefix']}"

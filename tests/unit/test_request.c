@@ -10,7 +10,7 @@
 
 #include "itemgend/requirement.h"
 
-static char *patterns[] = { (char[]){ "stactools-*" }, (char[]){ "exact" } };
+static char *patterns[] = { (char[]){ "stactools-*" }, (char[]){ "exact" }, (char[]){ "Odd__Na*" } };
 static const struct config_list allowed = { .items = patterns, .n = N_ELEMENTS(patterns) };
 
 #define LONG_NAME                                                                                              \
@@ -23,6 +23,9 @@ static const struct {
 } packages[] = {
     { "stactools-landsat", NULL },
     { "exact", NULL },
+    { "odd-name", NULL },
+    { "ODD.Name==1", NULL },
+    { "odd-other", "package_not_allowed" },
     { "STACtools_.-Landsat", NULL },
     { "stactools.landsat", NULL },
     { "stactools-landsat==0.5.0", NULL },
