@@ -87,16 +87,17 @@ static int print(const struct buf *text)
     return fflush(stdout) == 0 && ok ? 0 : 1;
 }
 
-/* What is in force beside the configuration, as comments: the whole stays readable as a configuration. */
-static void add_description(const struct daemon *daemon, const void *config, struct buf *ret)
+/* What is in force beside the configuration, as comments: the whole stays readable as a configuration. False: the
+ * daemon could not start. */
+static bool add_description(const struct daemon *daemon, const void *config, struct buf *ret)
 {
     auto_buf struct buf text = BUF_INIT;
-    if (daemon->describe)
-        daemon->describe(config, &text);
+    bool can_start = !daemon->describe || daemon->describe(config, &text);
     char *rest = text.data;
     for (const char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n"))
         if (*line)
             buf_printf(ret, "# %s\n", line);
+    return can_start;
 }
 
 static int prepare(const struct daemon *daemon, const struct config_source *source)
@@ -133,9 +134,10 @@ static int check_config(const struct daemon *daemon, const struct config_source 
         return result < 0 ? 1 : EX_CONFIG;
     }
     config_print(daemon->schema, &with_origins, config, &text);
-    add_description(daemon, config, &text);
+    bool can_start = add_description(daemon, config, &text);
     config_clear(daemon->schema, config);
-    return print(&text);
+    int code = print(&text);
+    return can_start ? code : 1;
 }
 
 int arguments_answer(const struct daemon *daemon, const struct arguments *arguments, const struct config_source *source)

@@ -44,8 +44,8 @@ struct daemon {
      * A start that has to wait for something heeds drain_fd.
      */
     int (*run)(const void *config, struct service *service, struct err *err);
-    /* --check-config: further lines on what will be in force. NULL: none. */
-    void (*describe)(const void *config, struct buf *ret);
+    /* --check-config: further lines on what will be in force. False: it could not start here. NULL: nothing to tell. */
+    bool (*describe)(const void *config, struct buf *ret);
     /* --prepare: makes ahead what the service would make, with a configuration that may be incomplete; adds lines on
      * what is there then. NULL: there is no such option. */
     int (*prepare)(const void *config, struct buf *ret, struct err *err);

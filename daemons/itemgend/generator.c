@@ -297,15 +297,17 @@ static void shared_close(struct shared *shared)
     sandbox_free(shared->sandbox);
 }
 
-void generator_describe(const void *config, struct buf *ret)
+bool generator_describe(const void *config, struct buf *ret)
 {
     struct err err = ERR_INIT;
     struct sandbox *sandbox = NULL;
-    if (sandbox_open(config, -1, &sandbox, &err) == 0)
+    int r = sandbox_open(config, -1, &sandbox, &err);
+    if (r == 0)
         sandbox_describe(sandbox, ret);
     else
         buf_printf(ret, "cannot start: %s\n", err.text);
     sandbox_free(sandbox);
+    return r == 0;
 }
 
 int generator_run(const void *config, struct service *service, struct err *err)

@@ -8,6 +8,6 @@
 int generator_run(const void *config, struct service *service, struct err *err);
 
 /* daemon.describe: what package code will run in, found out by trying. */
-void generator_describe(const void *config, struct buf *ret);
+bool generator_describe(const void *config, struct buf *ret);
 
 #endif

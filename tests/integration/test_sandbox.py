@@ -354,6 +354,12 @@ def test_without_bubblewrap(place: Place, kind: str, why: str) -> None:
         assert closed.returncode == 2 and closed.stderr.startswith("sandbox_unavailable: ")
 
 
+def test_what_cannot_start_is_told_before_it_does(place: Place) -> None:
+    demanding = NEEDED | {"ITEMGEND_SANDBOX": "limits", "ITEMGEND_NETWORK": "filtered"}
+    checked = subprocess.run([*place.prefix, place.folder / "itemgend", "--check-config"], env=demanding, capture_output=True, text=True)
+    assert checked.returncode == 1 and "\n# cannot start: the network of package code can be filtered" in checked.stdout
+
+
 @pytest.mark.long
 def test_a_slow_machine_is_no_reason_to_go_without(place: Place) -> None:
     folder = place.make("slow")

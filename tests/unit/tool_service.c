@@ -56,9 +56,10 @@ static const struct config_schema schema = {
     .prefix = "TOOL_SERVICE", .keys = keys, .n_keys = N_ELEMENTS(keys), .size = sizeof(struct settings), .check = check
 };
 
-static void describe(const void *config, struct buf *ret)
+static bool describe(const void *config, struct buf *ret)
 {
     buf_printf(ret, "the last worker will %s\n", behaviours[((const struct settings *)config)->behaviour]);
+    return true;
 }
 
 /* One that does not end. */
