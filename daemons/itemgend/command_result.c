@@ -1,30 +1,10 @@
 #include "itemgend/command_result.h"
 
-enum { TAIL_MAX = 700 };
+#include "itemgend/output.h"
 
 void command_result_clear(struct command_result *result)
 {
     buf_clear(&result->output);
-}
-
-const char *command_result_tail(const struct command_result *result)
-{
-    const char *text = buf_str(&result->output);
-    size_t len = strlen(text);
-    if (len <= TAIL_MAX)
-        return len ? text : "it printed nothing";
-    const char *start = text + len - TAIL_MAX;
-    const char *line = strchr(start, '\n');
-    return line && line[1] ? line + 1 : start;
-}
-
-const char *command_result_from_line(const struct command_result *result, const char *start)
-{
-    const char *text = buf_str(&result->output);
-    for (const char *at = text; (at = strstr(at, start)); at++)
-        if (at == text || at[-1] == '\n')
-            return at;
-    return NULL;
 }
 
 /* In click's words; NULL: it had nothing against it. What is wrong with the value of an option it tells without the
@@ -32,15 +12,15 @@ const char *command_result_from_line(const struct command_result *result, const 
 static const char *refusal(const struct command_result *result)
 {
     static const char start[] = "Error: ";
-    const char *usage = command_result_from_line(result, "Usage: stac");
-    const char *error = usage ? strstr(usage, start) : command_result_from_line(result, "Error: Option '--");
+    const char *usage = output_from_line(&result->output, "Usage: stac");
+    const char *error = usage ? strstr(usage, start) : output_from_line(&result->output, "Error: Option '--");
     return error ? error + strlen(start) : NULL;
 }
 
 /* What Python says, and what C++ does, where RLIMIT_DATA refuses it more. */
 static bool ran_out_of_memory(const struct command_result *result)
 {
-    const char *tail = command_result_tail(result);
+    const char *tail = output_tail(&result->output);
     return strstr(tail, "MemoryError") || strstr(tail, "std::bad_alloc");
 }
 
@@ -48,7 +28,7 @@ static int out_of_memory(const struct command_result *result, const struct limit
 {
     return err_never(err, "out_of_memory",
                      "create-item had %lld MiB of memory and was refused more by memory_limit (%lld MiB): %.600s",
-                     (long long)result->memory >> 20, (long long)limits->memory >> 20, command_result_tail(result));
+                     (long long)result->memory >> 20, (long long)limits->memory >> 20, output_tail(&result->output));
 }
 
 static int check_exit(const struct command_result *result, const struct limits *limits, struct err *err)
@@ -61,7 +41,7 @@ static int check_exit(const struct command_result *result, const struct limits *
     if (ran_out_of_memory(result))
         return out_of_memory(result, limits, err);
     return err_later(err, "create_item_failed", "create-item ended with exit code %d: %.800s", result->exit_code,
-                     command_result_tail(result));
+                     output_tail(&result->output));
 }
 
 int command_result_check(const struct command_result *result, const struct limits *limits, struct err *err)
@@ -73,10 +53,10 @@ int command_result_check(const struct command_result *result, const struct limit
         if (ran_out_of_memory(result))
             return out_of_memory(result, limits, err);
         return err_later(err, "create_item_failed", "create-item was ended by signal %d (%s): %.600s",
-                         result->signal_number, strsignal(result->signal_number), command_result_tail(result));
+                         result->signal_number, strsignal(result->signal_number), output_tail(&result->output));
     case COMMAND_TIME_LIMIT:
         return err_later(err, "time_limit", "create-item took longer than time_limit (%lld s): %.600s",
-                         (long long)limits->time_ms / 1000, command_result_tail(result));
+                         (long long)limits->time_ms / 1000, output_tail(&result->output));
     case COMMAND_MEMORY_LIMIT:
         return err_never(err, "out_of_memory", "create-item took %lld MiB of memory, more than memory_limit (%lld MiB)",
                          (long long)result->memory >> 20, (long long)limits->memory >> 20);
@@ -93,7 +73,7 @@ int command_result_check(const struct command_result *result, const struct limit
     case COMMAND_OUTPUT_LIMIT:
         return err_never(err, "output_limit", "create-item printed %lld KiB, more than output_limit (%lld KiB): %.600s",
                          (long long)result->printed >> 10, (long long)limits->output >> 10,
-                         command_result_tail(result));
+                         output_tail(&result->output));
     default:
         return err_later(err, "interrupted", "create-item was interrupted because the service stops");
     }

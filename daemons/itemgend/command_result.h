@@ -36,11 +36,6 @@ struct command_result {
 void command_result_clear(struct command_result *result);
 #define auto_command_result cleanup(command_result_clear)
 
-/* The last lines of what it printed, within what a dead letter's error can hold. */
-const char *command_result_tail(const struct command_result *result);
-/* The output from the first line that begins with `start`; NULL: there is none. */
-const char *command_result_from_line(const struct command_result *result, const char *start);
-
 /*
  * 0: it ended well. NEVER: "bad_command" (stac did not know the group, option or argument), "out_of_memory",
  * "cpu_limit" (it would take as long again, unlike what waits for others), "process_limit", "disk_limit",

@@ -9,6 +9,7 @@
 #include "itemgend/environment_command.h"
 #include "itemgend/environment_files.h"
 #include "itemgend/environment_store.h"
+#include "itemgend/output.h"
 #include "itemgend/uv_error.h"
 #include "itemgend/workdir.h"
 
@@ -30,8 +31,7 @@ static int make_venv(struct environment_command *build, struct err *err)
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
     int r = environment_command_run(build, &argv, &result, err);
     if (r == NEVER || (r == 0 && result.exit_code != 0))
-        return err_outage(err, "no_environment", "uv cannot make an environment: %.800s",
-                          uv_error_tail(&result.output));
+        return err_outage(err, "no_environment", "uv cannot make an environment: %.800s", output_tail(&result.output));
     if (r != 0)
         return r;
     free(build->interpreter);
@@ -45,7 +45,7 @@ static int find_prefix(struct environment_command *build, struct err *err)
     int r = environment_command_python(build, "import sys; print(sys.base_prefix)", &result, err);
     if (r == NEVER)
         return err_outage(err, "no_environment", "%s does not run: %.700s", build->interpreter,
-                          uv_error_tail(&result.output));
+                          output_tail(&result.output));
     if (r == 0 && !(build->python_prefix = environment_command_last_line(&result.output)))
         r = err_no_memory(err);
     return r;
@@ -76,7 +76,7 @@ static int install(const struct environment_command *build, const char *requirem
     r = uv_error(&result.output, err);
     return r != 0 ? r
                   : err_never(err, "environment_failed", "uv ended with exit code %d: %.700s", result.exit_code,
-                              uv_error_tail(&result.output));
+                              output_tail(&result.output));
 }
 
 /* In a new venv: a package may be half installed in the other, and uv runs the Python of one to see what it is. */
@@ -276,6 +276,6 @@ int environment_build_trim_cache(const struct itemgend_options *options, int64_t
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
     int r = build.temporary ? environment_command_run(&build, &argv, &result, err) : err_no_memory(err);
     if (r == 0 && result.exit_code != 0)
-        r = err_later(err, "environment_slow", "uv cannot empty its cache: %.800s", uv_error_tail(&result.output));
+        r = err_later(err, "environment_slow", "uv cannot empty its cache: %.800s", output_tail(&result.output));
     return r;
 }

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "itemgend/output.h"
 #include "itemgend/sandbox.h"
-#include "itemgend/uv_error.h"
 #include "itemgend/variables.h"
 
 static const struct limits build_limits = {
@@ -36,17 +36,17 @@ static int check_end(const struct command_result *result, const char *program, s
         return err_later(err, "interrupted", "making the environment was interrupted because the service stops");
     case COMMAND_KILLED:
         return err_later(err, "environment_failed", "%s was ended by signal %d: %.700s", program, result->signal_number,
-                         uv_error_tail(&result->output));
+                         output_tail(&result->output));
     case COMMAND_TIME_LIMIT:
         return err_later(err, "environment_slow",
                          "making the environment took longer than %d s, %s was at work: %.600s",
-                         ENVIRONMENT_COMMAND_TIME_MS / 1000, program, uv_error_tail(&result->output));
+                         ENVIRONMENT_COMMAND_TIME_MS / 1000, program, output_tail(&result->output));
     case COMMAND_MEMORY_LIMIT:
         return err_never(err, "environment_failed", "%s took more than %lld MiB of memory", program,
                          (long long)build_limits.memory >> 20);
     default:
         return err_never(err, "environment_failed", "%s took more than it may, of disk (%lld MiB) or processes: %.700s",
-                         program, (long long)result->disk >> 20, uv_error_tail(&result->output));
+                         program, (long long)result->disk >> 20, output_tail(&result->output));
     }
 }
 
@@ -131,6 +131,6 @@ int environment_command_python(const struct environment_command *build, const ch
     strings_add(&argv, "%s", build->requirement);
     int r = environment_command_run(build, &argv, ret, err);
     if (r == 0 && ret->exit_code != 0)
-        r = err_never(err, "environment_failed", "Python cannot read the package: %.700s", uv_error_tail(&ret->output));
+        r = err_never(err, "environment_failed", "Python cannot read the package: %.700s", output_tail(&ret->output));
     return r;
 }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "itemgend/spawn.h"
+
 char *environment_path(const char *format, ...)
 {
     va_list args;
@@ -20,17 +22,8 @@ char *environment_path(const char *format, ...)
 
 char *environment_find_program(const char *name)
 {
-    if (strchr(name, '/'))
-        return realpath(name, NULL);
-    const char *path = getenv("PATH");
-    for (const char *at = path ? path : "/usr/local/bin:/usr/bin:/bin"; *at;) {
-        int len = (int)strcspn(at, ":");
-        auto_free char *candidate = environment_path("%.*s/%s", len, at, name);
-        if (len > 0 && candidate && access(candidate, X_OK) == 0)
-            return realpath(candidate, NULL);
-        at += len + (at[len] == ':');
-    }
-    return NULL;
+    auto_free char *path = spawn_find(name);
+    return path ? realpath(path, NULL) : NULL;
 }
 
 bool environment_read(int fd, size_t max, struct buf *ret)

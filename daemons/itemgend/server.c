@@ -11,6 +11,7 @@
 
 #include "base/process.h"
 #include "base/time.h"
+#include "itemgend/output.h"
 #include "itemgend/spawn.h"
 #include "itemgend/supervise.h"
 #include "itemgend/tree.h"
@@ -164,14 +165,14 @@ static int signal_of(const siginfo_t *info)
 static int not_ready(struct server *server, const struct message *message, const struct command_result *result,
                      struct err *err)
 {
-    const char *said = command_result_tail(result);
+    const char *said = output_tail(&result->output);
     if (message->text[0])
         return err_never(err, "import_failed",
                          "the package wrote to the server's own descriptor while it was imported");
     if (strncmp(buf_str(&result->output), "bwrap: ", 7) == 0)
         return err_later(err, "sandbox_failed", "the sandbox could not be made: %.800s", said);
     /* The network's way out can end at any time. A package that prints the same only gets its request tried again. */
-    const char *network = command_result_from_line(result, "itemgend-network: ");
+    const char *network = output_from_line(&result->output, "itemgend-network: ");
     if (network)
         return err_later(err, "sandbox_failed", "the network of the sandbox failed: %.800s", network);
     siginfo_t info = { .si_pid = 0 };

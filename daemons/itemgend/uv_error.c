@@ -1,27 +1,6 @@
 #include "itemgend/uv_error.h"
 
-enum { TAIL_MAX = 700 };
-
-const char *uv_error_tail(const struct buf *output)
-{
-    const char *text = buf_str(output);
-    size_t len = strlen(text);
-    if (len <= TAIL_MAX)
-        return len ? text : "it printed nothing";
-    const char *start = text + len - TAIL_MAX;
-    const char *line = strchr(start, '\n');
-    return line && line[1] ? line + 1 : start;
-}
-
-/* The first line that begins with `start`, up to the end of the output. */
-static const char *from_line(const struct buf *output, const char *start)
-{
-    const char *text = buf_str(output);
-    for (const char *at = text; (at = strstr(at, start)); at++)
-        if (at == text || at[-1] == '\n')
-            return at;
-    return NULL;
-}
+#include "itemgend/output.h"
 
 static bool mentions_any(const char *text, const char *const *words, size_t n)
 {
@@ -46,8 +25,8 @@ static bool mentions_network(const char *text)
 /* uv's story from its beginning on; NULL: it tells none. Some versions begin some of theirs with a cross. */
 static const char *find_story(const struct buf *output)
 {
-    const char *story = from_line(output, "error:");
-    return story ? story : from_line(output, "  \xc3\x97 ");
+    const char *story = output_from_line(output, "error:");
+    return story ? story : output_from_line(output, "  \xc3\x97 ");
 }
 
 int uv_error(const struct buf *output, struct err *err)
@@ -56,9 +35,9 @@ int uv_error(const struct buf *output, struct err *err)
         return err_never(err, "needs_source_build",
                          "the package, or one that it needs, has no wheel and would have to be built, which runs its "
                          "code: set source_builds if that is wanted: %.700s",
-                         uv_error_tail(output));
+                         output_tail(output));
     if (strstr(buf_str(output), "No solution found when resolving"))
-        return err_never(err, "unresolvable", "uv cannot resolve the package: %.800s", uv_error_tail(output));
+        return err_never(err, "unresolvable", "uv cannot resolve the package: %.800s", output_tail(output));
     const char *error = find_story(output);
     if (error && strstr(error, "No space left on device"))
         return err_outage(err, "no_environment", "uv cannot make the environment: %.800s", error);

@@ -11,7 +11,4 @@
  */
 int uv_error(const struct buf *output, struct err *err) must_check;
 
-/* The last lines, within what a dead letter's error can hold. */
-const char *uv_error_tail(const struct buf *output);
-
 #endif
