@@ -72,27 +72,13 @@ static void add_arguments(const struct request *request, struct strings *argumen
 
 /* ------------------------------------------------------------- the item */
 
-static int set_collection(cJSON *item, const char *collection_id, struct err *err)
-{
-    if (!collection_id)
-        return 0;
-    cJSON *value = cJSON_CreateString(collection_id);
-    if (!value)
-        return err_no_memory(err);
-    bool done = json_get(item, "collection") ? cJSON_ReplaceItemInObjectCaseSensitive(item, "collection", value)
-                                             : cJSON_AddItemToObject(item, "collection", value);
-    if (done)
-        return 0;
-    cJSON_Delete(value);
-    return err_no_memory(err);
-}
-
 /* What the request and the configuration have to say about it. */
 static int complete(const struct making *making, cJSON *json, struct err *err)
 {
     if (!cJSON_IsObject(json))
         return 0;
-    int r = set_collection(json, making->request->collection_id, err);
+    const char *collection_id = making->request->collection_id;
+    int r = collection_id ? json_set(json, "collection", cJSON_CreateString(collection_id), err) : 0;
     const struct environment *environment = making->environment;
     if (r == 0 && environment && making->generate->options->provenance)
         r = provenance_add(json, environment->package, environment->version, err);

@@ -5,24 +5,13 @@
 static const char schema_start[] = "https://stac-extensions.github.io/processing/";
 static const char schema[] = "https://stac-extensions.github.io/processing/v1.2.0/schema.json";
 
-/* Sets the object's member, and takes over the value, which may be NULL for want of memory. */
-static int set(cJSON *object, const char *key, cJSON *value, struct err *err)
-{
-    bool done = value && (json_get(object, key) ? cJSON_ReplaceItemInObjectCaseSensitive(object, key, value)
-                                                : cJSON_AddItemToObject(object, key, value));
-    if (!done)
-        cJSON_Delete(value);
-    return done && value->string ? 0
-                                 : err_no_memory(err); /* cJSON 1.7.15 replaces it under no name, and says nothing */
-}
-
 static int add_software(cJSON *properties, const char *package, const char *version, struct err *err)
 {
     static const char key[] = "processing:software";
     int r = 0;
     if (!cJSON_IsObject(json_get(properties, key))) /* the extension knows nothing else there */
-        r = set(properties, key, cJSON_CreateObject(), err);
-    return r != 0 ? r : set(json_get(properties, key), package, cJSON_CreateString(version), err);
+        r = json_set(properties, key, cJSON_CreateObject(), err);
+    return r != 0 ? r : json_set(json_get(properties, key), package, cJSON_CreateString(version), err);
 }
 
 static bool is_listed(const cJSON *extensions)
@@ -41,7 +30,7 @@ static int add_extension(cJSON *item, struct err *err)
     static const char key[] = "stac_extensions";
     cJSON *extensions = json_get(item, key);
     if (!extensions || cJSON_IsNull(extensions)) {
-        int r = set(item, key, cJSON_CreateArray(), err);
+        int r = json_set(item, key, cJSON_CreateArray(), err);
         if (r != 0)
             return r;
         extensions = json_get(item, key);

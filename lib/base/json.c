@@ -191,6 +191,16 @@ cJSON *json_get(const cJSON *object, const char *key)
     return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
 }
 
+int json_set(cJSON *object, const char *key, cJSON *value, struct err *err)
+{
+    bool done = value && (json_get(object, key) ? cJSON_ReplaceItemInObjectCaseSensitive(object, key, value)
+                                                : cJSON_AddItemToObject(object, key, value));
+    if (!done)
+        cJSON_Delete(value);
+    return done && value->string ? 0
+                                 : err_no_memory(err); /* cJSON 1.7.15 replaces it under no name, and says nothing */
+}
+
 const char *json_get_string(const cJSON *object, const char *key)
 {
     return cJSON_GetStringValue(json_get(object, key));

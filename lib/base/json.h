@@ -40,6 +40,9 @@ void json_write_string(const char *text, struct buf *ret);
 
 /* The member, or NULL: not there, or `object` is NULL or no object. */
 cJSON *json_get(const cJSON *object, const char *key);
+/* Gives the object this member, in the place of the one of this name where there is one. Takes over `value`, also where
+ * it fails; NULL: there was no memory for it. < 0 only: no memory. */
+int json_set(cJSON *object, const char *key, cJSON *value, struct err *err) must_check;
 /* The member's text, or NULL where it is not there or no string. */
 const char *json_get_string(const cJSON *object, const char *key);
 /* The string's text, malloced, for the caller to free: a long one is taken out of the tree rather than copied. NULL: no

@@ -310,6 +310,23 @@ static void test_getters(void)
     CHECK_STRING(json_kind(json_get(json, "none")), "missing");
 }
 
+static bool set_members(void *context)
+{
+    (void)context;
+    static const char text[] = "{\"a\":1,\"b\":2}";
+    auto_json cJSON *json = NULL;
+    auto_buf struct buf written = BUF_INIT;
+    struct err err = ERR_INIT;
+    if (json_parse(text, strlen(text), &json, &err) != 0 || json_set(json, "a", cJSON_CreateString("x"), &err) != 0 ||
+        json_set(json, "A", cJSON_CreateNull(), &err) != 0)
+        return false;
+    json_write(json, &written);
+    if (buf_failed(&written))
+        return false;
+    CHECK_STRING(buf_str(&written), "{\"a\":\"x\",\"b\":2,\"A\":null}");
+    return true;
+}
+
 static bool parse_and_write(void *context)
 {
     const char *text = context;
@@ -346,5 +363,7 @@ int main(void)
         "{\"a\":1,\"b\":[1,{\"c\":\"d\"},11111111111111111111111111111111111111111111111111111111111111111111],"
         "\"a\":2}";
     test_failing_allocations(parse_and_write, text);
+    CHECK(set_members(NULL));
+    test_failing_allocations(set_members, NULL);
     return test_end();
 }
