@@ -171,11 +171,11 @@ class Contender:
     share: float = 1  # of the case's items: a slow one is given fewer
 
 
-def started(there: Place, contender: Contender, cache: Path) -> AbstractContextManager[int]:
-    """One that runs on its core, by its process's number. `cache`: where uv keeps its downloads and environments."""
+def started(there: Place, contender: Contender, cache: Path, uv: Mapping[str, str] = {}) -> AbstractContextManager[int]:
+    """One that runs on its core, by its process's number. `cache`: where uv keeps its downloads and environments; `uv`: settings of uv's own."""
     if contender.settings is None:
-        return handler(there, cache)
-    return itemgend(there, {"ITEMGEND_CACHE_DIR": str(cache), **contender.settings})
+        return handler(there, {"UV_CACHE_DIR": str(cache), **uv})
+    return itemgend(there, {"ITEMGEND_CACHE_DIR": str(cache), **uv, **contender.settings})
 
 
 @contextmanager
@@ -202,11 +202,10 @@ def itemgend(there: Place, settings: Mapping[str, str]) -> Iterator[int]:
 
 
 @contextmanager
-def handler(there: Place, cache: Path) -> Iterator[int]:
+def handler(there: Place, settings: Mapping[str, str]) -> Iterator[int]:
     queues = there.queues
     argv = [str(PEER_PYTHON), str(ROOT / "bench" / "handler.py"), queues.requests.queue_url, queues.items.topic_arn]
     uv = {
-        "UV_CACHE_DIR": str(cache),
         "UV_CONSTRAINT": str(ROOT / "etc" / "constraints.txt"),
         "UV_PYTHON": "python3",
         "UV_PYTHON_DOWNLOADS": "never",
@@ -216,7 +215,7 @@ def handler(there: Place, cache: Path) -> Iterator[int]:
     with machine.only_on({there.cores.makers}), there.handler_log.open("a") as log:
         # Python keeps its bytecode, as it does where nobody tells it not to: uvx's Pythons would start at half the speed.
         tools = {name: value for name, value in environment.for_tools().items() if not name.startswith("PYTHON")}
-        env = tools | ACCOUNT | uv
+        env = tools | ACCOUNT | uv | dict(settings)
         child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=log, text=True, env=env)
     try:
         assert child.stdin and child.stdout
@@ -303,9 +302,9 @@ class First:
     cpu_s: float
 
 
-def measure_first(there: Place, contender: Contender, request: Request, cache: Path) -> First:
+def measure_first(there: Place, contender: Contender, request: Request, cache: Path, uv: Mapping[str, str]) -> First:
     """Of one that has made none yet."""
-    with started(there, contender, cache) as pid:
+    with started(there, contender, cache, uv) as pid:
         began, cpu = time.time(), machine.tree_cpu_seconds(pid)
         there.queues.send([request])
         return First(there.queues.take_items(1) - began, machine.tree_cpu_seconds(pid) - cpu)

@@ -56,6 +56,8 @@ def test_both_make_a_first_item(tmp_path: Path) -> None:
     assert len(found["rows"]) == len(makers.PACKAGES) * len(generation.STATES) * len(generation.STARTERS)
     for row in found["rows"]:
         assert 0 < row["seconds"] <= row["seconds_max"]
+    ratios = [row["ratio"] for row in found["rows"] if row["label"].endswith(generation.STARTERS[1].label)]
+    assert f"{min(ratios):.2f} to {max(ratios):.2f} times as long" in found["notes"][0]
     assert not list((tmp_path / "stack").glob("caches.*"))
 
 
