@@ -5,6 +5,7 @@
 #include "itemgend/environment_build.h"
 #include "itemgend/environment_files.h"
 #include "itemgend/environment_store.h"
+#include "itemgend/requirement.h"
 #include "itemgend/sandbox.h"
 #include "itemgend/workdir.h"
 
@@ -48,11 +49,15 @@ static int prepare(const struct itemgend_options *options, const struct sandbox 
     auto_free char *folder = NULL;
     auto_close int lock = -1;
     cleanup(free_environment) struct environment *environment = NULL;
-    int r = environment_store_folder(options, requirement, &folder, err);
+    auto_buf struct buf normalized = BUF_INIT;
+    requirement_normalize(requirement, &normalized);
+    if (buf_failed(&normalized))
+        return err_no_memory(err);
+    int r = environment_store_folder(options, buf_str(&normalized), &folder, err);
     if (r == 0)
         r = lock_folder(folder, &lock, err);
     if (r == 0)
-        r = find_or_build(options, sandbox, requirement, folder, &environment, err);
+        r = find_or_build(options, sandbox, buf_str(&normalized), folder, &environment, err);
     if (r == 0 && !environment->is_compiled)
         r = environment_build_compile(options, sandbox, environment, -1, err);
     if (r == 0)

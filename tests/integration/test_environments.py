@@ -486,7 +486,7 @@ def contents(directory: Path) -> dict[str, bytes | str]:
 
 def test_what_was_prepared_is_used_as_it_is(place: Place) -> None:
     add_wheel(place.wheels, "stactools-b")
-    prepared = prepare(place, "stactools-a memory_limit=512MiB,stactools-b")
+    prepared = prepare(place, "Stactools_A memory_limit=512MiB,stactools-b")
     assert [path.name for path in prepared.iterdir()] == ["environments"]  # no downloads
     assert place.installations() == 2
     before = contents(prepared)
