@@ -43,6 +43,7 @@ variable "image" {
   description = "Image of stac-fastapi-pgstac, by version; it listens at 8080."
   type        = string
   default     = "ghcr.io/stac-utils/stac-fastapi-pgstac:7.2.0"
+  nullable    = false
 }
 
 variable "architecture" {
