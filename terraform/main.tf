@@ -18,13 +18,12 @@ locals {
 }
 
 module "network" {
-  source             = "./modules/network"
-  name               = local.name
-  cidr               = local.settings.vpc_cidr
-  nat_gateway_count  = local.settings.nat_gateway_count
-  endpoints          = local.settings.vpc_endpoints
-  existing           = local.settings.vpc
-  log_retention_days = local.settings.log_retention_days
+  source            = "./modules/network"
+  name              = local.name
+  cidr              = local.settings.vpc_cidr
+  nat_gateway_count = local.settings.nat_gateway_count
+  endpoints         = local.settings.vpc_endpoints
+  existing          = local.settings.vpc
 }
 
 module "cluster" {

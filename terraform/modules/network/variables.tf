@@ -42,18 +42,6 @@ variable "endpoints" {
   default     = false
 }
 
-variable "flow_logs" {
-  description = "Log the VPC's rejected connections to CloudWatch Logs."
-  type        = bool
-  default     = false
-}
-
-variable "log_retention_days" {
-  description = "Days that flow logs are kept."
-  type        = number
-  default     = 7
-}
-
 variable "existing" {
   description = "A VPC that is there already, to which nothing is added; null: one is made. Without private subnets tasks run in the public ones, with public addresses."
   type = object({
