@@ -5,7 +5,7 @@ locals {
   roles = local.is_made ? {
     loader = {
       username    = "stac_loader"
-      secret_name = "${local.identifier}"
+      secret_name = local.identifier
       description = "pgstac: the loader's connection"
       host        = local.is_pooled ? local.pgbouncer_host : aws_db_instance.this[0].address
       port        = local.is_pooled ? local.pgbouncer_port : local.port
