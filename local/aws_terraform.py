@@ -19,7 +19,6 @@ from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.rds.models import DBParameterGroup
 
-
 SERVICE_SETTINGS = ("capacityProviderStrategy", "deploymentConfiguration")
 
 
