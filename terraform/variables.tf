@@ -9,7 +9,7 @@ variable "config_file" {
   }
 
   validation {
-    condition     = can(yamldecode(file(coalesce(var.config_file, "${path.module}/../config.yaml"))))
+    condition     = !fileexists(coalesce(var.config_file, "${path.module}/../config.yaml")) || can(yamldecode(file(coalesce(var.config_file, "${path.module}/../config.yaml"))))
     error_message = "${coalesce(var.config_file, "config.yaml")} is no YAML."
   }
 }
