@@ -38,7 +38,7 @@ struct s3_references {
 };
 void s3_references_clear(struct s3_references *references);
 
-/* Whether the message is one of these. */
+/* Whether the message is one of these: told by content, and never what has GeoJSON's "type". */
 bool s3_is_reference(const cJSON *json);
 
 /*

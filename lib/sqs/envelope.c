@@ -39,11 +39,12 @@ static bool may_be_sns(const struct sqs_message *message)
            has_escaped_letter(message);
 }
 
+/* GeoJSON's "type" is none of SNS's members: an item may have foreign ones of any name. */
 static bool is_sns(const cJSON *json)
 {
     const char *type = json_get_string(json, "Type");
     return type && strcmp(type, "Notification") == 0 && json_get_string(json, "TopicArn") &&
-           json_get_string(json, "Message");
+           json_get_string(json, "Message") && !json_get(json, "type");
 }
 
 /* Parses the body where it is an envelope; *ret stays NULL where it is not. < 0: no memory. */

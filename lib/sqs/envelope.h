@@ -1,8 +1,8 @@
 /*
  * envelope: what a message carries, and since when it counts.
  *
- * A body is either an SNS envelope (an object with Type "Notification", TopicArn and a string Message:
- * told by content) or raw. Attributes are SQS's own, or the envelope's MessageAttributes.
+ * A body is either an SNS envelope (an object with Type "Notification", TopicArn and a string Message, and without
+ * GeoJSON's "type": told by content) or raw. Attributes are SQS's own, or the envelope's MessageAttributes.
  */
 #ifndef SQS_ENVELOPE_H
 #define SQS_ENVELOPE_H

@@ -71,6 +71,7 @@ static void test_bodies(void)
         { "{\"type\":\"Feature\",\"id\":\"\\u004\"}", NULL, sent_at_ms },
         { "{\"id\":\"\\u00", NULL, sent_at_ms },
         { "[" SNS(",\"Message\":\"m\"") "]", NULL, sent_at_ms },
+        { SNS(",\"Message\":\"m\",\"type\":\"Feature\""), NULL, sent_at_ms },
         { SNS(""), NULL, sent_at_ms },
         { SNS(",\"Message\":{\"id\":1}"), NULL, sent_at_ms },
         { "{\"Type\":\"Notification\",\"Message\":\"m\"}", NULL, sent_at_ms },

@@ -32,6 +32,8 @@ static void test_forms(void)
         { "[\"com.amazon.sqs.javamessaging.MessageS3Pointer\",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"}]", true },
         { "[\"software.amazon.payloadoffloading.PayloadS3Pointer\"]", true },
         { "{\"type\":\"Feature\",\"id\":\"x\",\"Event\":\"flood\"}", false },
+        { "{\"type\":\"Feature\",\"id\":\"x\",\"Event\":\"s3:TestEvent\"}", false },
+        { "{\"type\":\"Feature\",\"id\":\"x\",\"Records\":[]}", false },
         { "{\"Records\":{}}", false },
         { "{\"records\":[]}", false },
         { "[\"other.Pointer\",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"}]", false },
