@@ -7,7 +7,7 @@
 #include "pgstac/dehydrate.h"
 
 /* The ids as the planner does not see them, as in sweep.c. */
-#define IDS "id = ANY(ARRAY(SELECT unnest($2::text[])))"
+#define IDS "id = ANY(ARRAY(SELECT unnest($2::text[]) ORDER BY 1))"
 
 /* The items that are there already, in whatever partition, and whether a newer version is. */
 #define LOOK                                                                                             \

@@ -10,9 +10,10 @@
 
 /*
  * The ids as the planner does not see them: for a list that it sees it works out what each id may match in each
- * partition, and then reads small partitions from end to end.
+ * partition, and then reads small partitions from end to end. In order, because the scan of each partition sorts them
+ * once more: where they were not, that is a third of its time.
  */
-#define IDS "id = ANY(ARRAY(SELECT unnest($2::text[])))"
+#define IDS "id = ANY(ARRAY(SELECT unnest($2::text[]) ORDER BY 1))"
 #define FIND_TWINS                                                                        \
     "SELECT id FROM (SELECT id FROM items WHERE collection = $1 AND " IDS " OFFSET 0) t " \
     "GROUP BY id HAVING count(*) > 1"
