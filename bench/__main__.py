@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import end_to_end, generation, limit, loaders, machine, queues, report, storage, sweep
-from bench.contest import PEER_PYTHON, PGSTAC
+from bench.contest import Programs
 from bench.database import Server
+from bench.loaders import PGSTAC
 from local import environment, process
 from local.stack import Stack
 
@@ -74,7 +75,8 @@ def loader_cases(names: Sequence[str]) -> list[loaders.Case]:
 
 def install(names: Sequence[str]) -> list[str]:
     """Returns the names without those that cannot run here."""
-    parts = [f"pgstac={PGSTAC}" if PGSTAC else "python"]
+    versions = {PGSTAC, *(case.pgstac for case in loader_cases(names))} - {""}
+    parts = ["python", *(f"pgstac={version}" for version in sorted(versions))]
     if QUEUE_CASES & set(names):
         parts += ["queue", "go"]
         if problem := queues.fauxqs_problem():
@@ -91,11 +93,10 @@ def install(names: Sequence[str]) -> list[str]:
 
 def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[str, int]) -> Iterator[dict[str, Any]]:
     server = Server(stack)
-    if PGSTAC:
-        server.use_pgstac_of(PEER_PYTHON.parent)
     folder = Path(tempfile.mkdtemp(prefix="stactools-ingest-bench."))
     try:
-        bench = loaders.Bench(server, programs / "bench" / "load", folder, sizes["items"], sizes["repeat"], say)
+        ours = Programs(programs / "bench" / "load")
+        bench = loaders.Bench(server, ours, folder, sizes["items"], sizes["repeat"], say).at(PGSTAC)
         for case in loader_cases(names):
             yield loaders.run_case(bench, case)
         if "sweep" in names:

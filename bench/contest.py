@@ -1,7 +1,6 @@
 """One run of a loader, ours or a peer's: started, awaited until it is ready, let go; its answer and the processors'."""
 
 import json
-import os
 import pickle
 import subprocess
 import time
@@ -15,10 +14,20 @@ from bench.database import Server
 from local import environment
 
 ROOT = Path(__file__).resolve().parent.parent
-PGSTAC = os.environ.get("BENCH_PGSTAC", "")  # another version of pypgstac, for the peers and for the database
-PEER_PYTHON = ROOT / "build" / "bench" / (f"venv-{PGSTAC}" if PGSTAC else "venv") / "bin" / "python"
+PEER_PYTHON = ROOT / "build" / "bench" / "venv" / "bin" / "python"
 BATCH = 1000
 RUN_TIMEOUT_S = 1800
+
+
+def peer_python(pgstac: str) -> Path:
+    """Whose pypgstac is of this version; "": the one that bench/requirements.txt names."""
+    return PEER_PYTHON.parents[2] / f"venv-{pgstac}" / "bin" / "python" if pgstac else PEER_PYTHON
+
+
+@dataclass(frozen=True)
+class Programs:
+    load: Path  # ours
+    python: Path = PEER_PYTHON  # that the peers run in
 
 
 @dataclass(frozen=True)
@@ -127,19 +136,19 @@ def envelope(item: dict[str, Any]) -> str:
 
 
 def commands(
-    contender: Contender, inputs: Inputs, n: int, keywords: dict[str, str], load: Path, published_at: int
+    contender: Contender, inputs: Inputs, n: int, keywords: dict[str, str], programs: Programs, published_at: int
 ) -> list[list[str]]:
     if contender.kind == "ours":
         words = [f"{name}={value}" for name, value in keywords.items()]
         options = ["-j", str(contender.at_once), "-b", str(BATCH), "-p", str(published_at)]
-        return [[str(load), *options, str(inputs.lines(n)), *words]]
+        return [[str(programs.load), *options, str(inputs.lines(n)), *words]]
     if contender.kind.startswith("copy"):
         files = [inputs.prepared(n)]
     else:
         whole = inputs.bodies(n) if contender.kind == "original" else inputs.lines(n)
         files = inputs.split(whole, contender.at_once)
-    program = str(ROOT / "bench" / "peer.py")
-    return [[str(PEER_PYTHON), program, contender.kind, json.dumps(keywords), str(file)] for file in files]
+    peer = [str(programs.python), str(ROOT / "bench" / "peer.py")]
+    return [[*peer, contender.kind, json.dumps(keywords), str(file)] for file in files]
 
 
 class Contest:

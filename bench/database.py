@@ -20,7 +20,7 @@ class Server:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._number = 0
-        self._template = DATABASE
+        self._templates = {"": DATABASE}  # by the version of pgstac
 
     @property
     def log(self) -> Path:
@@ -52,29 +52,35 @@ class Server:
     def pin(self, cores: Sequence[int]) -> None:
         machine.pin(self._pid, cores)
 
-    def use_pgstac_of(self, programs: Path) -> None:
-        """From now on copies have the pgstac that the pypgstac there migrates to."""
-        self._template = "bench_template"
-        self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._template)))
-        self.execute("CREATE EXTENSION postgis", self._template)
-        dsn = psycopg.conninfo.make_conninfo(**self.keywords(self._template, owner=True))
-        subprocess.run([programs / "pypgstac", "migrate", "--dsn", dsn], check=True, capture_output=True)
+    def template_of(self, pgstac: str, pypgstac: Path) -> str:
+        """An empty database with the pgstac that this program migrates to; "": the stack's own."""
+        if pgstac not in self._templates:
+            name = self._templates[pgstac] = f"bench_template_{len(self._templates)}"
+            self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            self.execute("CREATE EXTENSION postgis", name)
+            dsn = psycopg.conninfo.make_conninfo(**self.keywords(name, owner=True))
+            subprocess.run([pypgstac, "migrate", "--dsn", dsn], check=True, capture_output=True)
+        return self._templates[pgstac]
 
     @contextmanager
-    def copy_of(self, template: str = "") -> Iterator[str]:
+    def copy_of(self, template: str = DATABASE) -> Iterator[str]:
         """A database that goes again."""
         self._number += 1
         name = f"bench_{self._number}"
-        source, target = sql.Identifier(template or self._template), sql.Identifier(name)
+        source, target = sql.Identifier(template), sql.Identifier(name)
         self.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(target, source))
         try:
             yield name
         finally:
             self.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(target))
 
-    def empty(self, database: str) -> None:
-        """Its partitions stay: much quicker than another copy."""
+    def empty(self, database: str, months: int) -> None:
+        """
+        Much quicker than another copy. Its partitions stay, and are again as wide as add_partitions made them: pypgstac
+        narrows them to what it loads.
+        """
         self.execute("TRUNCATE pgstac.items", database)
+        self.add_partitions(database, months)
 
     # --- what cases begin with
 

@@ -1,5 +1,6 @@
 """The loaders' cases: what each begins with, who takes part, and how the figures come about."""
 
+import os
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -8,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import items
-from bench.contest import Contender, Inputs, Run, commands, measure
+from bench.contest import Contender, Inputs, Programs, Run, commands, measure, peer_python
 from bench.database import Server
+from local.postgres import DATABASE
+
+PGSTAC = os.environ.get("BENCH_PGSTAC", "")  # its version, for the peers and for the database
+ORIGINALS_PGSTAC = "0.9.5"  # that the original's users are told to install
 
 OURS = Contender("ours", "ours", at_once=2)  # as itemloadd and itemctl load unless told otherwise
 OURS_ALONE = Contender("ours, 1 connection", "ours")
@@ -19,6 +24,16 @@ UPSERT = Contender("pypgstac upsert", "upsert")
 DELSERT = Contender("pypgstac delsert", "delsert")
 ORIGINAL = Contender("the original's path", "original")
 ALL = (OURS, OURS_ALONE, COPY_UPSERT, COPY, UPSERT, DELSERT, ORIGINAL)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Of the rate of ours, as a multiple of another contender's."""
+
+    than: Contender
+    least: float
+    of: Contender = OURS
+    or_busy: float | None = None  # then no more was to be had: the share of all cores
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,8 @@ class Case:
     loaded_before: bool = False  # every contender has loaded the same items before the clock starts
     spoiled: str = ""  # one in a hundred, see items.spoil
     rows_before: int = 0
+    pgstac: str = ""  # its version; "": what all others run with
+    goals: Sequence[Goal] = ()
     long: bool = False  # only when it is named, or with BENCH_LONG=1
 
 
@@ -46,7 +63,7 @@ def at_once(contender: Contender, n: int, share: float = 1) -> Contender:
     return replace(contender, label=f"{contender.label}, {n} at once", at_once=n, share=share)
 
 
-OURS_AT_ONCE = tuple(replace(OURS, label=f"ours, {n} connections", at_once=n) for n in (2, 4))
+OURS_AT_ONCE = TWO, FOUR = tuple(replace(OURS, label=f"ours, {n} connections", at_once=n) for n in (2, 4))
 
 
 def curve(in_batch: int, in_table: int) -> Case:
@@ -65,8 +82,24 @@ def curve(in_batch: int, in_table: int) -> Case:
 CURVE = ((1, 1), (1, 60), (6, 60), (20, 60), (60, 60), (1, 600), (60, 600), (600, 600))
 
 CASES = (
-    Case("one_partition", "one quiet partition", ALL, trunc=None, partitions=1),
+    Case(
+        "one_partition",
+        "one quiet partition",
+        ALL,
+        trunc=None,
+        partitions=1,
+        goals=(Goal(COPY_UPSERT, 0.8), Goal(UPSERT, 2), Goal(ORIGINAL, 3.3)),
+    ),
     Case("months", "scattered over 60 months", few(ALL, 0.25), months=60, partitions=60),
+    Case(
+        "months",
+        f"scattered over 60 months, pgstac {ORIGINALS_PGSTAC}",
+        few(ALL, 0.25),
+        months=60,
+        partitions=60,
+        pgstac=ORIGINALS_PGSTAC,
+        goals=(Goal(UPSERT, 20),),
+    ),
     Case(
         "unchanged",
         "all unchanged",
@@ -84,6 +117,7 @@ CASES = (
         (OURS_ALONE, *OURS_AT_ONCE, replace(UPSERT, share=0.25), at_once(UPSERT, 4, 0.25)),
         months=12,
         n=2,
+        goals=(Goal(OURS_ALONE, 1.3, of=FOUR, or_busy=0.95),),
     ),
     *(curve(in_batch, in_table) for in_batch, in_table in CURVE),
     Case("polygons", "polygons of 2,000 points", few(ALL, 0.25), trunc=None, partitions=1, n=0.1, points=2000),
@@ -96,11 +130,20 @@ CASES = (
 @dataclass
 class Bench:
     server: Server
-    load: Path  # the program
+    programs: Programs
     folder: Path
     items: int
     repeat: int
     say: Callable[[str], None]
+    template: str = DATABASE  # of the databases that are loaded into
+
+    def at(self, pgstac: str) -> "Bench":
+        """The same with this version of pgstac, for the peers and for the databases."""
+        if not pgstac:
+            return self
+        python = peer_python(pgstac)
+        template = self.server.template_of(pgstac, python.with_name("pypgstac"))
+        return replace(self, programs=replace(self.programs, python=python), template=template)
 
 
 # ------------------------------------------------------------------ a case
@@ -115,18 +158,18 @@ def make_inputs(bench: Bench, case: Case, n: int, seed: int) -> Inputs:
 
 def load(bench: Bench, database: str, contender: Contender, inputs: Inputs, n: int, published_at: int = 1) -> Run:
     keywords = bench.server.keywords(database)
-    argvs = commands(contender, inputs, n, keywords, bench.load, published_at)
+    argvs = commands(contender, inputs, n, keywords, bench.programs, published_at)
     run = measure(bench.server, database, argvs, n)
     if contender.at_once > 1:
         run.parts = {}  # of several connections they overlap
     return run
 
 
-def prepare_rows(bench: Bench, scratch: str, inputs: Inputs, n: int) -> None:
+def prepare_rows(bench: Bench, case: Case, scratch: str, inputs: Inputs, n: int) -> None:
     """What the bare COPYs are given: the rows as our own loader stores them."""
     if inputs.prepared(n).exists():
         return
-    bench.server.empty(scratch)
+    bench.server.empty(scratch, case.partitions)
     load(bench, scratch, OURS, inputs, n)
     inputs.prepare(bench.server, scratch, n)
 
@@ -151,7 +194,7 @@ def run_once(bench: Bench, case: Case, database: str, contender: Contender, inpu
         with bench.server.copy_of(database) as fresh:
             return load(bench, fresh, contender, inputs, n)
     if not case.rows_before:
-        bench.server.empty(database)
+        bench.server.empty(database, case.partitions)
     if case.loaded_before:
         load(bench, database, contender, inputs, n)
     return load(bench, database, contender, inputs, n, published_at=2)
@@ -162,13 +205,14 @@ def size(bench: Bench, case: Case, contender: Contender) -> int:
 
 
 def prepared_database(bench: Bench, case: Case, stack: ExitStack) -> str:
-    database = stack.enter_context(bench.server.copy_of())
+    database = stack.enter_context(bench.server.copy_of(bench.template))
     bench.server.add_collection(database, case.trunc)
     bench.server.add_partitions(database, case.partitions)
     return database
 
 
 def run_case(bench: Bench, case: Case) -> dict[str, Any]:
+    bench = bench.at(case.pgstac)
     runs: dict[str, list[Run]] = {contender.label: [] for contender in case.contenders}
     sizes = {contender.label: size(bench, case, contender) for contender in case.contenders}
     with ExitStack() as stack:
@@ -183,13 +227,29 @@ def run_case(bench: Bench, case: Case) -> dict[str, Any]:
                 seed = 1 + turn + place * bench.repeat * bool(case.rows_before)
                 inputs = make_inputs(bench, case, max(sizes.values()), seed)
                 if contender.kind.startswith("copy"):
-                    prepare_rows(bench, scratch, inputs, sizes[contender.label])
+                    prepare_rows(bench, case, scratch, inputs, sizes[contender.label])
                 run = run_once(bench, case, database, contender, inputs, sizes[contender.label])
                 run.only_stored = bool(case.spoiled)
                 runs[contender.label].append(run)
                 bench.say(f"{case.name}, {case.title}: {contender.label}: {run.rate:.0f} items/s")
     rows = [summary(label, of, runs[case.contenders[0].label]) for label, of in runs.items()]
-    return {"case": case.name, "title": case.title, "unit": "items/s", "rows": rows}
+    found = {"case": case.name, "title": case.title, "unit": "items/s", "rows": rows}
+    return found | ({"notes": noted} if (noted := notes(case, rows)) else {})
+
+
+def notes(case: Case, rows: Sequence[dict[str, Any]]) -> list[str]:
+    version = [f"Both the database's pgstac and pypgstac: {case.pgstac}."] if case.pgstac else []
+    rates = {row["label"]: row["rate"] for row in rows}
+    busy = {row["label"]: row["busy"] for row in rows}
+    return version + [told(goal, rates, busy[goal.of.label]) for goal in case.goals if rates[goal.than.label]]
+
+
+def told(goal: Goal, rates: dict[str, float], busy: float) -> str:
+    times = rates[goal.of.label] / rates[goal.than.label]
+    other = f" or the cores {goal.or_busy:.0%} busy: they are {busy:.0%}," if goal.or_busy else ""
+    reached = times >= goal.least or (goal.or_busy is not None and busy >= goal.or_busy)
+    rate = f"{goal.of.label}: {times:.2f} times the rate of {goal.than.label}"
+    return f"{rate} (goal: {goal.least},{other} {'reached' if reached else 'not reached'})."
 
 
 # ------------------------------------------------------------------ figures

@@ -43,13 +43,13 @@ def run(bench: Bench) -> dict[str, Any]:
         made = items.make_items(n, months=partitions)
         inputs = Inputs(bench.folder, f"storage-{partitions}", made)
         published = inputs.lines(n).stat().st_size
-        with bench.server.copy_of() as database:
+        with bench.server.copy_of(bench.template) as database:
             bench.server.add_collection(database, trunc)
             bench.server.add_partitions(database, partitions)
             bench.server.execute("CHECKPOINT")
             empty, begins = sizes_of(bench, database), wal_position(bench, database)
             keywords = bench.server.keywords(database)
-            done = measure(bench.server, database, commands(OURS, inputs, n, keywords, bench.load, 1), n)
+            done = measure(bench.server, database, commands(OURS, inputs, n, keywords, bench.programs, 1), n)
             if done.errors or done.stored != n:
                 raise RuntimeError(f"storage: {done.stored} of {n} items stored: {done.errors[:1]}")
             wal = wal_position(bench, database) - begins

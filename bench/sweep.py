@@ -72,7 +72,7 @@ def measured(bench: Bench, database: str, name: str, made: list[dict[str, Any]],
     begins = log.stat().st_size
     keywords = bench.server.keywords(database)
     run = measure(
-        bench.server, database, commands(OURS, inputs, len(made), keywords, bench.load, published_at), len(made)
+        bench.server, database, commands(OURS, inputs, len(made), keywords, bench.programs, published_at), len(made)
     )
     if run.errors:
         raise RuntimeError(f"sweep: {run.errors[0]}")
@@ -95,7 +95,7 @@ def rows(name: str, spent: dict[str, float], n: int) -> list[dict[str, Any]]:
 def run(bench: Bench) -> dict[str, Any]:
     n = bench.items
     made = items.make_items(n, months=MONTHS)
-    with bench.server.copy_of() as database:
+    with bench.server.copy_of(bench.template) as database:
         bench.server.add_collection(database, "month")
         bench.server.add_partitions(database, MONTHS)
         for setting, value in (("log_min_duration_statement", "0"), ("log_parameter_max_length", "0")):

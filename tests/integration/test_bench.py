@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from bench import items, limit, report, sweep
-from bench.loaders import ALL
+from bench import items, limit, loaders, report, sweep
+from bench.database import Server
+from bench.loaders import ALL, Goal, told
 from local import environment
+from local.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = os.environ.get("BUILD", "build")
@@ -21,17 +23,19 @@ OURS = {"parse_s", "load_s", "statistics_s", "load_rate"}
 N = 50
 
 
-@pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+def run(folder: Path, names: str) -> tuple[dict[str, Any], str]:
     """The results, and what was printed."""
-    folder = tmp_path_factory.mktemp("bench")
-    names = "one_partition,poison,loaders,sweep,storage"
     sizes = {"BENCH_ITEMS": str(N), "BENCH_REPEAT": "1", "BENCH_FSYNC": "0"}
     env = environment.for_tools() | {"BENCH": names} | sizes
     command = [sys.executable, "-m", "bench", "--programs", BUILD, "--folder", str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((folder / "results.json").read_text()), done.stdout
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    return run(tmp_path_factory.mktemp("bench"), "one_partition,poison,loaders,sweep,storage")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +93,58 @@ def test_an_item_takes_less_of_the_disk_than_it_had_when_it_was_published(result
     assert 500 < row["table_bytes"] - 4 * 8192 / N < row["published_bytes"]
     assert row["disk_bytes"] == row["table_bytes"] + row["index_bytes"]
     assert row["wal_bytes"] > row["table_bytes"] / 2
+
+
+def test_the_goals_are_told(results: dict[str, Any]) -> None:
+    told_of = {entry["case"]: entry.get("notes", []) for entry in results["cases"]}
+    assert [note.partition(" (goal: ")[2].split(",")[0] for note in told_of["one_partition"]] == ["0.8", "2", "3.3"]
+    assert [note.split(":")[0] for note in told_of["loaders"]] == ["ours, 4 connections"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "or_busy", "said"),
+    [
+        (1000, None, "goal: 20, reached"),
+        (999, None, "goal: 20, not reached"),
+        (999, 0.93, "goal: 20, or the cores 93% busy: they are 93%, reached"),
+        (999, 0.94, "goal: 20, or the cores 94% busy: they are 93%, not reached"),
+    ],
+)
+def test_a_goal_is_reached_or_not(rate: float, or_busy: float | None, said: str) -> None:
+    rates = {loaders.OURS.label: rate, loaders.UPSERT.label: 50}
+    note = told(Goal(loaders.UPSERT, 20, or_busy=or_busy), rates, busy=0.93)
+    assert note == f"ours: {rate / 50:.2f} times the rate of pypgstac upsert ({said})."
+
+
+@pytest.mark.long
+def test_scattered_items_go_into_the_originals_pgstac_too(tmp_path: Path) -> None:
+    found, _ = run(tmp_path, "months")
+    newest, originals = found["cases"]
+    assert "notes" not in newest and originals["notes"][0].endswith("0.9.5.") and "goal: 20" in originals["notes"][1]
+    for case in (newest, originals):
+        assert [row["label"] for row in case["rows"]] == [contender.label for contender in ALL]
+        assert all(row["stored"] == row["items"] and row["n_errors"] == 0 for row in case["rows"])
+
+
+BOUNDS = "SELECT partition, constraint_dtrange, constraint_edtrange FROM partition_sys_meta WHERE collection = %s ORDER BY 1"
+
+
+def test_an_emptied_table_has_the_bounds_that_it_began_with(stack: Stack) -> None:
+    """pypgstac narrows them to what it loads: who comes next would have to widen every partition."""
+    server = Server(stack)
+    with server.copy_of() as database:
+        server.add_collection(database, "month")
+        server.add_partitions(database, 2)
+        with server.connect(database) as connection:
+            began = connection.execute(BOUNDS, [items.COLLECTION]).fetchall()
+            for item in items.make_items(9, months=2):
+                connection.execute("SELECT create_item(%s::jsonb)", [json.dumps(item)])
+            connection.execute("SELECT update_partition_stats(partition, false) FROM partitions_view")
+            narrowed = connection.execute(BOUNDS, [items.COLLECTION]).fetchall()
+            assert len(narrowed) == len(began) and not set(narrowed) & set(began)
+            server.empty(database, 2)
+            assert connection.execute(BOUNDS, [items.COLLECTION]).fetchall() == began
+        assert server.count(database) == 0
 
 
 def test_what_is_written_is_what_is_printed(printed: tuple[dict[str, Any], str]) -> None:
