@@ -334,6 +334,9 @@ int json_scan(const char *text, size_t len, struct json_tree *tree, struct err *
     size_t valid = utf8_valid_prefix(text, len);
     if (valid < len)
         return refuse(&s, valid, "bytes that are no UTF-8");
+    static const char mark[] = "\xef\xbb\xbf"; /* which an editor does not show */
+    if (len >= strlen(mark) && memcmp(text, mark, strlen(mark)) == 0)
+        return refuse(&s, 0, "a byte order mark, which JSON has none of,");
     while (s.at < len) {
         int r = scan_token(&s);
         if (r != 0)

@@ -84,7 +84,7 @@ static const struct {
     { "\"\xff\"", NULL, "no UTF-8" },
     { "\"\xed\xa0\x80\"", NULL, "no UTF-8" },
     { "\"\xc0\xaf\"", NULL, "no UTF-8" },
-    { "\xef\xbb\xbf{}", NULL, "unexpected character" },
+    { "\xef\xbb\xbf{}", NULL, "byte order mark, which JSON has none of, at line 1, column 1" },
     { "[1]\x01", NULL, "unexpected character" },
     { "[1,\x0b 2]", NULL, "unexpected character" },
     { "// c\n{}", NULL, "unexpected character" },
