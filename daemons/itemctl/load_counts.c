@@ -14,7 +14,7 @@ static const struct {
     { "inserted", offsetof(struct load_counts, inserted), false, true },
     { "updated", offsetof(struct load_counts, updated), false, true },
     { "loaded", offsetof(struct load_counts, updated), true, false }, /* pgstac does not say whether it was there */
-    { "stale", offsetof(struct load_counts, stale), false, true },
+    { "stale", offsetof(struct load_counts, stale), true, true },
     { "rejected", offsetof(struct load_counts, rejected), true, true },
 };
 
@@ -92,9 +92,8 @@ void load_counts_describe(const struct load_counts *counts, bool collections, st
     if (collections)
         buf_printf(ret, " %lld loaded,", (long long)counts->updated);
     else
-        buf_printf(ret, " %lld inserted, %lld updated, %lld stale,", (long long)counts->inserted,
-                   (long long)counts->updated, (long long)counts->stale);
-    buf_printf(ret, " %lld rejected\n", (long long)counts->rejected);
+        buf_printf(ret, " %lld inserted, %lld updated,", (long long)counts->inserted, (long long)counts->updated);
+    buf_printf(ret, " %lld stale, %lld rejected\n", (long long)counts->stale, (long long)counts->rejected);
     for (size_t i = 0; i < counts->n_codes; i++)
         buf_printf(ret, "  %s: %lld\n", counts->codes[i].code, (long long)counts->codes[i].n);
 }

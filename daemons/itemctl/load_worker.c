@@ -224,30 +224,33 @@ static int load_items(struct job *job, struct load_batch *batch, struct err *err
 
 /* -------------------------------------------------------------- collections */
 
-static int load_collection(struct job *job, const struct buf *text, struct err *err)
+static int load_collection(struct job *job, struct pgstac_item *collection, struct err *err)
 {
     int r;
     do {
         r = database_connect(&job->database, err);
         if (r == 0)
-            r = after_call(job, pgstac_load_collection(job->database.pgstac, buf_str(text), text->len, err), err);
+            r = after_call(job, pgstac_load_collection(job->database.pgstac, collection, err), err);
     } while (wait_out(job, r, err));
     return r;
 }
 
 static int load_collection_entry(struct job *job, struct load_entry *entry, struct err *err)
 {
+    struct pgstac_item collection = { .text = buf_str(&entry->document.text),
+                                      .text_len = entry->document.text.len,
+                                      .published_at_ms = job->shared->published_at_ms };
     struct err why = ERR_INIT;
     int r = check_size(entry, &why);
     for (int attempt = 1; r == 0; attempt++) {
-        r = load_collection(job, &entry->document.text, &why);
+        r = load_collection(job, &collection, &why);
         if (r != LATER || why.outage || attempt == LATER_ATTEMPTS)
             break;
         r = wait_ms(job, LATER_WAIT_MS << attempt)
                 ? 0
                 : err_outage(&why, "interrupted", "interrupted while a collection was to be tried again");
     }
-    entry->outcome = PGSTAC_UPDATED;
+    entry->outcome = collection.outcome;
     if (r == NEVER || (r == LATER && !why.outage))
         return reject(entry, &why, err);
     if (r != 0)

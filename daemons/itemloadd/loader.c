@@ -123,10 +123,7 @@ static int load_collection(struct loader *loader, struct document *document, str
     do {
         r = connect(loader, err);
         if (r == 0)
-            r = after_call(
-                loader,
-                pgstac_load_collection(loader->database.pgstac, document->item.text, document->item.text_len, err),
-                err);
+            r = after_call(loader, pgstac_load_collection(loader->database.pgstac, &document->item, err), err);
     } while (outage_wait(&loader->thread.outage, r, err));
     if (r < 0 || (r == LATER && err->outage))
         return r;
@@ -173,12 +170,16 @@ static void log_document(const struct documents *documents, const struct documen
     static const char *const outcomes[] = { "inserted", "updated", "kept a newer version of" };
     const struct sqs_message *message = documents->messages[document->message].message;
     const char *id = document->id;
+    bool is_stale = document->item.outcome == PGSTAC_STALE;
     if (document->item.result != 0)
         return; /* settle tells */
     if (document->is_collection)
         log_write(LOG_INFO, LOG_EVENT_COLLECTION_LOADED,
                   LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "COLLECTION", id }),
-                  "%s collection %s (message %s)", document->superseded ? "passed over an older version of" : "loaded",
+                  "%s collection %s (message %s)",
+                  document->superseded ? "passed over an older version of"
+                  : is_stale           ? outcomes[PGSTAC_STALE]
+                                       : "loaded",
                   id, message->message_id);
     else
         log_write(LOG_INFO, LOG_EVENT_ITEM_LOADED,

@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "pgstac/batch.h"
+#include "pgstac/collections.h"
 #include "pgstac/locked.h"
 #include "pgstac/portable.h"
 #include "pgstac/schema.h"
@@ -116,35 +117,6 @@ static int wait_before_attempt(const struct pgstac *pgstac, int attempt, struct 
 /* The collections of the rows, read (anew with `again`), created where that is wanted. */
 static int read_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, bool again, struct err *err);
 
-/* One statement in a transaction of its own. */
-static int run_once(struct pgstac *pgstac, const char *sql, const char *const *params, int n_params, struct err *err)
-{
-    int r = catalog_begin(&pgstac->catalog, pgstac->pg, err);
-    if (r == 0)
-        r = pg_exec(pgstac->pg, sql, params, n_params, NULL, err);
-    if (r == 0)
-        r = pg_run(pgstac->pg, "COMMIT", err);
-    if (r != 0)
-        pg_rollback(pgstac->pg);
-    return r;
-}
-
-static int create_collection(struct pgstac *pgstac, const char *id, struct err *err)
-{
-    auto_buf struct buf json = BUF_INIT;
-    buf_puts(&json, "{\"type\":\"Collection\",\"stac_version\":\"1.0.0\",\"id\":");
-    json_write_string(id, &json);
-    buf_puts(&json, ",\"description\":");
-    json_write_string(id, &json);
-    buf_puts(&json, ",\"license\":\"other\",\"links\":[],\"extent\":{\"spatial\":{\"bbox\":[[-180,-90,180,90]]},"
-                    "\"temporal\":{\"interval\":[[null,null]]}}}");
-    if (buf_failed(&json))
-        return err_no_memory(err);
-    const char *params[] = { buf_str(&json) };
-    return run_once(pgstac, "INSERT INTO collections (content) VALUES ($1::jsonb) ON CONFLICT (id) DO NOTHING", params,
-                    1, err);
-}
-
 static int create_missing_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, struct err *err)
 {
     bool created = false;
@@ -153,7 +125,7 @@ static int create_missing_collections(struct pgstac *pgstac, const struct batch_
         const char *id = rows[i].item->item.collection;
         if (strcmp(id, last) == 0 || catalog_collection(&pgstac->catalog, id))
             continue;
-        int r = create_collection(pgstac, id, err);
+        int r = collections_create(&pgstac->catalog, pgstac->pg, id, err);
         if (r != 0)
             return r;
         created = true;
@@ -391,21 +363,14 @@ int pgstac_load(struct pgstac *pgstac, struct pgstac_item *const *items, size_t 
     return r;
 }
 
-int pgstac_load_collection(struct pgstac *pgstac, const char *text, size_t len, struct err *err)
+int pgstac_load_collection(struct pgstac *pgstac, struct pgstac_item *collection, struct err *err)
 {
     auto_json cJSON *json = NULL;
-    int r = json_parse(text, len, &json, err);
+    int r = json_parse(collection->text, collection->text_len, &json, err);
     const char *id = NULL;
     if (r == 0)
         r = stac_collection_read(json, &id, err);
-    if (r != 0)
-        return r;
-    auto_buf struct buf checked = BUF_INIT;
-    buf_add(&checked, text, len);
-    if (buf_failed(&checked))
-        return err_no_memory(err);
-    const char *params[] = { buf_str(&checked) };
-    return run_once(pgstac, "SELECT upsert_collection($1::jsonb)", params, 1, err);
+    return r != 0 ? r : collections_upsert(&pgstac->catalog, pgstac->pg, id, collection, err);
 }
 
 int pgstac_update_statistics(struct pgstac *pgstac, int interval_ms, struct err *err)

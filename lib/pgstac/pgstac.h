@@ -84,10 +84,11 @@ void pgstac_item_clear(struct pgstac_item *item);
 int pgstac_load(struct pgstac *pgstac, struct pgstac_item *const *items, size_t n, struct err *err) must_check;
 
 /*
- * Inserts or replaces a collection. `text`: its JSON as published. NEVER: "invalid_json", "invalid_collection",
- * "database_rejected" (an extent that pgstac cannot read); LATER as pg.h has it.
+ * Inserts or replaces a collection: what is given of an item, its outcome PGSTAC_UPDATED (pgstac does not say whether
+ * it was there) or PGSTAC_STALE. NEVER: "invalid_json", "invalid_collection", "database_rejected" (an extent that
+ * pgstac cannot read); LATER as pg.h has it.
  */
-int pgstac_load_collection(struct pgstac *pgstac, const char *text, size_t len, struct err *err) must_check;
+int pgstac_load_collection(struct pgstac *pgstac, struct pgstac_item *collection, struct err *err) must_check;
 
 /*
  * Writes the statistics of the partitions that were loaded into since they were last written (pgstac's search

@@ -2,7 +2,7 @@
  * build/tests/load [-m retry|reject|create] [-b BATCH] [-s STATEMENT_TIMEOUT_MS] [-n] [-p] [-v] KEYWORD=VALUE...: loads
  * lines of
  * {"published_at": MS, "item": {...}} from stdin into the database and prints a line for each: {"id", "result",
- * "outcome", "code", "error"}. A line {"collection": {...}} is loaded as a collection. -n: leaves the statistics as
+ * "outcome", "code", "error"}. {"collection": {...}} in place of the item is loaded too. -n: leaves the statistics as
  * they are. -p: the portable path. -v: only tells on stdout which path is in force and why. Exit 1: the database could
  * not be had, and stderr says why.
  */
@@ -63,12 +63,23 @@ static void clear_items(struct pgstac_item *items, struct buf *lines, size_t n)
     }
 }
 
+static int load_collection(struct pgstac *pgstac, struct json_slice text, int64_t published_at_ms, struct err *err)
+{
+    struct pgstac_item collection = { .text = text.text, .text_len = text.len, .published_at_ms = published_at_ms };
+    return pgstac_load_collection(pgstac, &collection, err);
+}
+
+static int64_t read_published_at(struct json_slice line)
+{
+    struct json_slice text;
+    return json_slice_member(line, "published_at", &text) ? strtoll(text.text, NULL, 10) : 0;
+}
+
 /* An item's line; one that is none is reported at once. */
 static int read_item(const struct pgstac *pgstac, struct json_slice line, struct pgstac_item *item, struct err *err)
 {
-    struct json_slice text = { .text = "" }, published_at = text;
-    if (json_slice_member(line, "published_at", &published_at))
-        item->published_at_ms = strtoll(published_at.text, NULL, 10);
+    struct json_slice text = { .text = "" };
+    item->published_at_ms = read_published_at(line);
     (void)json_slice_member(line, "item", &text);
     item->text = text.text;
     item->text_len = text.len;
@@ -89,7 +100,7 @@ static int read_line(struct pgstac *pgstac, const struct buf *line, struct pgsta
     *item = (struct pgstac_item){ .result = 0 };
     *ret_is_item = !json_slice_member(object, "collection", &collection);
     return *ret_is_item ? read_item(pgstac, object, item, err)
-                        : pgstac_load_collection(pgstac, collection.text, collection.len, err);
+                        : load_collection(pgstac, collection, read_published_at(object), err);
 }
 
 static int load_all(struct pgstac *pgstac, size_t batch, bool statistics)

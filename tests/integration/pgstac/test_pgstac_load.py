@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from pgstac_support import Database, Number, dumps, line, loads, make_collection, make_item
+from pgstac_support import Database, Number, dumps, end_load, line, loads, make_collection, make_item
 
 TRUNCS = [None, "year", "month"]
 
@@ -269,6 +269,48 @@ def test_missing_collections_are_created(db: Database) -> None:
     collection = make_collection("new", description="by hand", item_assets={"x": {"title": "T"}})
     db.load([f'{{"collection":{dumps(collection)}}}']).must_load()
     assert db.value("SELECT content->>'description' FROM collections WHERE id = 'new'") == "by hand"
+
+
+def versions(db: Database, collection: str = "c") -> tuple[Any, ...]:
+    return db.query("SELECT content->>'title', private FROM collections WHERE id = %s", collection)[0]
+
+
+def collection_line(title: str, at: int) -> str:
+    return dumps({"published_at": at, "collection": make_collection("c", title=title)})
+
+
+def test_a_stale_collection_never_wins(db: Database) -> None:
+    """Of equal times the last does; what the operator keeps in private stays."""
+    for title, at, winner in (("a", 5, "a"), ("b", 4, "a"), ("c", 5, "c"), ("d", 6, "d")):
+        db.load([collection_line(title, at)]).must_load()
+        assert versions(db) == (winner, {"published_at": 5 if at < 6 else 6})
+    db.query("UPDATE collections SET private = private || '{\"owner\": \"x\"}'")
+    db.load([collection_line("e", 7)]).must_load()
+    assert versions(db) == ("e", {"published_at": 7, "owner": "x"})
+    for private in (None, "5", '{"published_at": "soon"}'):
+        db.query("UPDATE collections SET private = %s::jsonb", private)
+        db.load([collection_line(f"over {private}", 1)]).must_load()
+        assert versions(db) == (f"over {private}", {"published_at": 1})
+
+
+def test_of_two_new_versions_at_once_the_newer_stays(db: Database) -> None:
+    """The older one comes while the newer is written, and is stale then."""
+    wait = "BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END"
+    db.query(f"CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS '{wait}'")
+    db.query("CREATE TRIGGER hold AFTER INSERT ON collections FOR EACH ROW EXECUTE FUNCTION hold()")
+    with db.connect() as connection, connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(1)")
+        loadings = []
+        for count, at in ((1, 2), (2, 1)):
+            loading = db.begin_load()
+            assert loading.stdin
+            loading.stdin.write(collection_line(f"version {at}", at) + "\n")
+            loading.stdin.flush()
+            loadings.append(loading)
+            db.wait_for_waiters(count)
+    for loading in loadings:
+        end_load(loading).must_load()
+    assert versions(db) == ("version 2", {"published_at": 2})
 
 
 def test_collections(db: Database) -> None:

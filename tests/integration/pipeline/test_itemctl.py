@@ -143,6 +143,10 @@ def test_collections(itemctl: Itemctl, pipeline: Pipeline) -> None:
     assert [reject["index"] for reject in itemctl.rejects()] == [0, 1]
     titles = dict(pipeline.query("SELECT id, content->>'title' FROM collections"))
     assert titles == {"test": None, "a": "new", "b": None}
+    old = itemctl.write("old.json", json.dumps(collection | {"id": "a", "title": "stale"}))
+    status, output, _ = itemctl.run("load", "collections", "--json", "--published-at", "2021-01-01T00:00:00Z", old)
+    assert (status, json.loads(output)["loaded"], json.loads(output)["stale"]) == (0, 0, 1)
+    assert pipeline.query("SELECT content->>'title' FROM collections WHERE id = 'a'") == [("new",)]
 
 
 def test_the_same_content_as_by_itemloadd(itemctl: Itemctl, pipeline: Pipeline) -> None:

@@ -68,6 +68,19 @@ def test_newest_of_two_wins_whatever_the_order(pipeline: Pipeline) -> None:
     assert pipeline.query("SELECT private FROM items WHERE id = 'item-1'") == [({"published_at": 2000},)]
 
 
+def test_a_stale_collection_never_wins(pipeline: Pipeline) -> None:
+    (collection,) = pipeline.query("SELECT content FROM collections WHERE id = 'test'")[0]
+    pipeline.start("itemloadd")
+    for number, (published_at, title) in enumerate(((2000, "newer"), (1000, "older"))):
+        pipeline.publish(pipeline.load_topic, collection | {"id": "other", "title": title}, published_at)
+        wait_until("it is told", lambda: len(pipeline.log("itemloadd", "COLLECTION_LOADED")) > number)
+    assert [event["message"].split(" (")[0] for event in pipeline.log("itemloadd", "COLLECTION_LOADED")] == [
+        "loaded collection other", "kept a newer version of collection other",
+    ]  # fmt: skip
+    assert pipeline.query("SELECT content->>'title' FROM collections WHERE id = 'other'") == [("newer",)]
+    pipeline.wait_empty(pipeline.load_queue)
+
+
 def test_without_an_attribute_the_later_publication_wins(pipeline: Pipeline) -> None:
     for title in ("first", "second"):
         pipeline.publish(pipeline.load_topic, item(1, properties={"datetime": "2021-01-01T00:00:00Z", "title": title}))
