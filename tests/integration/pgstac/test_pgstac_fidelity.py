@@ -149,6 +149,28 @@ def test_private_member(db: Database) -> None:
     ]
 
 
+def test_coordinates_beyond_the_third(db: Database) -> None:
+    """pypgstac keeps the fourth, which nothing gives back, and takes no geometry with some heights missing."""
+    geometries = {"four": [[0, 0, 1, 5], [1, 2, 3, 4]], "three": [[0, 0, 1], [1, 2, 3]], "some": [[0, 0], [1, 2, 3]]}
+    items = []
+    for name in ("ours", "theirs"):
+        db.add_collection(make_collection(name))
+        items.append([make_item(name, i, geometry={"type": "LineString", "coordinates": c}) for i, c in geometries.items()])
+    db.load_items(items[0]).must_load()
+    assert load_by_pypgstac(db, items[1][:2]) == {}
+    with pytest.raises(Exception, match="Mixed dimensionality"):
+        load_by_pypgstac(db, items[1][2:])
+    stored = dict(db.query("SELECT collection || ' ' || id, ST_AsEWKT(geometry) FROM items"))
+    assert stored == {
+        "ours four": "SRID=4326;LINESTRING(0 0 1,1 2 3)",
+        "ours three": "SRID=4326;LINESTRING(0 0 1,1 2 3)",
+        "ours some": "SRID=4326;LINESTRING(0 0 0,1 2 3)",
+        "theirs four": "SRID=4326;LINESTRING(0 0 1 5,1 2 3 4)",
+        "theirs three": "SRID=4326;LINESTRING(0 0 1,1 2 3)",
+    }
+    assert db.get_item("theirs", "four")["geometry"] == db.get_item("ours", "four")["geometry"]
+
+
 def test_local_time_picks_the_partition(db: Database) -> None:
     """pypgstac takes year and month from the text: it cannot load an item whose UTC month is another one."""
     for name in ("ours", "theirs"):
