@@ -73,6 +73,8 @@ static int open_run(const struct load_options *options, struct load_run *run, st
     int r = open_signals(run, err);
     if (r == 0)
         r = load_input_open(options->paths, options->n_paths, &run->input, err);
+    if (r == 0 && options->rejects && load_input_has(&run->input, options->rejects))
+        r = err_never(err, "bad_rejects", "--rejects: %.300s is loaded, too: name another file", options->rejects);
     if (r == 0)
         r = open_checkpoint(run, err);
     if (r == 0)

@@ -23,6 +23,8 @@ static int look_at(struct load_file *file, struct err *err)
         return err_fatal(err, EISDIR, "%.500s", file->path);
     bool regular = S_ISREG(status.st_mode) && !is_stdin(file);
     file->size = regular ? status.st_size : -1;
+    file->device = status.st_dev;
+    file->inode = status.st_ino;
     file->mtime_ns = regular ? (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec : -1;
     return 0;
 }
@@ -44,6 +46,17 @@ int load_input_open(char *const *paths, size_t n, struct load_input *ret, struct
         ret->total_bytes = file->size < 0 || ret->total_bytes < 0 ? -1 : ret->total_bytes + file->size;
     }
     return 0;
+}
+
+bool load_input_has(const struct load_input *input, const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+        return false;
+    for (size_t i = 0; i < input->n; i++)
+        if (input->files[i].device == status.st_dev && input->files[i].inode == status.st_ino)
+            return true;
+    return false;
 }
 
 static void close_file(struct load_input *input)

@@ -2,11 +2,15 @@
 #ifndef ITEMCTL_LOAD_INPUT_H
 #define ITEMCTL_LOAD_INPUT_H
 
+#include <sys/types.h>
+
 #include "stac/split.h"
 
 struct load_file {
     const char *path;       /* "-": stdin */
     int64_t size, mtime_ns; /* of a regular file; -1: what it holds is not known before it ends */
+    dev_t device;           /* with the inode: which file it is, by whatever name */
+    ino_t inode;
 };
 
 /* A place in the inputs, between documents. */
@@ -32,6 +36,9 @@ struct load_input {
 /* Looks at each file. < 0: one cannot be read, or is a directory. `ret` is to be closed in every case. */
 int load_input_open(char *const *paths, size_t n, struct load_input *ret, struct err *err) must_check;
 void load_input_close(struct load_input *input);
+
+/* Whether the path is one of the inputs, which who writes there would end. */
+bool load_input_has(const struct load_input *input, const char *path);
 
 /* Goes on from a place; before the first load_input_next. */
 void load_input_seek(struct load_input *input, const struct load_place *place);

@@ -307,10 +307,13 @@ def test_wrong_usage(arguments: list[str], said: str, itemctl: Itemctl) -> None:
 
 def test_what_cannot_go_on(itemctl: Itemctl, pipeline: Pipeline) -> None:
     good = itemctl.write("good", lines([item(1)]))
+    (itemctl.folder / "link").symlink_to("good")
     for arguments, env, said in [
         (["nowhere"], {}, "nowhere: No such file"),
         ([str(itemctl.folder)], {}, "Is a directory"),
         (["--rejects", "no/such/folder", good], {}, "no/such/folder"),
+        (["--rejects", good, good], {}, "is loaded, too"),
+        (["--rejects", "link", good], {}, "is loaded, too"),
         ([good], {"PGPASSWORD": "wrong"}, "database_auth"),
         ([good], {"PGDATABASE": "postgres"}, "database_unsupported"),
         (["--no-wait", good], {"PGPORT": "1"}, "database_unavailable"),
