@@ -22,7 +22,7 @@ struct document {
     bool is_collection;
     struct pgstac_item item; /* of a collection: text, published_at_ms, result and err */
     bool settled;            /* result and err are final */
-    bool superseded;         /* a newer version was in the same batch */
+    bool superseded;         /* a newer version of the item was in the same batch */
 };
 
 /* A received message, opened. */

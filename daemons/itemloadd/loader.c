@@ -134,29 +134,12 @@ static int load_collection(struct loader *loader, struct document *document, str
     return 0;
 }
 
-static bool has_newer_twin(const struct documents *documents, size_t index)
-{
-    const struct document *document = &documents->list[index];
-    for (size_t i = 0; i < documents->n; i++) {
-        const struct document *other = &documents->list[i];
-        if (i == index || !other->is_collection || other->item.result != 0 || strcmp(other->id, document->id) != 0)
-            continue;
-        int64_t a = document->item.published_at_ms, b = other->item.published_at_ms;
-        if (b > a || (b == a && i > index))
-            return true;
-    }
-    return false;
-}
-
-/* Before the items: they may be theirs. */
+/* Before the items: they may be theirs. Each version: a newer one may be refused, and the database keeps the newest. */
 static int load_collections(struct loader *loader, struct documents *documents, struct err *err)
 {
     for (size_t i = 0; i < documents->n; i++) {
         struct document *document = &documents->list[i];
-        if (!document->is_collection || document->settled)
-            continue;
-        document->superseded = document->settled = has_newer_twin(documents, i);
-        int r = document->settled ? 0 : load_collection(loader, document, err);
+        int r = document->is_collection && !document->settled ? load_collection(loader, document, err) : 0;
         if (r != 0)
             return r;
     }
@@ -170,17 +153,13 @@ static void log_document(const struct documents *documents, const struct documen
     static const char *const outcomes[] = { "inserted", "updated", "kept a newer version of" };
     const struct sqs_message *message = documents->messages[document->message].message;
     const char *id = document->id;
-    bool is_stale = document->item.outcome == PGSTAC_STALE;
     if (document->item.result != 0)
         return; /* settle tells */
     if (document->is_collection)
         log_write(LOG_INFO, LOG_EVENT_COLLECTION_LOADED,
                   LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "COLLECTION", id }),
                   "%s collection %s (message %s)",
-                  document->superseded ? "passed over an older version of"
-                  : is_stale           ? outcomes[PGSTAC_STALE]
-                                       : "loaded",
-                  id, message->message_id);
+                  document->item.outcome == PGSTAC_STALE ? outcomes[PGSTAC_STALE] : "loaded", id, message->message_id);
     else
         log_write(LOG_INFO, LOG_EVENT_ITEM_LOADED,
                   LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id },

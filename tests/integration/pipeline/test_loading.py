@@ -81,6 +81,20 @@ def test_a_stale_collection_never_wins(pipeline: Pipeline) -> None:
     pipeline.wait_empty(pipeline.load_queue)
 
 
+def test_an_older_collection_is_loaded_where_the_newest_cannot_be(pipeline: Pipeline) -> None:
+    """In one batch, whichever comes first."""
+    (collection,) = pipeline.query("SELECT content FROM collections WHERE id = 'test'")[0]
+    refused = {"extent": {"spatial": {"bbox": [["a", 1, 2, 3]]}, "temporal": {"interval": [[None, None]]}}}
+    versions = [{"title": "old"}, {"title": "newest"} | refused, {"title": "older"}]
+    for published_at, version in zip((2000, 3000, 1000), versions):
+        pipeline.publish(pipeline.load_topic, collection | {"id": "other"} | version, published_at)
+    pipeline.start("itemloadd", ITEMLOADD_WORKERS="1")
+    (letter,) = pipeline.dead_letters(pipeline.load_dlq, 1)
+    pipeline.wait_empty(pipeline.load_queue)
+    assert (letter["error_code"], letter["published_at"]) == ("database_rejected", "3000")
+    assert pipeline.query("SELECT content->>'title' FROM collections WHERE id = 'other'") == [("old",)]
+
+
 def test_without_an_attribute_the_later_publication_wins(pipeline: Pipeline) -> None:
     for title in ("first", "second"):
         pipeline.publish(pipeline.load_topic, item(1, properties={"datetime": "2021-01-01T00:00:00Z", "title": title}))
