@@ -97,8 +97,7 @@ def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[st
     try:
         ours = Programs(programs / "bench" / "load")
         bench = loaders.Bench(server, ours, folder, sizes["items"], sizes["repeat"], say).at(PGSTAC)
-        for case in loader_cases(names):
-            yield loaders.run_case(bench, case)
+        yield from loaders.run_cases(bench, loader_cases(names))
         if "sweep" in names:
             yield sweep.run(bench)
         if "storage" in names:

@@ -116,6 +116,12 @@ def test_a_goal_is_reached_or_not(rate: float, or_busy: float | None, said: str)
     assert note == f"ours: {rate / 50:.2f} times the rate of pypgstac upsert ({said})."
 
 
+@pytest.mark.parametrize(("rate", "said"), [(400, "1.50 times as long"), (399, "not reached")])
+def test_an_item_takes_longer_in_a_full_table(rate: float, said: str) -> None:
+    (case,) = [case for case in loaders.CASES if case.slower]
+    assert case.rows_before == 1_000_000 and said in loaders.told_slower(case, 600, rate)
+
+
 @pytest.mark.long
 def test_scattered_items_go_into_the_originals_pgstac_too(tmp_path: Path) -> None:
     found, _ = run(tmp_path, "months")
