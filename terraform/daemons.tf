@@ -74,8 +74,9 @@ locals {
         ITEMLOADD_DB_SSLMODE            = module.database.sslmode
         ITEMLOADD_METRICS_ADDRESS       = "127.0.0.1:9464"
       },
-      # The image brings them along.
-      local.is_ec2 && local.is_verified ? { ITEMLOADD_DB_SSLROOTCERT = local.ca_bundle } : {},
+      # The image brings them along, and says where. Where they are not what pgbouncer's certificate is of, it has to be unsaid: libpq
+      # checks with sslmode=require too where it has something to check against. Empty is not set.
+      local.is_verified ? (local.is_ec2 ? { ITEMLOADD_DB_SSLROOTCERT = local.ca_bundle } : {}) : { ITEMLOADD_DB_SSLROOTCERT = "" },
       length(local.read_buckets) == 0 ? {} : { ITEMLOADD_S3_BUCKETS = join(",", local.read_buckets) },
       local.settings.itemloadd.environment,
     )
