@@ -133,6 +133,8 @@ class LocalQueue(Queue):
         attributes = super().attributes
         for name in ("CreatedTimestamp", "LastModifiedTimestamp"):
             attributes[name] = int(attributes[name])
+        if not self.redrive_allow_policy:  # taken away by an empty one
+            attributes.pop("RedriveAllowPolicy", None)
         if self.redrive_policy:  # AWS writes no blanks, and terraform sees them as a difference
             attributes["RedrivePolicy"] = json.dumps(self.redrive_policy, separators=(",", ":"), sort_keys=True)
         return attributes

@@ -6,6 +6,7 @@ What a resource's second plan compares must come back as it was sent; a call tha
 
 import json
 import time
+import uuid
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,7 +18,7 @@ from moto.core.utils import camelcase_to_underscores
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
-from moto.rds.models import DBParameterGroup
+from moto.rds.models import DBInstance, DBParameterGroup
 
 SERVICE_SETTINGS = ("capacityProviderStrategy", "deploymentConfiguration")
 
@@ -108,3 +109,10 @@ def install() -> None:
             parameter["Source"] = "user"  # the provider asks for these only
 
     DBParameterGroup.update_parameters = update_by_user  # type: ignore[method-assign]
+    make_database = DBInstance.__init__
+
+    def make_one_of_several(self: DBInstance, *arguments: Any, **named: Any) -> None:
+        make_database(self, *arguments, **named)
+        self.dbi_resource_id = f"db-{uuid.uuid4().hex[:26].upper()}"  # the provider finds it by this; moto has one for all
+
+    DBInstance.__init__ = make_one_of_several  # type: ignore[method-assign]

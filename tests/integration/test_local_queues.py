@@ -218,6 +218,9 @@ def test_redrive_allow_policy(make_queue: Make, sqs: Any) -> None:
     sqs.set_queue_attributes(QueueUrl=dlq.url, Attributes={"RedriveAllowPolicy": json.dumps(allow)})
     sqs.set_queue_attributes(QueueUrl=queue.url, Attributes=redrive)
     assert sqs.list_dead_letter_source_queues(QueueUrl=dlq.url)["queueUrls"] == [queue.url]
+    sqs.set_queue_attributes(QueueUrl=dlq.url, Attributes={"RedriveAllowPolicy": ""})
+    answer = sqs.get_queue_attributes(QueueUrl=dlq.url, AttributeNames=["All"])["Attributes"]
+    assert "RedriveAllowPolicy" not in answer, "an empty one takes it away"
 
 
 def task_of(sqs: Any, dlq: Any) -> dict[str, Any]:
