@@ -58,7 +58,7 @@ TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
 # Each one file too: bench/load.c is $(OUT)/bench/load.
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/*.c))
 
-.PHONY: all deps deps-test test test-now test-long test-terraform bench simulate run up down status install uninstall deb deb-now format check-format analyze cppcheck lint clean
+.PHONY: all deps deps-test test test-now test-long test-terraform bench simulate run up down status install uninstall deb deb-now images format check-format analyze cppcheck lint clean
 all: $(BINARIES) $(HELPERS)
 
 $(OUT)/obj/%.o: %.c
@@ -237,6 +237,10 @@ deb-now: all
 	@rm -rf build/deb
 	@$(MAKE) --no-print-directory -s install PREFIX=/usr DESTDIR=build/deb >/dev/null
 	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) deb/build.sh build/deb $(UV) $(DEB)
+
+images:
+	@release=$$(container/images.sh release) && for name in itemgend itemloadd migrate pgbouncer; do \
+	    container/images.sh build $$name stactools-ingest/$$name:$$release || exit; done
 
 clean: down
 	rm -rf build

@@ -1,0 +1,75 @@
+"""What can be seen of the Dockerfiles without building them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local.stack import ROOT, TOOLS
+
+DOCKERFILES = sorted((ROOT / "container").glob("*/Dockerfile"))
+NAMES = [path.parent.name for path in DOCKERFILES]
+HADOLINT = [TOOLS / "hadolint", "--config", ROOT / "container" / "hadolint.yaml"]
+
+
+def dockerfile(name: str) -> str:
+    """Without comments, each instruction in one line."""
+    text = (ROOT / "container" / name / "Dockerfile").read_text()
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    return re.sub(r" *\\\n\s*", " ", "\n".join(lines))
+
+
+def installed(text: str) -> set[str]:
+    listed = re.search(r"apt-get install --yes --no-install-recommends ([a-z0-9+.$_A-Z -]+?) &&", text)
+    assert listed, text
+    return set(listed[1].split())
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=NAMES)
+def test_hadolint(path: Path) -> None:
+    done = subprocess.run([*HADOLINT, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_hadolint_refuses_what_is_wrong(tmp_path: Path) -> None:
+    bad = tmp_path / "Dockerfile"
+    bad.write_text("FROM debian\nRUN apt-get update && sudo apt-get install curl\n")
+    done = subprocess.run([*HADOLINT, bad], capture_output=True, text=True)
+    assert done.returncode != 0 and "DL3004" in done.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_base_can_be_pinned(name: str) -> None:
+    text = dockerfile(name)
+    assert text.lstrip().startswith("ARG BASE=debian:12-slim\n")
+    assert set(re.findall(r"^FROM (\S+)", text, re.M)) <= {"$BASE", "scratch"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "deb"])
+def test_what_runs_is_no_root(name: str) -> None:
+    last = dockerfile(name).split("\nFROM ")[-1]
+    user = re.findall(r"^USER (\d+):(\d+)$", last, re.M)
+    assert user and "0" not in user[-1]
+    assert re.search(r'^ENTRYPOINT \["/', last, re.M), "no shell between the engine and what runs"
+
+
+@pytest.mark.parametrize("name", ["itemgend", "itemloadd", "deb"])
+def test_what_the_build_needs(name: str) -> None:
+    """The same as make deps installs, but for the C library's headers and what make itself is."""
+    listed = re.search(r"^build_packages=\(\n((?:.|\n)*?)\n\)", (ROOT / "local/deps.sh").read_text(), re.M)
+    assert listed and set(listed[1].split()) <= installed(dockerfile(name))
+
+
+@pytest.mark.parametrize("daemon", ["itemgend", "itemloadd"])
+def test_health_is_asked_for(daemon: str) -> None:
+    assert f'CMD ["/usr/local/bin/{daemon}", "--health"]' in dockerfile(daemon)
+
+
+def test_the_context_has_what_is_copied_and_no_more() -> None:
+    allowed = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.M)
+    assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
+    assert all((ROOT / path).exists() for path in allowed)
+    assert not [path for path in allowed if path.startswith((".git", "build", "tests", "terraform", "config"))]
