@@ -4,10 +4,6 @@ resource "aws_security_group" "client" {
   vpc_id      = var.vpc_id
 
   tags = { Name = "${local.identifier}-client" }
-
-  lifecycle {
-    create_before_destroy = true
-  }
 }
 
 resource "aws_security_group" "database" {
