@@ -47,7 +47,7 @@ class Handler(MotoRequestHandler):
     """HTTP/1.1 with connections that stay open, as AWS's do: werkzeug's own closes each after one answer."""
 
     protocol_version = "HTTP/1.1"
-    timeout = 65  # of an idle connection
+    timeout = 120  # of an idle connection; Go's clients, and with them terraform's provider, end theirs after 90 s
     disable_nagle_algorithm = True
 
     def run_wsgi(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import moto.applicationautoscaling.urls
 import moto.ecs.urls
+import moto.scheduler.urls
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.core.responses import ActionResult
 from moto.core.utils import camelcase_to_underscores
@@ -19,6 +20,7 @@ from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.rds.models import DBInstance, DBParameterGroup
+from moto.scheduler.responses import EventBridgeSchedulerResponse
 
 SERVICE_SETTINGS = ("capacityProviderStrategy", "deploymentConfiguration")
 
@@ -90,11 +92,24 @@ class Containers(EC2ContainerServiceResponse):
         return ActionResult({"protectedTasks": found, "failures": []})
 
 
+class Schedules(EventBridgeSchedulerResponse):
+    """One that is made a second time with the first one's token is the first one: a client tries again what it got no answer to."""
+
+    answers: dict[str, str] = {}
+
+    def create_schedule(self) -> str:
+        token = self._get_param("ClientToken")
+        if token not in self.answers:
+            self.answers[token] = super().create_schedule()
+        return self.answers[token]
+
+
 def install() -> None:
     """Puts these in the place of moto's own; before the first request."""
     for urls, view in (
         (moto.applicationautoscaling.urls, ScalingTags.dispatch),
         (moto.ecs.urls, Containers.dispatch),
+        (moto.scheduler.urls, Schedules.dispatch),
     ):
         urls.url_paths = dict.fromkeys(urls.url_paths, view)
     Service.availability_zone_rebalancing = "DISABLED"  # type: ignore[attr-defined]
