@@ -128,3 +128,11 @@ def test_a_bucket_for_tls_alone(stack: Stack) -> None:
     s3.put_bucket_policy(Bucket="tls-alone", Policy=json.dumps({"Version": "2012-10-17", "Statement": [tls, get]}))
     s3.put_object(Bucket="tls-alone", Key="x", Body=b"x")
     assert refused(lambda: s3.get_object(Bucket="tls-alone", Key="x"))
+
+
+def test_a_call_that_is_not_here(stack: Stack) -> None:
+    """No outage, which a client would try again: 501."""
+    with pytest.raises(ClientError) as caught:
+        stack.accounts["deployer"].client("sns").get_data_protection_policy(ResourceArn=stack.cloud.loading.topic_arn)
+    assert caught.value.response["Error"]["Code"] == "NotImplemented"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
