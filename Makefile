@@ -6,7 +6,7 @@
 #   make simulate     what the scaling policy of terraform/ does with bursts and idle nights (docs/scaling.md)
 #   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
-#   make images, make deb     container images; a Debian package in build/ (docs/containers.md)
+#   make deploy, destroy      what config.yaml says, on AWS   make images, deb    container images; a Debian package
 #   TEST_PROCESSES=2: files of tests at the same time (0: one after another, for a debugger); PYTEST="-k leaks": options
 #   V=1: show the commands    SAN=1: with AddressSanitizer and UndefinedBehaviorSanitizer    CC=clang: with clang
 
@@ -58,7 +58,7 @@ TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
 # Each one file too: bench/load.c is $(OUT)/bench/load.
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/*.c))
 
-.PHONY: all deps deps-test test test-now test-long test-terraform bench simulate run up down status install uninstall deb deb-now images format check-format analyze cppcheck lint clean
+.PHONY: all deps deps-test test test-now test-long test-terraform bench simulate run up down status install uninstall deb deb-now images deploy destroy format check-format analyze cppcheck lint clean
 all: $(BINARIES) $(HELPERS)
 
 $(OUT)/obj/%.o: %.c
@@ -241,6 +241,13 @@ deb-now: all
 images:
 	@release=$$(container/images.sh release) && for name in itemgend itemloadd migrate pgbouncer; do \
 	    container/images.sh build $$name stactools-ingest/$$name:$$release || exit; done
+
+# CONFIG=config.yaml CONFIRM=yes WARM="stactools-landsat ..." PLAN=1 (says what would be done): terraform/deploy.sh has all.
+deploy:
+	@terraform/deploy.sh $(if $(PLAN),--plan)
+
+destroy:
+	@terraform/deploy.sh --destroy
 
 clean: down
 	rm -rf build

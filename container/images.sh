@@ -2,6 +2,7 @@
 # Container images, with the builder that is there: docker, podman or buildah (or BUILDER).
 #
 #   images.sh release                  prints what the images are tagged with: a hash of all that goes into them
+#   images.sh builder                  prints which builder is used
 #   images.sh build NAME TAG           builds container/NAME/Dockerfile as TAG
 #   images.sh package FOLDER           builds the Debian package into FOLDER
 #   images.sh login REGISTRY           takes the password of the user AWS from stdin
@@ -83,6 +84,7 @@ shift
 [ "$command" = release ] || builder=${BUILDER:-$(find_builder)}
 case $command:$# in
 release:0) release ;;
+builder:0) echo "$builder" ;;
 build:2)
     [ -e "container/$1/Dockerfile" ] || fail "there is no container/$1/Dockerfile"
     build_with "container/$1/Dockerfile" --tag "$2"

@@ -62,6 +62,11 @@ output "cluster_name" {
   value       = module.cluster.name
 }
 
+output "release" {
+  description = "What runs: the tag of the images, or the folder of the Debian package."
+  value       = var.release
+}
+
 output "architecture" {
   description = "Processor that images and packages are built for."
   value       = local.settings.architecture
