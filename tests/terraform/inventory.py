@@ -26,19 +26,34 @@ def policies_of_roles(iam: Any) -> Iterable[str]:
     return [f"{role}/{name}" for role in roles for name in iam.list_role_policies(RoleName=role)["PolicyNames"]]
 
 
+# What is deleted is still told of for some time, in a state that says so.
+
+
+def clusters(ecs: Any) -> Iterable[str]:
+    arns = ecs.list_clusters()["clusterArns"]
+    found = ecs.describe_clusters(clusters=arns)["clusters"] if arns else []
+    return [one["clusterArn"] for one in found if one["status"] != "INACTIVE"]
+
+
 def services(ecs: Any) -> Iterable[str]:
-    clusters = each("list_clusters", "clusterArns")(ecs)
-    return [arn for cluster in clusters for arn in each("list_services", "serviceArns", cluster=cluster)(ecs)]
+    found = []
+    for cluster in clusters(ecs):
+        if arns := list(each("list_services", "serviceArns", cluster=cluster)(ecs)):
+            found += ecs.describe_services(cluster=cluster, services=arns)["services"]
+    return [one["serviceArn"] for one in found if one["status"] != "INACTIVE"]
 
 
-def running(ec2: Any) -> Iterable[str]:
+def instances(ec2: Any) -> Iterable[str]:
     found = ec2.describe_instances()["Reservations"]
     return [one["InstanceId"] for group in found for one in group["Instances"] if one["State"]["Name"] != "terminated"]
 
 
-def living(ec2: Any) -> Iterable[str]:
-    gone = ("deleted", "deleting")
-    return [one["NatGatewayId"] for one in ec2.describe_nat_gateways()["NatGateways"] if one["State"] not in gone]
+def nat_gateways(ec2: Any) -> Iterable[str]:
+    return [one["NatGatewayId"] for one in ec2.describe_nat_gateways()["NatGateways"] if one["State"] != "deleted"]
+
+
+def vpc_endpoints(ec2: Any) -> Iterable[str]:
+    return [one["VpcEndpointId"] for one in ec2.describe_vpc_endpoints()["VpcEndpoints"] if one["State"] != "deleted"]
 
 
 LISTINGS: dict[str, list[tuple[str, Listing]]] = {
@@ -59,19 +74,19 @@ LISTINGS: dict[str, list[tuple[str, Listing]]] = {
         ("subnets", each("describe_subnets", "Subnets", "SubnetId")),
         ("route tables", each("describe_route_tables", "RouteTables", "RouteTableId")),
         ("internet gateways", each("describe_internet_gateways", "InternetGateways", "InternetGatewayId")),
-        ("NAT gateways", living),
+        ("NAT gateways", nat_gateways),
         ("addresses", each("describe_addresses", "Addresses", "AllocationId")),
-        ("VPC endpoints", each("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId")),
+        ("VPC endpoints", vpc_endpoints),
         ("security groups", each("describe_security_groups", "SecurityGroups", "GroupId")),
         ("security group rules", each("describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId")),
         ("flow logs", each("describe_flow_logs", "FlowLogs", "FlowLogId")),
         ("launch templates", each("describe_launch_templates", "LaunchTemplates", "LaunchTemplateName")),
-        ("instances", running),
+        ("instances", instances),
         ("network interfaces", each("describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId")),
     ],
     "ecr": [("repositories", each("describe_repositories", "repositories", "repositoryName"))],
     "ecs": [
-        ("clusters", each("list_clusters", "clusterArns")),
+        ("clusters", clusters),
         ("services", services),
         ("task definitions", each("list_task_definitions", "taskDefinitionArns", status="ACTIVE")),
         ("capacity providers", each("describe_capacity_providers", "capacityProviders", "name")),

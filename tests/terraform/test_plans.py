@@ -4,6 +4,7 @@
 import pytest
 import yaml
 
+from tests.terraform import iam
 from tests.terraform.conftest import EXAMPLES
 from tests.terraform.existing import Existing
 from tests.terraform.workspace import SOURCE, Resources
@@ -112,6 +113,16 @@ def test_alarms(plan: Resources, example: str) -> None:
     has_database = example != "existing-database"
     assert any("database" in alarm.lower() for alarm in alarms) == has_database
     assert plan.one("aws_cloudwatch_dashboard")
+
+
+def test_each_role_is_documented(plans: dict[str, Resources]) -> None:
+    """And none that is not there."""
+    planned = {
+        one.values["name"].removeprefix(f"{prefix_of(example)}-")
+        for example, plan in plans.items()
+        for one in plan.of("aws_iam_role")
+    }
+    assert {row.role for row in iam.rows(iam.DOCUMENT.read_text())} == planned
 
 
 # ------------------------------------------------------------ each one's own

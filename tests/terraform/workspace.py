@@ -99,7 +99,7 @@ class Resources(list[Resource]):
         return found[0].values
 
 
-def planned(plan: Mapping[str, Any]) -> Resources:
+def in_plan(plan: Mapping[str, Any]) -> Resources:
     changes = [one for one in plan["resource_changes"] if one["mode"] == "managed"]
     assert all(one["change"]["actions"] == ["create"] for one in changes)
     return Resources(
@@ -176,7 +176,7 @@ class Workspace:
         file = self.folder / "tests" / "planned.tftest.hcl"
         file.write_text("\n".join(runs))
         found = {
-            message["@testrun"]: planned(message["test_plan"])
+            message["@testrun"]: in_plan(message["test_plan"])
             for message in self.test("tests/planned.tftest.hcl")
             if message["type"] == "test_plan"
         }
