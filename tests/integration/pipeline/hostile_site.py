@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from local import environment
 from local.process import is_alive, tail
-from local.stack import ROOT
+from local.stack import ROOT, TOOLS
 from tests.integration.pipeline import hostile, probe
 from tests.integration.pipeline.conftest import Pipeline, wait_until
 
@@ -258,12 +259,27 @@ def site(pipeline: Pipeline, sandbox: str, as_user: bool, **settings: str) -> It
         subprocess.run(["rm", "-rf", str(folder)], check=True)  # deeper than Python goes
 
 
+def kinds_in(uv_cache: Path) -> list[str]:
+    """What uv has downloaded."""
+    kinds = ("archive", "simple", "wheels", "sdists", "interpreter")
+    return [str(path) for path in uv_cache.glob("*-v*") if path.name.split("-")[0] in kinds]
+
+
+def fill_uv_cache(uv_cache: Path) -> None:
+    """With what every environment of these tests needs, unless something is there: the first test of all may be one of these."""
+    if kinds_in(uv_cache):
+        return
+    with tempfile.TemporaryDirectory(prefix="hostile-fill.") as folder:
+        command = [TOOLS / "uv", "pip", "install", "--quiet", "--python", "/usr/bin/python3", "--target", folder, "stactools", "requests"]
+        settings = {"UV_CACHE_DIR": str(uv_cache), "UV_CONSTRAINT": str(ROOT / "etc" / "constraints.txt"), "UV_PYTHON_DOWNLOADS": "never"}
+        subprocess.run(command, env=environment.for_tools() | settings, check=True)
+
+
 def copy_uv_cache(source: Path, target: Path, owned: bool) -> None:
     """So that nothing is downloaded again. By links, but for another owner and on another file system."""
-    if not source.exists():
-        return
+    fill_uv_cache(source)
     target.mkdir(parents=True)
-    kinds = [str(path) for path in source.iterdir() if path.name.split("-")[0] in ("archive", "simple", "wheels", "sdists", "interpreter")]
+    kinds = kinds_in(source)
     linked = not owned and source.stat().st_dev == target.stat().st_dev
     subprocess.run(["cp", "-rl" if linked else "-r", *kinds, str(target)], check=True)
 

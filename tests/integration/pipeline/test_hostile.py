@@ -21,7 +21,7 @@ from local.stack import ROOT
 from tests.integration.network_world import ENDPOINTS, ORDINARY
 from tests.integration.pipeline.conftest import Pipeline, wait_until
 from tests.integration.pipeline.hostile import NAME
-from tests.integration.pipeline.hostile_site import MACHINE, Answer, Site, descendants, other, request, set_receives, site
+from tests.integration.pipeline.hostile_site import MACHINE, Answer, Site, descendants, fill_uv_cache, other, request, set_receives, site
 
 long = pytest.mark.long
 
@@ -371,6 +371,7 @@ def test_credential_endpoints(build: Path, pipeline: Pipeline) -> None:
         pytest.skip("slirp4netns, nft, ip, bwrap, unshare or nsenter is not installed: make deps-test")
     if os.geteuid() != 0 or not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         pytest.skip("needs root and /dev/net/tun")
+    fill_uv_cache(pipeline.stack.cache / "uv")  # in there nothing can be downloaded
     unshare = ["unshare", "--net", "--mount", sys.executable, str(ROOT / "tests" / "integration" / "network_world.py")]
     with subprocess.Popen(unshare, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as world:
         assert world.stdin and world.stdout and world.stdout.readline() == "up\n"
