@@ -6,12 +6,15 @@ library of Python 3.9 and what the environment holds. Descriptor 3 is a SOCK_SEQ
 
     to it   "ready apart" or "ready together" once everything is imported: whether items are apart from each other
     from it "item", with three descriptors: the job, a file of JSON {"arguments": [of stac], "directory", "variables":
-            {name: value, more for the environment}, "memory", "disk", "files": limits, bytes and a number}; a pipe for
-            all that the item prints; a SOCK_SEQPACKET socket for its reports; its end: the server ends too
+            {name: value, more for the environment}, "waits", whether for a "go", "memory", "disk", "files": limits, bytes
+            and a number}; a pipe for all that the item prints; a SOCK_SEQPACKET socket for its reports; its end: the
+            server ends too
 
 On an item's report socket:
 
     "started"      from the item's keeper, before anything else: the kernel tells the receiver its process id
+    "waiting"      from the item's first process, where the job waits, before it runs anything of the package: it goes on when
+                   it is told "go", which it takes from there, and by then is in the cgroup that holds its memory
     "ended EXIT SIGNAL PEAK_KIB CPU_MS"    once nothing of the item runs any more
     "failed TEXT"  it could not be started
 
@@ -273,6 +276,10 @@ def start_item(job, apart, output_fd, report, lessons):
         os._exit(1)  # the keeper ended before its end could be a signal to us
     except BlockingIOError:
         os.close(watched)
+    if job["waits"]:
+        report.send(b"waiting")
+        if report.recv(2) != b"go":
+            os._exit(1)
     report.close()
     make_item(job, apart, output_fd, lessons.known, lesson)
 

@@ -10,7 +10,8 @@
 #include "itemgend/spawn.h"
 #include "itemgend/supervise.h"
 
-static int start(const struct command *command, pid_t *ret_keeper, int *ret_output_fd, struct err *err)
+static int start(const struct command *command, const struct cgroup *cgroup, pid_t *ret_keeper, int *ret_output_fd,
+                 struct err *err)
 {
     int output[2];
     if (pipe2(output, O_CLOEXEC) < 0)
@@ -23,6 +24,7 @@ static int start(const struct command *command, pid_t *ret_keeper, int *ret_outp
         .directory = command->directory,
         .output_fd = output_write,
         .control_fd = -1,
+        .cgroup = cgroup,
         .memory_limit = command->limits->memory,
         .file_limit = command->limits->disk + LIMITS_FILE_SLACK,
         .files = command->limits->files,
@@ -54,8 +56,10 @@ int command_run(const struct command *command, struct command_result *ret, struc
     struct supervision supervision = { .limits = command->limits,
                                        .directory = command->directory,
                                        .stop_fd = command->stop_fd };
+    auto_cgroup struct cgroup cgroup = CGROUP_INIT;
+    cgroup_make(command->cgroups, command->limits->memory, &cgroup);
     supervise_begin(&supervision);
-    int r = start(command, &supervision.root, &output_fd, err);
+    int r = start(command, &cgroup, &supervision.root, &output_fd, err);
     if (r != 0)
         return r;
     supervision.output_fd = output_fd;
@@ -63,6 +67,8 @@ int command_run(const struct command *command, struct command_result *ret, struc
     if (!supervise_until(&supervision, ended_fd, supervision.root, &result))
         spawn_kill(supervision.root, ended_fd);
     take_status(supervision.root, &result);
+    if (cgroup_ran_out(&cgroup, &result.memory))
+        result.end = COMMAND_MEMORY_LIMIT;
     supervise_finish(&supervision, &result);
     *ret = result;
     result = (struct command_result)COMMAND_RESULT_INIT;

@@ -7,6 +7,7 @@
 #ifndef ITEMGEND_COMMAND_H
 #define ITEMGEND_COMMAND_H
 
+#include "itemgend/cgroup.h"
 #include "itemgend/command_result.h"
 
 struct command {
@@ -14,7 +15,8 @@ struct command {
     const char *const *environment; /* "NAME=value", ends with NULL */
     const char *directory;          /* working directory, and what the disk limit is for */
     const struct limits *limits;
-    int stop_fd; /* readable: end it now; -1: none */
+    struct cgroups *cgroups; /* that hold its memory too; NULL: none */
+    int stop_fd;             /* readable: end it now; -1: none */
 };
 
 /* 0: it ran, see the result. LATER, an outage: "cannot_run": no such program, not executable. NEVER: "bad_command" (too

@@ -58,6 +58,8 @@ int command_result_check(const struct command_result *result, const struct limit
         return err_later(err, "time_limit", "create-item took longer than time_limit (%lld s): %.600s",
                          (long long)limits->time_ms / 1000, output_tail(&result->output));
     case COMMAND_MEMORY_LIMIT:
+        if (result->memory <= limits->memory) /* its cgroup let it have no more */
+            return out_of_memory(result, limits, err);
         return err_never(err, "out_of_memory", "create-item took %lld MiB of memory, more than memory_limit (%lld MiB)",
                          (long long)result->memory >> 20, (long long)limits->memory >> 20);
     case COMMAND_CPU_LIMIT:

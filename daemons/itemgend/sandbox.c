@@ -14,7 +14,9 @@ struct sandbox {
     bool is_bubblewrap;
     struct network *network; /* NULL: not yet found out */
     char *why;               /* bubblewrap is not, although auto would have it; NULL: nothing to tell */
-    struct strings words;    /* bubblewrap's command line up to the paths */
+    struct cgroups *cgroups; /* NULL: none */
+    char *why_no_cgroups;
+    struct strings words; /* bubblewrap's command line up to the paths */
 };
 
 #define auto_sandbox cleanup(free_sandbox)
@@ -23,6 +25,8 @@ void sandbox_free(struct sandbox *sandbox)
 {
     if (!sandbox)
         return;
+    cgroups_free(sandbox->cgroups);
+    free(sandbox->why_no_cgroups);
     network_free(sandbox->network);
     strings_clear(&sandbox->words);
     free(sandbox->why);
@@ -37,6 +41,11 @@ static void free_sandbox(struct sandbox **sandbox)
 bool sandbox_is_bubblewrap(const struct sandbox *sandbox)
 {
     return sandbox->is_bubblewrap;
+}
+
+struct cgroups *sandbox_cgroups(const struct sandbox *sandbox)
+{
+    return sandbox->cgroups;
 }
 
 /* ----------------------------------------------------------- what is seen */
@@ -223,6 +232,17 @@ static int choose_network(const struct itemgend_options *options, int stop_fd, s
     return r;
 }
 
+/* What is not there is no failure. */
+static int choose_memory(struct sandbox *sandbox, struct err *err)
+{
+    int r = cgroups_open("/proc/self", &sandbox->cgroups, err);
+    if (r != NEVER)
+        return r;
+    sandbox->why_no_cgroups = strdup(err->text);
+    *err = (struct err)ERR_INIT;
+    return sandbox->why_no_cgroups ? 0 : err_no_memory(err);
+}
+
 int sandbox_open(const struct itemgend_options *options, int stop_fd, struct sandbox **ret, struct err *err)
 {
     auto_sandbox struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
@@ -231,7 +251,9 @@ int sandbox_open(const struct itemgend_options *options, int stop_fd, struct san
     make_words(options->network, &sandbox->words);
     if (sandbox->words.failed)
         return err_no_memory(err);
-    int r = choose_sandbox(options, stop_fd, sandbox, err);
+    int r = choose_memory(sandbox, err); /* before there are other processes in our cgroup */
+    if (r == 0)
+        r = choose_sandbox(options, stop_fd, sandbox, err);
     if (r == 0)
         r = choose_network(options, stop_fd, sandbox, err);
     if (r == 0)
@@ -244,6 +266,12 @@ int sandbox_open(const struct itemgend_options *options, int stop_fd, struct san
 static const char *sandbox_name(const struct sandbox *sandbox)
 {
     return sandbox->is_bubblewrap ? "bubblewrap" : "limits";
+}
+
+static void add_memory(const struct sandbox *sandbox, struct buf *ret)
+{
+    buf_puts(ret, sandbox->cgroups ? "memory: cgroup v2" : "memory: limits and samples, because ");
+    buf_puts(ret, sandbox->cgroups ? "" : sandbox->why_no_cgroups);
 }
 
 static void add_warnings(const struct sandbox *sandbox, struct buf *ret)
@@ -259,14 +287,20 @@ static void add_warnings(const struct sandbox *sandbox, struct buf *ret)
 void sandbox_describe(const struct sandbox *sandbox, struct buf *ret)
 {
     buf_printf(ret, "in force: sandbox %s, network %s\n", sandbox_name(sandbox), network_name(sandbox->network));
+    add_memory(sandbox, ret);
+    buf_putc(ret, '\n');
     add_warnings(sandbox, ret);
 }
 
 void sandbox_log(const struct sandbox *sandbox)
 {
+    auto_buf struct buf memory = BUF_INIT;
+    add_memory(sandbox, &memory);
     log_write(LOG_NOTICE, LOG_EVENT_SANDBOX_CHOSEN,
-              LOG_FIELDS({ "SANDBOX", sandbox_name(sandbox) }, { "NETWORK", network_name(sandbox->network) }),
-              "package code runs with sandbox %s, network %s", sandbox_name(sandbox), network_name(sandbox->network));
+              LOG_FIELDS({ "SANDBOX", sandbox_name(sandbox) }, { "NETWORK", network_name(sandbox->network) },
+                         { "MEMORY", sandbox->cgroups ? "cgroup" : "samples" }),
+              "package code runs with sandbox %s, network %s; %s", sandbox_name(sandbox),
+              network_name(sandbox->network), buf_str(&memory));
     auto_buf struct buf warnings = BUF_INIT;
     add_warnings(sandbox, &warnings);
     char *rest = warnings.data;

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "itemgend/cgroup.h"
 #include "itemgend/options.h"
 #include "itemgend/strings.h"
 
@@ -34,6 +35,8 @@ int sandbox_open(const struct itemgend_options *options, int stop_fd, struct san
 void sandbox_free(struct sandbox *sandbox); /* NULL allowed */
 
 bool sandbox_is_bubblewrap(const struct sandbox *sandbox);
+/* That hold the memory of items; NULL: there are none here. */
+struct cgroups *sandbox_cgroups(const struct sandbox *sandbox);
 
 /*
  * Appends the words of the command line that come before the program (nothing in limits mode); the program and its
@@ -46,8 +49,8 @@ void sandbox_wrap(const struct sandbox *sandbox, const struct sandbox_paths *pat
 
 /* Appends lines on what is in force, for --check-config. */
 void sandbox_describe(const struct sandbox *sandbox, struct buf *ret);
-/* The same in the log: a notice with the fields SANDBOX and NETWORK, a warning for each thing that is weaker than auto
- * would have it. */
+/* The same in the log: a notice with the fields SANDBOX, NETWORK and MEMORY, a warning for each thing that is weaker
+ * than auto would have it. */
 void sandbox_log(const struct sandbox *sandbox);
 
 #endif

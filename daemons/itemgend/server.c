@@ -147,6 +147,7 @@ int server_start(const struct server_start *start, struct server *ret, struct er
         r = spawn(start, its_output, its_control, &ret->keeper, err);
     if (r != 0)
         return r;
+    ret->cgroups = sandbox_cgroups(start->sandbox);
     ret->ended_fd = process_fd(ret->keeper);
     ret->control_fd = control;
     ret->output_fd = output;
@@ -218,7 +219,7 @@ int server_wait_ready(struct server *server, const struct server_start *start, i
 /* ----------------------------------------------------------------- an item */
 
 /* What forkserver.py takes as a job. */
-static void write_job(const struct server_job *job, struct buf *json)
+static void write_job(const struct server_job *job, bool waits, struct buf *json)
 {
     buf_puts(json, "{\"arguments\":[");
     for (size_t i = 0; job->arguments[i]; i++) {
@@ -237,15 +238,15 @@ static void write_job(const struct server_job *job, struct buf *json)
         buf_putc(json, ':');
         json_write_string(value ? value + 1 : "", json);
     }
-    buf_printf(json, "},\"memory\":%lld,\"disk\":%lld,\"files\":%lld}", (long long)job->limits->memory,
-               (long long)job->limits->disk, (long long)job->limits->files);
+    buf_printf(json, "},\"waits\":%s,\"memory\":%lld,\"disk\":%lld,\"files\":%lld}", waits ? "true" : "false",
+               (long long)job->limits->memory, (long long)job->limits->disk, (long long)job->limits->files);
 }
 
 /* In a file, because it may be longer than a message, and so that only the item reads what may be secret in it. */
-static int make_job_file(const struct server_job *job, int *ret_fd, struct err *err)
+static int make_job_file(const struct server_job *job, bool waits, int *ret_fd, struct err *err)
 {
     auto_buf struct buf json = BUF_INIT;
-    write_job(job, &json);
+    write_job(job, waits, &json);
     if (buf_failed(&json))
         return err_no_memory(err);
     *ret_fd = memfd_create("item", MFD_CLOEXEC);
@@ -298,6 +299,8 @@ static int send_job(const struct server *server, const int fds[3], const struct 
 struct item {
     int report_fd, output_fd;
     struct supervision supervision;
+    struct cgroup cgroup;
+    bool waits; /* for being put into it */
     bool ended; /* its keeper has said so */
 };
 
@@ -305,12 +308,15 @@ static void clear_item(struct item *item)
 {
     base_close_fd(&item->report_fd);
     base_close_fd(&item->output_fd);
+    cgroup_clear(&item->cgroup);
 }
 
 static int begin(const struct server *server, const struct server_job *job, struct item *item, struct err *err)
 {
     auto_close int job_fd = -1, its_output = -1, its_report = -1;
-    int r = make_job_file(job, &job_fd, err);
+    cgroup_make(server->cgroups, job->limits->memory, &item->cgroup);
+    item->waits = item->cgroup.fd >= 0;
+    int r = make_job_file(job, item->waits, &job_fd, err);
     if (r == 0)
         r = make_pipe(&item->output_fd, &its_output, err);
     if (r == 0)
@@ -354,6 +360,12 @@ static int take_report(const struct server *server, struct item *item, struct co
         item->supervision.root = message.sender;
         return 0;
     }
+    if (strcmp(message.text, "waiting") == 0 && item->waits && item->supervision.root &&
+        is_below(message.sender, item->supervision.root)) {
+        item->waits = false;
+        cgroup_add(&item->cgroup, message.sender);
+        return send(item->report_fd, "go", 2, MSG_NOSIGNAL | MSG_DONTWAIT) == 2 ? 0 : died(err, "takes no more");
+    }
     item->ended = read_end(message.text, result);
     if (item->ended)
         return 0;
@@ -382,7 +394,7 @@ static int end_item(const struct server *server, struct item *item, struct comma
 
 int server_run(struct server *server, const struct server_job *job, struct command_result *ret, struct err *err)
 {
-    cleanup(clear_item) struct item item = { .report_fd = -1, .output_fd = -1 };
+    cleanup(clear_item) struct item item = { .report_fd = -1, .output_fd = -1, .cgroup = CGROUP_INIT };
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
     int r = begin(server, job, &item, err);
     supervise_begin(&item.supervision);
@@ -400,6 +412,8 @@ int server_run(struct server *server, const struct server_job *job, struct comma
     }
     if (r != 0)
         return r;
+    if (cgroup_ran_out(&item.cgroup, &result.memory))
+        result.end = COMMAND_MEMORY_LIMIT;
     supervise_finish(&item.supervision, &result);
     *ret = result;
     result = (struct command_result)COMMAND_RESULT_INIT;

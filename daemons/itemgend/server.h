@@ -12,12 +12,13 @@
 #include "itemgend/servers.h"
 
 struct server {
-    pid_t keeper;   /* of the server (spawn.h) and the root of its tree; 0: it was never started */
-    int ended_fd;   /* of the keeper, as process_fd gives it */
-    int control_fd; /* our end */
-    int output_fd;  /* what it prints until it is ready; -1 from then on */
-    pid_t pid;      /* the server's own, once it is ready */
-    bool apart;     /* each item has namespaces of its own */
+    pid_t keeper;            /* of the server (spawn.h) and the root of its tree; 0: it was never started */
+    int ended_fd;            /* of the keeper, as process_fd gives it */
+    int control_fd;          /* our end */
+    int output_fd;           /* what it prints until it is ready; -1 from then on */
+    pid_t pid;               /* the server's own, once it is ready */
+    struct cgroups *cgroups; /* that hold the memory of its items too; NULL: none */
+    bool apart;              /* each item has namespaces of its own */
     int64_t import_ms;
 };
 #define SERVER_INIT                                       \

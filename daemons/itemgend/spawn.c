@@ -52,6 +52,8 @@ static void become(const struct spawn *spawn, const char *program, pid_t keeper,
 {
     end_with(keeper);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (spawn->cgroup)
+        cgroup_enter(spawn->cgroup);
     limit(RLIMIT_DATA, spawn->memory_limit);
     limit(RLIMIT_FSIZE, spawn->file_limit);
     /* Above what is put in their place. */

@@ -15,7 +15,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
-#include "base/err.h"
+#include "itemgend/cgroup.h"
 
 enum { SPAWN_CONTROL_FD = 3 };
 
@@ -27,10 +27,11 @@ struct spawn {
     const char *const *environment; /* "NAME=value", ends with NULL */
     const char *directory;          /* working directory */
     int output_fd;
-    int control_fd;       /* becomes SPAWN_CONTROL_FD; -1: none */
-    int64_t memory_limit; /* RLIMIT_DATA of each process, bytes */
-    int64_t file_limit;   /* bytes that one file may grow to */
-    int64_t files;        /* that one process may have open */
+    int control_fd;              /* becomes SPAWN_CONTROL_FD; -1: none */
+    const struct cgroup *cgroup; /* the program is in it; NULL: in the caller's */
+    int64_t memory_limit;        /* RLIMIT_DATA of each process, bytes */
+    int64_t file_limit;          /* bytes that one file may grow to */
+    int64_t files;               /* that one process may have open */
 };
 
 /*

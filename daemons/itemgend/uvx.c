@@ -108,6 +108,7 @@ static int run(const struct uvx_job *job, struct command_result *ret, struct err
         .environment = (const char *const *)environment.list,
         .directory = job->directory,
         .limits = job->limits,
+        .cgroups = sandbox_cgroups(job->sandbox),
         .stop_fd = job->stop_fd,
     };
     return command_run(&command, ret, err);

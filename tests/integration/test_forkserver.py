@@ -44,7 +44,7 @@ class Server:
         """The reports, what it printed, its directory."""
         directory = self.place / f"item-{len(list(self.place.iterdir()))}"
         directory.mkdir()
-        job = {"arguments": [script], "directory": str(directory), "variables": {"MORE": "x"}, "memory": 1 << 30, "disk": 1 << 20, "files": 64}
+        job = {"arguments": [script], "directory": str(directory), "variables": {"MORE": "x"}, "waits": False, "memory": 1 << 30, "disk": 1 << 20, "files": 64}
         file = os.memfd_create("job")
         os.write(file, json.dumps(job | changes).encode())
         reader, writer = os.pipe()
@@ -63,6 +63,10 @@ class Server:
                 reports.append(message[0].decode())
                 if reports[-1] == "started":
                     self.keeper = struct.unpack("3i", message[1][0][2])[0]
+                if reports[-1] == "waiting":
+                    self.first = struct.unpack("3i", message[1][0][2])[0]
+                    self.waiting_for = Path(f"/proc/{self.first}/stat").read_text().rpartition(")")[2].split()[1], os.listdir(directory)
+                    ours.send(b"go")
             return reports, output.read().decode(), directory
 
     def result(self, script: str, **changes: Any) -> tuple[int, int, str]:
@@ -131,6 +135,15 @@ def test_how_items_end(server: Server, name: str) -> None:
     elif server.ready == "ready together":
         assert (code, number) == (0, 11)
     assert words in output
+
+
+def test_an_item_waits_until_it_may_go(server: Server) -> None:
+    """Its first process, which itemgend puts into a cgroup meanwhile."""
+    reports, output, directory = server.item("import os; open('ran', 'w'); print(len(os.listdir('/proc/self/fd')))", waits=True)
+    assert reports[:2] == ["started", "waiting"] and reports[2].startswith("ended 0 0 "), (reports, output)
+    assert server.waiting_for == (str(server.keeper), []) and server.first != server.keeper
+    assert os.listdir(directory) == ["ran"]
+    assert output == server.item("import os; open('ran', 'w'); print(len(os.listdir('/proc/self/fd')))")[1]
 
 
 def test_what_an_item_sees(server: Server) -> None:

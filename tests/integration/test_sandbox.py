@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -316,13 +317,20 @@ def test_limits_hold_less(place: Place, victim: "subprocess.Popen[bytes]") -> No
 # ----------------------------------------------------- what is in force, and told
 
 
+def in_force(place: Place, **variables: str) -> str:
+    """Of the sandbox and network, and no warning; whether memory is held by a cgroup is the machine's."""
+    sandbox, memory = place.tool("-d", **variables).stdout.splitlines()
+    assert re.fullmatch("memory: (cgroup v2|limits and samples, because .+)", memory)
+    return sandbox
+
+
 @pytest.mark.usefixtures("bubblewrap")
 def test_bubblewrap_is_chosen_where_it_works(place: Place) -> None:
-    assert place.tool("-d").stdout == "in force: sandbox bubblewrap, network open\n"
-    assert place.tool("-d", ITEMGEND_NETWORK="closed").stdout == "in force: sandbox bubblewrap, network closed\n"
-    assert place.tool("-d", ITEMGEND_SANDBOX="limits").stdout == "in force: sandbox limits, network open\n"
+    assert in_force(place) == "in force: sandbox bubblewrap, network open"
+    assert in_force(place, ITEMGEND_NETWORK="closed") == "in force: sandbox bubblewrap, network closed"
+    assert in_force(place, ITEMGEND_SANDBOX="limits") == "in force: sandbox limits, network open"
     checked = subprocess.run([*place.prefix, place.folder / "itemgend", "--check-config"], env=NEEDED, capture_output=True, text=True)
-    assert checked.returncode == 0 and "\n# in force: sandbox bubblewrap, network open\n" in checked.stdout
+    assert checked.returncode == 0 and "\n# in force: sandbox bubblewrap, network open\n# memory: " in checked.stdout
 
 
 def refusing(place: Place) -> Path:
