@@ -60,6 +60,7 @@ def test_the_unit_lets_package_code_into_bubblewrap(booted: Booted) -> None:
     start(booted, "itemgend")
     chosen = wait_until("it is told", lambda: journal(booted, "itemgend", "EVENT=SANDBOX_CHOSEN"))[-1]
     assert chosen["SANDBOX"] == "bubblewrap", journal(booted, "itemgend", "EVENT=WARNING")
+    assert chosen["MEMORY"] == "cgroup" or "; memory: limits and samples, because " in chosen["MESSAGE"]  # test_cgroup.py
     if booted.run("test -c /dev/net/tun && command -v slirp4netns", check=False):
         assert chosen["NETWORK"] == "filtered", journal(booted, "itemgend", "EVENT=WARNING")
 
