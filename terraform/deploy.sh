@@ -56,8 +56,6 @@ command -v jq >/dev/null || missing+=("jq")
     printf '  %s\n' "${missing[@]}" >&2
     exit 1
 }
-account=$(aws sts get-caller-identity --query Account --output text) ||
-    fail "AWS takes no credentials of yours: aws configure, AWS_PROFILE, or aws sso login"
 [ "$action" = plan ] || [ -n "${CONFIRM:-}" ] || [ -t 0 ] ||
     fail "nobody can be asked here: CONFIRM=yes says yes to all that terraform would ask (for destroy: CONFIRM=CLUSTER)"
 
@@ -71,6 +69,16 @@ tf init -input=false >"$top/build/terraform-init.log" 2>&1 || {
     cat "$top/build/terraform-init.log" >&2
     fail "terraform init failed"
 }
+
+# What the configuration says, which only terraform reads.
+# shellcheck disable=SC2016 # terraform's words
+read -r ARCHITECTURE region < <(tf console -var="config_file=$config" <<<'"${local.settings.architecture} ${coalesce(local.settings.region, "-")}"' |
+    tr -d '"') || fail "the configuration $config cannot be used"
+[ "$region" != - ] || region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
+[ -n "$region" ] || fail "no AWS region: set region in $config, AWS_REGION, or the profile's"
+export ARCHITECTURE AWS_REGION=$region AWS_DEFAULT_REGION=$region
+account=$(aws sts get-caller-identity --query Account --output text) ||
+    fail "AWS takes no credentials of yours: aws configure, AWS_PROFILE, or aws sso login"
 
 look_at_outputs() { outputs=$(tf output -json); }
 look_at_outputs
@@ -116,15 +124,12 @@ fi
 
 # ------------------------------------------------------------ images and package
 
-# What is built for: the configuration says it, which only terraform reads.
-ARCHITECTURE=$(terraform -chdir="$here" console -var="config_file=$config" <<<'local.settings.architecture' | tr -d '"')
-export ARCHITECTURE
 release=${RELEASE:-$("$images" release)}
-say "release $release, account $account"
+say "release $release, account $account, region $region"
 
 # has_image NAME URL
 has_image() {
-    aws ecr describe-images --region "$region" --repository-name "${2#*/}" --image-ids "imageTag=$release" >/dev/null 2>&1
+    aws ecr describe-images --repository-name "${2#*/}" --image-ids "imageTag=$release" >/dev/null 2>&1
 }
 
 # for_each_image FUNCTION: with the name and the repository's URL of each.
@@ -146,7 +151,7 @@ push_image() {
     check_release "image $name"
     say "building and pushing the image $name"
     "$images" build "$name" "$url:$release"
-    aws ecr get-login-password --region "$region" | "$images" login "${url%%/*}"
+    aws ecr get-login-password | "$images" login "${url%%/*}"
     "$images" push "$url:$release"
 }
 
@@ -154,7 +159,7 @@ say_image() { say "image $1:$release $(has_image "$@" && echo is there || echo w
 
 push_package() {
     local uri=$1
-    if aws s3 ls --region "$region" "$uri" >/dev/null 2>&1; then
+    if aws s3 ls "$uri" >/dev/null 2>&1; then
         say "package $uri is there"
         return
     fi
@@ -162,11 +167,10 @@ push_package() {
     say "building and uploading the Debian package"
     rm -rf "$top/build/package"
     "$images" package "$top/build/package"
-    aws s3 cp --region "$region" --only-show-errors "$top"/build/package/stactools-ingest_*.deb "$uri"
+    aws s3 cp --only-show-errors "$top"/build/package/stactools-ingest_*.deb "$uri"
 }
 
 if [ "$action" = plan ]; then
-    region=$(text region)
     for_each_image say_image
     mapfile -t options < <(variables)
     tf plan -compact-warnings "${options[@]}"
@@ -178,7 +182,7 @@ fi
 show_log() {
     local stream=$1 group
     group=$(output migration | jq --raw-output .log_group_name)
-    aws logs get-log-events --region "$region" --log-group-name "$group" --log-stream-name "$stream" --start-from-head \
+    aws logs get-log-events --log-group-name "$group" --log-stream-name "$stream" --start-from-head \
         --output json | jq --raw-output '.events[].message' | sed 's/^/  /' ||
         echo "  (no log: $group $stream)"
 }
@@ -188,7 +192,7 @@ wait_for_task() {
     local deadline=$((SECONDS + ${MIGRATION_TIMEOUT_S:-3600})) described status='' last=''
     while [ "$status" != STOPPED ]; do
         [ "$SECONDS" -lt "$deadline" ] || fail "the migration $2 has not ended in time, it is $status"
-        described=$(aws ecs describe-tasks --region "$region" --cluster "$1" --tasks "$2" --output json)
+        described=$(aws ecs describe-tasks --cluster "$1" --tasks "$2" --output json)
         status=$(jq --raw-output '.tasks[0].lastStatus // "MISSING"' <<<"$described")
         [ "$status" != MISSING ] || fail "ECS does not know the task $2 any longer: $(jq --compact-output .failures <<<"$described")"
         [ "$status" = "$last" ] || say "migration: $status" >&2
@@ -204,7 +208,7 @@ migrate() {
     cluster=$(jq --raw-output .cluster_arn <<<"$how")
     network=$(jq --compact-output '{awsvpcConfiguration: {subnets: .subnet_ids, securityGroups: .security_group_ids,
         assignPublicIp: (if .assign_public_ip then "ENABLED" else "DISABLED" end)}}' <<<"$how")
-    started=$(aws ecs run-task --region "$region" --cluster "$cluster" --launch-type FARGATE --count 1 --started-by deploy \
+    started=$(aws ecs run-task --cluster "$cluster" --launch-type FARGATE --count 1 --started-by deploy \
         --task-definition "$(jq --raw-output .task_definition_arn <<<"$how")" --network-configuration "$network" --output json)
     task=$(jq --raw-output '.tasks[0].taskArn // empty' <<<"$started")
     [ -n "$task" ] || fail "the migration could not be started: $(jq --compact-output .failures <<<"$started")"
@@ -222,7 +226,6 @@ migrate() {
 say "repositories"
 apply -target='module.service["itemgend"].aws_ecr_repository.this' -target='module.service["itemloadd"].aws_ecr_repository.this' \
     -target=module.database.aws_ecr_repository.migrate -target=module.database.aws_ecr_repository.pgbouncer -target=module.packages
-region=$(text region)
 for_each_image push_image
 package=$(text package_uri)
 [ -z "$package" ] || push_package "$package"

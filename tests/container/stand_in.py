@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-call = [Path(sys.argv[0]).name, *sys.argv[1:]]
+call = [Path(sys.argv[0]).stem, *sys.argv[1:]]
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps(call) + "\n")
 if "--password-stdin" in call:

@@ -67,7 +67,7 @@ class Deployer:
         self.images = False  # whether ECR has them
         self.answers: list[tuple[list[str], str, int]] = [
             (["terraform", "version"], '{\n  "terraform_version": "1.11.4"\n}\n', 0),
-            (["terraform", "console"], '"x86_64"\n', 0),
+            (["terraform", "console"], '"x86_64 eu-central-2"\n', 0),
             (["aws", "get-caller-identity"], "123456789012\n", 0),
             (["aws", "get-login-password"], "secret\n", 0),
             (["aws", "run-task"], task("PROVISIONING"), 0),
@@ -289,7 +289,27 @@ def test_an_old_terraform_and_no_credentials(deployer: Deployer) -> None:
     deployer.answers[0] = (["terraform", "version"], '{"terraform_version": "1.20.0"}', 0)
     deployer.answers[2] = (["aws", "get-caller-identity"], "Unable to locate credentials\n", 253)
     done = deployer.run()
-    assert done.returncode == 1 and "AWS takes no credentials of yours" in done.stderr and not deployer.calls("terraform", "init")
+    assert done.returncode == 1 and "AWS takes no credentials of yours" in done.stderr and deployer.steps() == []
+
+
+def test_the_region_is_the_configurations_or_that_of_aws(deployer: Deployer) -> None:
+    deployer.answers[1] = (["terraform", "console"], '"arm64 -"\n', 0)
+    assert "region eu-north-1\n" in deployer.run("--plan", AWS_REGION="eu-north-1").stdout
+    deployer.answers.append((["aws", "configure", "get", "region"], "eu-south-1\n", 0))
+    assert "region eu-south-1\n" in deployer.run("--plan").stdout
+    deployer.answers[-1] = (["aws", "configure", "get", "region"], "", 1)
+    done = deployer.run("--plan")
+    assert done.returncode == 1 and "no AWS region" in done.stderr
+    deployer.answers[1] = (["terraform", "console"], "Error: itemgend.max_task is no key\n", 1)
+    done = deployer.run()
+    assert done.returncode == 1 and "max_task is no key" in done.stderr and deployer.steps() == []
+
+
+def test_another_architecture(deployer: Deployer) -> None:
+    deployer.answers[1] = (["terraform", "console"], '"s390x eu-central-2"\n', 0)  # that no machine of ours has
+    assert deployer.run().returncode == 0
+    builds = [call for call in deployer.calls("builder") if call[1] == "build"]
+    assert builds and all("linux/s390x" in build for build in builds)
 
 
 def test_what_is_wrong_is_told(deployer: Deployer) -> None:
