@@ -221,9 +221,12 @@ def finished(
         wait_until("nothing is left to do", run.is_idle)
         run.healthy = {daemon: run.health(daemon) for daemon in tasks}
         run.stop()
-        yield run
-    finally:
+    except pytest.fail.Exception as failure:
+        refused = {call for call in iam.calls(stack.directory / "requests.log", deployment.prefix) if not call.was_allowed}
         run.close()
+        pytest.fail(f"{failure}; refused: {refused}")
+    yield run
+    run.close()
 
 
 def test_a_second_plan_is_empty(deployment: Deployment) -> None:
