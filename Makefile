@@ -242,7 +242,7 @@ images:
 	@release=$$(container/images.sh release) && for name in itemgend itemloadd migrate pgbouncer; do \
 	    container/images.sh build $$name stactools-ingest/$$name:$$release || exit; done
 
-# CONFIG=config.yaml CONFIRM=yes WARM="stactools-landsat ..." PLAN=1 (says what would be done): terraform/deploy.sh has all.
+# CONFIG=config.yaml CONFIRM=yes PLAN=1 (says what would be done): terraform/deploy.sh has all.
 deploy:
 	@terraform/deploy.sh $(if $(PLAN),--plan)
 

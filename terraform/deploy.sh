@@ -6,7 +6,7 @@
 #   deploy.sh --destroy  everything goes, the database with what is in it
 #
 # CONFIG: another configuration. CONFIRM: yes, or for --destroy the cluster's name, in the place of what is asked for.
-# RELEASE: one that was deployed before, to go back to. WARM, BASE and what else container/images.sh knows: for the images.
+# RELEASE: one that was deployed before, to go back to. BASE and what else container/images.sh knows: for the images.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$here")
@@ -72,11 +72,13 @@ tf init -input=false >"$top/build/terraform-init.log" 2>&1 || {
 
 # What the configuration says, which only terraform reads.
 # shellcheck disable=SC2016 # terraform's words
-read -r ARCHITECTURE region < <(tf console -var="config_file=$config" <<<'"${local.settings.architecture} ${coalesce(local.settings.region, "-")}"' |
-    tr -d '"') || fail "the configuration $config cannot be used"
+settings='"${local.settings.architecture} ${coalesce(local.settings.region, "-")} ${join(" ", local.settings.itemgend.warm_packages)}"'
+read -r ARCHITECTURE region warm < <(tf console -var="config_file=$config" <<<"$settings" | tr -d '"') ||
+    fail "the configuration $config cannot be used"
+WARM=${WARM-$warm}
 [ "$region" != - ] || region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
 [ -n "$region" ] || fail "no AWS region: set region in $config, AWS_REGION, or the profile's"
-export ARCHITECTURE AWS_REGION=$region AWS_DEFAULT_REGION=$region
+export ARCHITECTURE WARM AWS_REGION=$region AWS_DEFAULT_REGION=$region
 account=$(aws sts get-caller-identity --query Account --output text) ||
     fail "AWS takes no credentials of yours: aws configure, AWS_PROFILE, or aws sso login"
 

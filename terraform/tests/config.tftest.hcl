@@ -682,6 +682,20 @@ run "a_package_that_is_an_url" {
   expect_failures = [var.config]
 }
 
+run "a_warm_package_with_a_comma" {
+  command = plan
+
+  module {
+    source = "./modules/config"
+  }
+
+  variables {
+    config = { itemgend = { warm_packages = ["stactools-landsat>=0.5,<1"] } }
+  }
+
+  expect_failures = [var.config]
+}
+
 run "no_package" {
   command = plan
 

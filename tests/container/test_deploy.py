@@ -162,6 +162,15 @@ def test_a_release_is_what_goes_into_it(deployer: Deployer) -> None:
     assert release() != first
 
 
+def test_warm_packages_are_the_configurations(deployer: Deployer) -> None:
+    deployer.answers[1] = (["terraform", "console"], '"x86_64 eu-central-2 stactools-landsat==0.5.0 stactools-naip"\n', 0)
+    for environment, warm in ({}, "stactools-landsat==0.5.0 stactools-naip"), ({"WARM": ""}, ""):
+        assert deployer.run(**environment).returncode == 0
+        build = next(call for call in deployer.calls("container/itemgend/Dockerfile"))
+        assert f"WARM={warm}" in build
+    assert not [build for build in deployer.calls("container/itemloadd/Dockerfile") if "WARM" in str(build)]
+
+
 def test_an_earlier_release(deployer: Deployer) -> None:
     deployer.images = True
     assert deployer.run(RELEASE="0.1.0-before").returncode == 0

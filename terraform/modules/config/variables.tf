@@ -59,6 +59,7 @@ variable "config" {
       backlog_per_task = optional(number)
       spot_share       = optional(number, 75)
       allowed_packages = optional(list(string), ["stactools-*"])
+      warm_packages    = optional(list(string), [])
       environment      = optional(map(string), {})
     }), {})
 
@@ -230,6 +231,11 @@ variable "config" {
     condition = alltrue([for pattern in var.config.itemgend.allowed_packages : can(regex("^[A-Za-z0-9*?][A-Za-z0-9._*?-]*$", pattern))
     ]) && length(var.config.itemgend.allowed_packages) > 0
     error_message = "itemgend.allowed_packages must be names of packages, in which * and ? stand for any letters."
+  }
+
+  validation {
+    condition     = alltrue([for requirement in var.config.itemgend.warm_packages : can(regex("^[A-Za-z0-9][^\\s,]*$", requirement))])
+    error_message = "itemgend.warm_packages must be requirements without blanks and commas, for example stactools-landsat==0.5.0."
   }
 
   validation {
