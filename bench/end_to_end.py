@@ -174,6 +174,6 @@ def run_memory(stack: Stack, server: Server, batches: int, say: Callable[[str], 
         "case": "memory",
         "title": f"{batches} batches of {BATCH} items of {size:.0f} bytes by itemloadd, 2 workers",
         "unit": "items/s",
-        "rows": [summary("itemloadd", [run]) | {"resident_mib": run.resident_mib}],
+        "rows": [summary("itemloadd", [run]) | {"resident_mib_then": run.resident_mib}],
         "notes": [f"Resident MiB after each {MEMORY_EVERY // BATCH} batches: {shown or 'fewer were run'}."],
     }

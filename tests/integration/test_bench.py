@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ N = 50
 
 def run(folder: Path, names: str) -> tuple[dict[str, Any], str]:
     """The results, and what was printed."""
-    sizes = {"BENCH_ITEMS": str(N), "BENCH_REPEAT": "1", "BENCH_FSYNC": "0"}
+    sizes = {"BENCH_ITEMS": str(N), "BENCH_MESSAGES": "100", "BENCH_BATCHES": "2", "BENCH_REPEAT": "1", "BENCH_FSYNC": "0"}
     env = environment.for_tools() | {"BENCH": names} | sizes
     command = [sys.executable, "-m", "bench", "--programs", BUILD, "--folder", str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
@@ -120,6 +121,16 @@ def test_a_goal_is_reached_or_not(rate: float, or_busy: float | None, said: str)
 def test_an_item_takes_longer_in_a_full_table(rate: float, said: str) -> None:
     (case,) = [case for case in loaders.CASES if case.slower]
     assert case.rows_before == 1_000_000 and said in loaders.told_slower(case, 600, rate)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not shutil.which("npm"), reason="no npm here, for the queue")
+def test_what_goes_through_a_queue(tmp_path: Path) -> None:
+    found, printed = run(tmp_path, "queue,end_to_end,memory")
+    assert [entry["case"] for entry in found["cases"]] == ["queue", "end_to_end", "memory"]  # too few to see who is at his limit
+    assert all(row["peak_mib"] > 1 for entry in found["cases"] for row in entry["rows"] if "peak_mib" in row)
+    (loader,) = found["cases"][-1]["rows"]
+    assert loader["rate"] > 0 and "Resident MiB" in printed
 
 
 @pytest.mark.long
