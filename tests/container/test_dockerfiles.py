@@ -73,3 +73,16 @@ def test_the_context_has_what_is_copied_and_no_more() -> None:
     assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
     assert all((ROOT / path).exists() for path in allowed)
     assert not [path for path in allowed if path.startswith((".git", "build", "tests", "terraform", "config"))]
+
+
+def test_every_build_argument_is_documented_and_passed_on() -> None:
+    used: dict[str, set[str]] = {}
+    for name in NAMES:
+        for argument in re.findall(r"^ARG (\w+)", dockerfile(name), re.M):
+            used.setdefault(argument, set()).add(name)
+    del used["SOURCE_DATE_EPOCH"]  # of the builders' own
+    rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", (ROOT / "docs" / "containers.md").read_text(), re.M)
+    documented = {argument: set(NAMES) - {"deb"} if images == "all" else set(images.split(", ")) for argument, images in rows}
+    assert documented == {argument: names - {"deb"} for argument, names in used.items()}
+    passed_on = re.search(r"^arguments=\((.*)\)$", (ROOT / "container" / "images.sh").read_text(), re.M)
+    assert passed_on and set(passed_on[1].split()) | {"REVISION"} == set(used)
