@@ -7,7 +7,8 @@ The administrator need not be a superuser: RDS's master user is none. It needs C
 
 Environment: PGHOST, PGPORT, PGDATABASE, PGSSLMODE, PGSSLROOTCERT as libpq has them;
 ADMIN_SECRET, LOADER_SECRET, READER_SECRET: JSON with username and password;
-PGSTAC_SETTINGS: JSON object of pgstac's settings; MOSAIC_INDEX: true or false; WAIT_S: seconds that the database may take to start.
+PGSTAC_SETTINGS: JSON object of pgstac's settings; MOSAIC_INDEX: true or false;
+WAIT_S: seconds that the database may take to start.
 """
 
 import json
@@ -25,6 +26,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
 EXTENSIONS = ("postgis", "btree_gist", "unaccent")
@@ -131,7 +133,9 @@ def read_config(env: Mapping[str, str]) -> Config:
     if not problems and len({values[name].username for name in ("admin", "loader", "reader")}) < 3:
         problems.append("ADMIN_SECRET, LOADER_SECRET and READER_SECRET must be of three roles")
     if problems:
-        raise MigrationError("; ".join(problems), "set what is missing in the task definition (terraform/modules/database)")
+        raise MigrationError(
+            "; ".join(problems), "set what is missing in the task definition (terraform/modules/database)"
+        )
     return Config(**values)
 
 
@@ -148,18 +152,20 @@ def step(what: str) -> Iterator[None]:
         raise MigrationError(f"{what}: {text}", NEXT_STEPS.get(error.sqlstate or "", RUN_AGAIN)) from error
 
 
-def wait_for_database(wait_s: float) -> None:
+def wait_for_database(user: str, wait_s: float) -> None:
     """
-    Until it takes connections; whose, it does not ask. PostgreSQL refuses them while it starts, and a new instance has no
-    address at first.
+    Until it takes connections. PostgreSQL refuses them while it starts, and a new instance has no address at first. What
+    cannot be asked because of the settings, the connection itself tells.
     """
     where = f"{os.environ['PGHOST']}:{os.environ.get('PGPORT', '5432')}"
+    # Without a look at certificates: the connection itself tells what is wrong with them. The user, who is not asked for
+    # a password, because an account without a name has no default.
+    options = make_conninfo(user=user, connect_timeout=5, sslmode="prefer", sslrootcert="").encode()
     deadline = time.monotonic() + wait_s
     said = None
     while True:
-        # Without a look at the certificate: the connection itself tells what is wrong with it.
-        answer = Ping(PGconn.ping(b"connect_timeout=5 sslmode=prefer"))
-        if answer == Ping.OK:
+        answer = Ping(PGconn.ping(options))
+        if answer in (Ping.OK, Ping.NO_ATTEMPT):
             return
         if answer != said:
             log(f"waiting for {where}: {'it does not take connections yet' if answer == Ping.REJECT else 'no answer'}")
@@ -176,7 +182,11 @@ def connect(login: Login, secret: str) -> psycopg.Connection[Any]:
     """Its failures have no SQLSTATE: the server's own words, and what they may come from."""
     try:
         return psycopg.connect(
-            user=login.username, password=login.password, connect_timeout=10, application_name="migrate", autocommit=True
+            user=login.username,
+            password=login.password,
+            connect_timeout=10,
+            application_name="migrate",
+            autocommit=True,
         )
     except psycopg.OperationalError as error:
         raise MigrationError(
@@ -319,7 +329,7 @@ def check_role(login: Login, secret: str) -> None:
 
 
 def migrate(config: Config) -> None:
-    wait_for_database(config.wait_s)
+    wait_for_database(config.admin.username, config.wait_s)
     with connect(config.admin, "ADMIN_SECRET") as admin:
         with step("the migration's turn"):
             take_turn(admin)

@@ -59,14 +59,14 @@ def item(name: str, when: str = "2024-05-01T00:00:00Z") -> dict[str, Any]:
 
 
 class Rds(Server):
-    """With a certificate for `localhost`, which `ca` signed: itself."""
+    """With a certificate for localhost and its address, which `ca` signed: itself."""
 
     def __init__(self) -> None:
         super().__init__()
         data = self.directory / "data"
         self._run(["tee", data / "pg_hba.conf"], text=HBA)
         self._run(["tee", "-a", data / "postgresql.conf"], text=CONFIG)
-        names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", data / "server.key"]
         self.ca = data / "server.crt"
         self._run(["openssl", "req", "-x509", "-days", "2", *key, *names, "-out", self.ca])
@@ -97,7 +97,9 @@ class Catalog:
         """libpq's, for a role or, with "", for nobody."""
         login = {"PGUSER": self.username(role), "PGPASSWORD": self.passwords[role]} if role else {}
         place = {"PGHOST": "localhost", "PGPORT": str(self.server.port), "PGDATABASE": self.name}
-        return environment.for_tools() | place | {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(self.server.ca)} | login
+        return (
+            environment.for_tools() | place | {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(self.server.ca)} | login
+        )
 
     def connect(self, role: str, **options: Any) -> psycopg.Connection[Any]:
         return psycopg.connect(

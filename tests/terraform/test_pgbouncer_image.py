@@ -68,7 +68,12 @@ class Bouncer:
     def start(self) -> None:
         with (self.place / "log").open("ab") as log:
             self.child = subprocess.Popen(
-                [ENTRYPOINT], env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **process.as_user(account())
+                [ENTRYPOINT],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **process.as_user(account()),
             )  # type: ignore[call-overload]
         deadline = time.monotonic() + 20
         while not self.is_healthy():
@@ -151,7 +156,7 @@ def test_the_way_to_the_database_is_encrypted_and_its_certificate_checked(
         (encrypted,) = client.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone() or (None,)
     assert encrypted is True
     other = make_bouncer()
-    other.env["DB_HOST"] = "127.0.0.1"  # which is not in the certificate
+    other.env["DB_SSLROOTCERT"] = "/etc/ssl/certs/ca-certificates.crt"
     other.start()
     with pytest.raises(psycopg.OperationalError):
         connect(other, catalog, connect_timeout="5")

@@ -136,8 +136,8 @@ resource "aws_ecs_task_definition" "this" {
   }])
 }
 
-# Without a circuit breaker: at the first deployment its role is not in the database before the migration, the API ends, and
-# ECS tries on until it is. Later a deployment that does not start leaves the old tasks, and the alarm tells.
+# Without a circuit breaker: where all is applied at once its role is not in the database before the migration, the API ends,
+# and ECS tries on until it is. Later a deployment that does not start leaves the old tasks, and the alarm tells.
 resource "aws_ecs_service" "this" {
   name            = local.full_name
   cluster         = var.cluster_arn
