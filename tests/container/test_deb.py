@@ -16,7 +16,7 @@ from tests.integration.pipeline.conftest import Pipeline, wait_until
 from tests.integration.pipeline.test_generation import GFC_ARGS
 from tests.systemd.conftest import Booted, settings
 
-from .conftest import bare_root, call, needs
+from .conftest import IMAGES, Builder, bare_root, call, needs
 
 pytestmark = pytest.mark.long
 
@@ -62,6 +62,21 @@ def test_what_is_made_again_is_the_same(package: Path) -> None:
     times = {"SOURCE_DATE_EPOCH": "1700000000"}
     first = make_package(**times).read_bytes()
     assert make_package(**times).read_bytes() == first
+
+
+def listed(package: Path) -> list[str]:
+    """Rights, owners and names."""
+    return [" ".join((line.split()[0], line.split()[1], line.split(maxsplit=5)[5])) for line in call("dpkg-deb", "--contents", package).stdout.splitlines()]
+
+
+def test_the_same_is_built_in_a_container(builder: Builder, package: Path) -> None:
+    folder = builder.folder / "package"
+    call(IMAGES, "package", folder, env=builder.env)
+    (made,) = folder.iterdir()
+    assert made.name == package.name
+    assert listed(made) == listed(package)
+    assert field(made, "Version") == field(package, "Version")
+    assert "libc6 (>= " in field(made, "Depends")
 
 
 # ------------------------------------------------------------ a bare Debian
