@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,8 @@ from local.process import Process, Starting
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "terraform"
-OWN = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfplan", "crash.log")  # of whoever works in it
+# Of whoever deploys from it.
+OWN = shutil.ignore_patterns(".terraform", ".terraform.lock.hcl", "*.tfstate*", "*.tfplan", "*.tfvars", "backend.tf", "crash.log")
 OLDEST = (1, 11)
 MIRRORS = ["find", "/", "-maxdepth", "3", "-type", "d", "-name", "registry.terraform.*", "-printf", "%h\\n"]
 
@@ -132,12 +133,12 @@ class Workspace:
             configuration = folder / "terraform.rc"
             configuration.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n')
             self.env["TF_CLI_CONFIG_FILE"] = str(configuration)
-        done = self.run("init", "-backend=false", check=False)
+        done = self.run("init", check=False)
         if done.returncode != 0 and not mirror:
             pytest.skip(f"terraform's provider is not to be had: TF_PLUGINS names a mirror; {done.stderr.strip()[-500:]}")
         assert done.returncode == 0, done.stderr
         binaries = list(self.folder.glob(".terraform/providers/*/*/*/*/*"))
-        assert not mirror or all(path.is_symlink() for path in binaries), "the provider is linked"
+        assert binaries and (not mirror or all(path.is_symlink() for path in binaries)), "the provider is linked"
 
     def use(self, account: Account) -> None:
         self.env |= of_account(account)
@@ -167,9 +168,9 @@ class Workspace:
 
     def plans(self, configurations: Mapping[str, Path]) -> dict[str, Resources]:
         """What each would make. One process for all: the provider takes longer to start than to plan."""
-        name: Callable[[str], str] = lambda example: example.replace("-", "_")  # noqa: E731
+        names = {example: example.replace("-", "_") for example in configurations}
         runs = [
-            f'run "{name(example)}" {{\n  command = plan\n  variables {{\n    config_file = "{path}"\n  }}\n}}\n'
+            f'run "{names[example]}" {{\n  command = plan\n  variables {{\n    config_file = "{path}"\n  }}\n}}\n'
             for example, path in configurations.items()
         ]
         (self.folder / "tests").mkdir(exist_ok=True)
@@ -181,7 +182,7 @@ class Workspace:
             if message["type"] == "test_plan"
         }
         file.unlink()
-        return {example: found[name(example)] for example in configurations}
+        return {example: found[name] for example, name in names.items()}
 
     def state(self) -> Resources:
         return in_state(json.loads(self.run("show", "-json").stdout)["values"]["root_module"])
