@@ -27,8 +27,15 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         yield account
 
 
+@pytest.fixture(scope="module")
+def fresh(booted: Booted) -> Booted:
+    """As an instance is at first: what other tests' daemons wrote is not in the journal any more."""
+    booted.run("systemctl stop itemloadd; journalctl --sync --rotate --vacuum-size=1", check=False)
+    return booted
+
+
 @pytest.fixture
-def shipper(booted: Booted, account: Account) -> Iterator[Booted]:
+def shipper(fresh: Booted, account: Account) -> Iterator[Booted]:
     """The unit as an instance has it, but for where AWS is and whose boto3 it uses."""
     region = account.client("logs").meta.region_name
     words = {"daemon": "itemloadd", "group": GROUP, "region": region}
@@ -39,13 +46,13 @@ ProtectHome=no
 Environment=PATH={TOOLS}:/usr/bin:/bin AWS_ENDPOINT_URL={account.url} AWS_EC2_METADATA_DISABLED=true
 Environment=AWS_ACCESS_KEY_ID={account.access_key_id} AWS_SECRET_ACCESS_KEY={account.secret_access_key}
 """
-    booted.run(f"install -m 755 {FILES / 'ship-journal.py'} /usr/local/sbin/ship-journal")
-    booted.run(f"cat >/etc/systemd/system/ship-journal.service <<'END'\n{unit}\nEND")
-    booted.run(f"mkdir -p /etc/systemd/system/ship-journal.service.d /var/lib/cloud/data; echo {STREAM.split('/')[1]} >/var/lib/cloud/data/instance-id")
-    booted.run(f"cat >/etc/systemd/system/ship-journal.service.d/here.conf <<'END'\n{here}\nEND")
-    booted.run("systemctl daemon-reload")
-    yield booted
-    booted.run("systemctl stop itemloadd ship-journal", check=False)
+    fresh.run(f"install -m 755 {FILES / 'ship-journal.py'} /usr/local/sbin/ship-journal")
+    fresh.run(f"cat >/etc/systemd/system/ship-journal.service <<'END'\n{unit}\nEND")
+    fresh.run(f"mkdir -p /etc/systemd/system/ship-journal.service.d /var/lib/cloud/data; echo {STREAM.split('/')[1]} >/var/lib/cloud/data/instance-id")
+    fresh.run(f"cat >/etc/systemd/system/ship-journal.service.d/here.conf <<'END'\n{here}\nEND")
+    fresh.run("systemctl daemon-reload")
+    yield fresh
+    fresh.run("systemctl stop itemloadd ship-journal", check=False)
 
 
 def lines(account: Account) -> list[dict[str, Any]]:

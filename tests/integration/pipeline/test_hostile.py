@@ -135,11 +135,21 @@ def fill_in(site: Site, arguments: tuple[str, ...]) -> list[str]:
     return [{"TOKEN": site.token, "DAEMON": str(site.pid)}.get(argument, argument) for argument in arguments]
 
 
+def need_bubblewrap() -> None:
+    works = subprocess.run(
+        ["bwrap", "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", "true"], capture_output=True, text=True
+    )
+    if works.returncode != 0:
+        pytest.skip(f"bubblewrap does not work here, as in a chroot: {works.stderr.strip()}")
+
+
 @pytest.fixture
 def places(pipeline: Pipeline) -> Iterator[Callable[..., Any]]:
     def place(sandbox: str, user: str, **settings: str) -> Any:
         if user == "root" and os.geteuid() != 0:
             pytest.skip("root's part")
+        if sandbox == "bubblewrap":
+            need_bubblewrap()
         return site(pipeline, sandbox, user == "user", **settings)
 
     yield place
@@ -371,6 +381,7 @@ def test_credential_endpoints(build: Path, pipeline: Pipeline) -> None:
         pytest.skip("slirp4netns, nft, ip, bwrap, unshare or nsenter is not installed: make deps-test")
     if os.geteuid() != 0 or not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         pytest.skip("needs root and /dev/net/tun")
+    need_bubblewrap()
     fill_uv_cache(pipeline.stack.cache / "uv")  # in there nothing can be downloaded
     unshare = ["unshare", "--net", "--mount", sys.executable, str(ROOT / "tests" / "integration" / "network_world.py")]
     with subprocess.Popen(unshare, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as world:
