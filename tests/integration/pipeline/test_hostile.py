@@ -319,7 +319,7 @@ SIGHTS = [check_sight, check_reading, check_writing, check_tracing, check_neighb
 
 @pytest.mark.parametrize(("sandbox", "user"), WAYS)
 def test_sights(places: Callable[..., Any], sandbox: str, user: str) -> None:
-    with places(sandbox, user, ITEMGEND_WORKERS="2", ITEMGEND_TIME_LIMIT="20s") as site:
+    with places(sandbox, user, ITEMGEND_WORKERS="2", ITEMGEND_TIME_LIMIT="20s", ITEMGEND_CPU_LIMIT="10s") as site:
         set_receives(site.pipeline, 1)
         site.start()
         for check in SIGHTS:
