@@ -266,10 +266,8 @@ void workdir_close(struct workdir *workdir)
         return;
     workdir_remove(workdir->run);
     base_close_fd(&workdir->run_fd);
-    if (workdir->run) { /* a killed run's items may still have been writing when this one began */
-        *strrchr(workdir->run, '/') = '\0';
-        remove_ended_runs(workdir->run);
-    }
+    /* This run may have needed no directory, and a killed one's items may still have been writing when it began. */
+    remove_ended_runs(workdir->work_dir);
     pthread_mutex_destroy(&workdir->lock);
     free(workdir->run);
     free(workdir->work_dir);

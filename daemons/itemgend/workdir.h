@@ -15,7 +15,7 @@ struct workdir; /* of one run; thread-safe */
 
 /* Makes nothing yet: a work_dir that cannot be used is told by workdir_place. < 0 only. */
 int workdir_open(const char *work_dir, struct workdir **ret, struct err *err) must_check;
-/* Removes the run's directory and all in it, and again what runs that have ended left. NULL is allowed. */
+/* Removes the run's directory, if it has one, and again what runs that have ended left. NULL is allowed. */
 void workdir_close(struct workdir *workdir);
 
 /*

@@ -66,6 +66,17 @@ static void test_runs(void)
     workdir_close(NULL);
 }
 
+/* One that was asked for nothing tidies up too: what was killed may have had the last request there was. */
+static void test_killed_before_an_idle_one(void)
+{
+    auto_buf struct buf killed = BUF_INIT;
+    buf_printf(&killed, "%s/run-killed", root);
+    CHECK(mkdir(buf_str(&killed), 0700) == 0);
+    put(buf_str(&killed), "file", 1);
+    workdir_close(open_one());
+    CHECK(access(buf_str(&killed), F_OK) < 0);
+}
+
 static void test_deep_and_locked(void)
 {
     enum { DEPTH = 1100 }; /* of path: more than 4 KiB, which is what a path can have */
@@ -232,6 +243,7 @@ int main(void)
 {
     CHECK(mkdtemp(root));
     test_runs();
+    test_killed_before_an_idle_one();
     test_deep_and_locked();
     test_usage_and_links();
     test_link_in_its_place();

@@ -125,7 +125,7 @@ def check(pipeline: Pipeline, killer: Killer, names: list[str]) -> None:
     wait_until("no zombie is left", lambda: zombies(daemon) == [], 20)
     pipeline.stop_all()
     work = Path(pipeline.stack.directory) / "work"
-    assert [path for path in work.iterdir() if path.is_dir()] == [], told
+    assert [path.relative_to(work) for path in work.rglob("*")] == [], told
 
 
 def test_killed_at_random(pipeline: Pipeline) -> None:
