@@ -1,5 +1,6 @@
 #include "common/consumer.h"
 
+#include "common/last_receive.h"
 #include "common/log.h"
 
 static int read_queue(struct consumer *consumer, struct aws_client *client, struct err *err)
@@ -154,5 +155,9 @@ int consumer_receive(struct consumer_thread *thread, size_t n_requests, int max_
     } while (!service_is_draining(thread->consumer->service) && outage_wait(&thread->outage, r, err));
     if (r < 0)
         return r;
-    return ret->n > before ? hold(thread, ret, before, err) : 0;
+    if (ret->n == before)
+        return 0;
+    last_receive_count(ret, before);
+    r = hold(thread, ret, before, err);
+    return r == 0 ? last_receive_take_out(thread->settler, ret, before, err) : r;
 }

@@ -11,7 +11,7 @@ enum { ERROR_MAX = 1024 };
 static const char error_code_name[] = "error_code";
 static const char failed_at_name[] = "failed_at";
 static const char original_name[] = "original_attributes";
-static const char source_name[] = "source_message_id";
+static const char source_name[] = COPY_SOURCE;
 
 /* The text that the next attribute will have; the array has room for each that there is. */
 static struct buf *begin(struct dead_letter *letter, const char *name, const char *type)
@@ -29,11 +29,26 @@ static bool is_replay(const struct sqs_message *message)
            sqs_message_attribute(message, failed_at_name);
 }
 
+static bool is_copy(const struct sqs_message *message)
+{
+    return sqs_message_attribute(message, COPY_RECEIVES_BEFORE) && sqs_message_attribute(message, source_name);
+}
+
+bool dead_letter_is_copys_own(const char *attribute_name)
+{
+    return strcmp(attribute_name, COPY_RECEIVES_BEFORE) == 0 || strcmp(attribute_name, COPY_SOURCE) == 0 ||
+           strcmp(attribute_name, COPY_PUBLISHED_AT) == 0;
+}
+
 static void write_original(const struct sqs_message *message, struct buf *ret)
 {
+    bool is_first = true;
     for (size_t i = 0; i < message->n_attributes; i++) {
         const struct sqs_attribute *attribute = &message->attributes[i];
-        buf_putc(ret, i == 0 ? '{' : ',');
+        if (is_copy(message) && dead_letter_is_copys_own(attribute->name))
+            continue;
+        buf_putc(ret, is_first ? '{' : ',');
+        is_first = false;
         json_write_string(attribute->name, ret);
         buf_puts(ret, ":{\"Type\":");
         json_write_string(attribute->type, ret);
@@ -41,24 +56,25 @@ static void write_original(const struct sqs_message *message, struct buf *ret)
         json_write_string(attribute->value, ret);
         buf_putc(ret, '}');
     }
-    buf_putc(ret, '}');
+    if (!is_first)
+        buf_putc(ret, '}');
 }
 
 static void add_original(struct dead_letter *letter, const struct sqs_message *message)
 {
     const char *earlier = sqs_message_attribute(message, original_name);
-    if (message->n_attributes == 0 || (is_replay(message) && !earlier))
-        return;
     struct buf *text = begin(letter, original_name, "String");
-    if (is_replay(message))
-        buf_puts(text, earlier);
-    else
+    if (!is_replay(message))
         write_original(message, text);
+    else if (earlier)
+        buf_puts(text, earlier);
+    if (text->len == 0 && !buf_failed(text))
+        letter->send.n_attributes--;
 }
 
 static int64_t published_at(const struct dead_letter_options *options)
 {
-    const char *attribute = sqs_message_attribute(options->message, "published_at");
+    const char *attribute = sqs_message_attribute(options->message, COPY_PUBLISHED_AT);
     int64_t value_ms = 0;
     if (options->published_at_ms > 0)
         return options->published_at_ms;
@@ -87,10 +103,12 @@ static void build(const struct dead_letter_options *options, int reduction, stru
     buf_puts(begin(ret, error_code_name, "String"), code);
     if (reduction < 1)
         add_error(ret, options->error, code);
-    buf_puts(begin(ret, source_name, "String"), options->message->message_id);
+    buf_puts(begin(ret, source_name, "String"), is_copy(options->message)
+                                                    ? sqs_message_attribute(options->message, source_name)
+                                                    : options->message->message_id);
     buf_printf(begin(ret, "receive_count", "Number"), "%d", options->message->receive_count);
     buf_puts(begin(ret, failed_at_name, "String"), failed_at);
-    buf_printf(begin(ret, "published_at", "Number"), "%" PRId64, published_at(options));
+    buf_printf(begin(ret, COPY_PUBLISHED_AT, "Number"), "%" PRId64, published_at(options));
     if (reduction < 2)
         add_original(ret, options->message);
     for (size_t i = 0; i < ret->send.n_attributes; i++)

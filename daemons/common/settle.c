@@ -112,14 +112,9 @@ struct sqs *settler_queue(struct settler *settler)
     return settler->queue;
 }
 
-int settler_visibility_s(const struct settler *settler)
+const struct sqs_queue_info *settler_queue_info(const struct settler *settler)
 {
-    return settler->info.visibility_s;
-}
-
-int settler_max_receive_count(const struct settler *settler)
-{
-    return settler->info.max_receive_count;
+    return &settler->info;
 }
 
 int64_t settle_backoff_ms(int64_t min_ms, int64_t max_ms, int receive_count, double unit)
@@ -160,7 +155,7 @@ static void decide(const struct settler *settler, struct item *item)
 {
     const struct settlement *settlement = item->settlement;
     bool is_last = is_last_receive(settler, settlement->message);
-    if (settlement->result == 0) {
+    if (settlement->result == 0 || settlement->result == SETTLE_SENT_ANEW) {
         item->action = ACTION_DELETE;
         return;
     }
@@ -315,6 +310,8 @@ static void conclude(const struct settler *settler, const struct item *item)
     if (item->is_buried) {
         counters->never++;
         tell(settler, item, LOG_WARNING, LOG_EVENT_MESSAGE_DEAD, "dead-lettered");
+    } else if (item->settlement->result == SETTLE_SENT_ANEW) {
+        tell(settler, item, LOG_INFO, LOG_EVENT_MESSAGE_SENT_ANEW, "sent to its queue anew");
     } else if (item->action == ACTION_DELETE) {
         counters->done++;
         tell(settler, item, LOG_DEBUG, LOG_EVENT_MESSAGE_DONE, "deleted");

@@ -6,6 +6,7 @@
  *              reason
  *     NEVER    dead-lettered at once
  *     RETURN   given back: visible again at once; on its last permitted receive dead-lettered as "interrupted"
+ *     SENT_ANEW  deleted, and not counted as done (common/last_receive.h)
  *
  * A dead letter (common/dead_letter.h) is sent first, and only then is the original deleted. What cannot be sent is
  * logged, backs off like LATER and is left to the queue's redrive policy: nothing is lost.
@@ -17,6 +18,7 @@
 
 enum {
     SETTLE_RETURN = 3,
+    SETTLE_SENT_ANEW = 4,
     SETTLE_RECEIVES = 5, /* permitted where the queue has no redrive policy that says it */
 };
 
@@ -40,9 +42,8 @@ int settle_check_queue(const struct sqs_queue_info *info, const char *queue_url,
 int settler_new(const struct settler_options *options, struct settler **ret, struct err *err) must_check;
 void settler_free(struct settler *settler);
 struct sqs *settler_queue(struct settler *settler);
-/* From the queue, for the log and for what is derived of them. */
-int settler_visibility_s(const struct settler *settler);
-int settler_max_receive_count(const struct settler *settler);
+/* As it was at the start; max_receive_count is SETTLE_RECEIVES where dead_letter_arn is NULL. */
+const struct sqs_queue_info *settler_queue_info(const struct settler *settler);
 
 struct settlement {
     const struct sqs_message *message;

@@ -389,6 +389,160 @@ def test_without_a_redrive_policy_five_receives_are_permitted(make: Callable[...
     assert queue.counts() == (0, 0)
 
 
+# --- the last permitted receive
+
+
+def killed_while_it_holds(queue: Queue, **settings: str) -> list[dict[str, str]]:
+    """A tool that ends without a word: its lines."""
+    process = queue.start(hold="60s", visibility="1s", **settings)
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(json.loads(line))
+        if "holds 1" in line:
+            break
+    process.kill()
+    process.communicate(timeout=10)
+    return lines
+
+
+def test_killed_on_the_last_receive_has_a_reason(make: Callable[..., Queue]) -> None:
+    queue = make(receives=3)
+    message_id = queue.send("done", {"published_at": number(1600000000000), "colour": text("blue")})
+    queue.spend(2)
+    lines = killed_while_it_holds(queue)
+    sent_anew = events(lines, "MESSAGE_SENT_ANEW")[0]
+    assert (sent_anew["sqs_message_id"], sent_anew["receive_count"]) == (message_id, "3")
+    line = events(queue.run(messages="1", log_level="info"), "MESSAGE_DEAD")[0]
+    assert (line["error_code"], line["receive_count"]) == ("interrupted", "4")
+    body, attributes = queue.dead_letter()
+    assert (body, attributes["error_code"][1]) == ("done", "interrupted")
+    assert "without a word" in attributes["error"][1]
+    assert attributes["source_message_id"] == ("String", message_id)
+    assert attributes["receive_count"] == ("Number", "4")
+    assert attributes["published_at"] == ("Number", "1600000000000")
+    assert json.loads(attributes["original_attributes"][1]) == {"colour": {"Type": "String", "Value": "blue"}}
+    assert queue.counts() == (0, 0)
+
+
+def test_killed_on_each_receive_has_a_reason(make: Callable[..., Queue]) -> None:
+    queue = make(receives=2)
+    queue.send("done")
+    for _ in range(2):
+        killed_while_it_holds(queue)
+        time.sleep(1.2)
+    queue.run()
+    assert queue.dead_letter()[1]["error_code"] == ("String", "interrupted")
+
+
+@pytest.mark.parametrize(("word", "dead"), [("done", []), ("later", ["not_yet"]), ("never", ["bad_thing"]), ("return", ["interrupted"])])
+def test_the_last_receive_is_worked_on(make: Callable[..., Queue], word: str, dead: list[str]) -> None:
+    queue = make(receives=2)
+    message_id = queue.send(word)
+    queue.spend(1)
+    assert events(queue.run(), "MESSAGE_SENT_ANEW")
+    assert queue.counts() == (0, 0)
+    letters = [attributes_of(message) for message in queue.receive(queue.dead_url)]
+    assert [letter["error_code"][1] for letter in letters] == dead
+    for letter in letters:
+        assert (letter["source_message_id"][1], letter["receive_count"][1]) == (message_id, "2")
+        assert "original_attributes" not in letter
+
+
+def test_of_several_those_on_their_last_receive_are_sent_anew(make: Callable[..., Queue]) -> None:
+    queue = make(receives=3)
+    old = {queue.send(f"done {i}") for i in range(3)}
+    for _ in range(2):
+        assert len(queue.receive()) == 3
+    new = {queue.send(f"done {i}") for i in range(3, 6)}
+    lines = queue.run(messages="6")
+    assert {line["sqs_message_id"] for line in events(lines, "MESSAGE_SENT_ANEW")} == old
+    done = {line["sqs_message_id"] for line in events(lines, "MESSAGE_DONE")}
+    assert len(done) == 6 and new < done and not old & done
+    assert queue.counts() == (0, 0) and queue.counts(queue.dead_url) == (0, 0)
+
+
+def test_what_counts_as_published_stays_with_a_copy(make: Callable[..., Queue]) -> None:
+    queue = make(receives=2)
+    envelope = {"Type": "Notification", "TopicArn": "arn:aws:sns:eu-central-1:1:t", "Message": "x", "Timestamp": "2021-01-02T03:04:05.678Z"}
+    queue.send(json.dumps(envelope))
+    queue.spend(1)
+    killed_while_it_holds(queue)
+    queue.run()
+    assert queue.dead_letter()[1]["published_at"] == ("Number", "1609556645678")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{f"x{i}": text("y") for i in range(8)}, {"published_at": number(1)} | {f"x{i}": text("y") for i in range(7)}],
+)
+def test_many_attributes(make: Callable[..., Queue], attributes: dict[str, Any]) -> None:
+    """Seven of its own have room beside a copy's three; with eight a message is worked on as it is."""
+    queue = make(receives=2)
+    queue.send("later", attributes)
+    queue.spend(1)
+    lines = queue.run()
+    assert len(events(lines, "MESSAGE_SENT_ANEW")) == (0 if "x7" in attributes else 1)
+    letter = queue.dead_letter()[1]
+    assert letter["error_code"][1] == "not_yet"
+    own = json.loads(letter["original_attributes"][1])
+    assert {name for name in own if name != "published_at"} == {name for name in attributes if name != "published_at"}
+
+
+def test_what_has_no_room_for_more_is_worked_on_as_it_is(make: Callable[..., Queue]) -> None:
+    queue = make(receives=2)
+    queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"MaximumMessageSize": "2048"})
+    queue.send("later ".ljust(2048, "x"))
+    queue.spend(1)
+    lines = queue.run()
+    assert events(lines, "MESSAGE_SENT_ANEW") == [] and events(lines, "MESSAGE_DEAD")
+    assert queue.dead_letter()[1]["error_code"][1] == "not_yet"
+
+
+def test_one_receive_is_worked_on(make: Callable[..., Queue]) -> None:
+    """A copy would have no more receives than the message."""
+    queue = make(receives=1)
+    queue.send("later")
+    lines = queue.run()
+    assert events(lines, "MESSAGE_SENT_ANEW") == [] and events(lines, "MESSAGE_DEAD")
+    assert queue.dead_letter()[1]["error_code"][1] == "not_yet"
+
+
+def test_a_queue_that_takes_nothing_back(own_server: tuple[subprocess.Popen[bytes], Server]) -> None:
+    queue = Queue(own_server[1], "takes-nothing-back", 2)
+    queue.send("later")
+    queue.spend(1)
+    arn = queue.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    deny = {"Effect": "Deny", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    own_server[1].client("iam").put_user_policy(UserName="stack", PolicyName="deny", PolicyDocument=policy)
+    lines = queue.run()
+    warning = next(line for line in events(lines, "WARNING") if "could not be sent to its queue anew" in line["message"])
+    assert warning["error_code"] == "access_denied"
+    assert queue.dead_letter()[1]["error_code"][1] == "not_yet"
+    assert queue.counts() == (0, 0)
+
+
+def test_without_a_redrive_policy_nobody_is_killed_for_ever(make: Callable[..., Queue]) -> None:
+    queue = make(receives=None)
+    queue.send("done")
+    queue.spend(4)
+    killed_while_it_holds(queue, dead_letter_queue_url=queue.dead_url)
+    time.sleep(1.2)
+    lines = queue.run(dead_letter_queue_url=queue.dead_url)
+    assert events(lines, "MESSAGE_SENT_ANEW") == []
+    attributes = queue.dead_letter()[1]
+    assert (attributes["error_code"][1], attributes["receive_count"][1]) == ("interrupted", "6")
+
+
+@pytest.mark.parametrize("forged", ["-1", "1001", "x", ""])
+def test_a_forged_count_means_nothing(make: Callable[..., Queue], forged: str) -> None:
+    queue = make(receives=3)
+    queue.send("later", {"receives_before": text(forged or " ")})
+    lines = queue.run(backoff_min="1s", backoff_max="1s")
+    assert events(lines, "MESSAGE_LATER")[0]["receive_count"] == "1"
+
+
 @pytest.mark.parametrize("which", ["queue_url", "dead_letter_queue_url"])
 def test_a_queue_that_is_not_there(make: Callable[..., Queue], which: str) -> None:
     queue = make()

@@ -145,6 +145,33 @@ static void test_original(void)
     dead_letter_clear(&letter);
 }
 
+/* Its message's id, and not what was added to it (common/last_receive.h). */
+static void test_copy(void)
+{
+    struct sqs_attribute attributes[] = {
+        { (char *)"colour", (char *)"String", (char *)"blue" },
+        { (char *)"receives_before", (char *)"Number", (char *)"4" },
+        { (char *)"source_message_id", (char *)"String", (char *)"id-0" },
+        { (char *)"published_at", (char *)"Number", (char *)"1500000000000" },
+    };
+    struct sqs_message message = message_with(attributes, N_ELEMENTS(attributes));
+    struct dead_letter_options options = plain;
+    options.message = &message;
+    options.published_at_ms = 0;
+    struct dead_letter letter;
+    CHECK(dead_letter_build(&options, &letter, NULL) == 0);
+    CHECK_STRING(value_of(&letter, "source_message_id", "String"), "id-0");
+    CHECK_STRING(value_of(&letter, "published_at", "Number"), "1500000000000");
+    CHECK_STRING(value_of(&letter, "original_attributes", "String"),
+                 "{\"colour\":{\"Type\":\"String\",\"Value\":\"blue\"}}");
+    dead_letter_clear(&letter);
+
+    message = message_with(attributes + 1, 3);
+    CHECK(dead_letter_build(&options, &letter, NULL) == 0);
+    CHECK(letter.send.n_attributes == 6 && !value_of(&letter, "original_attributes", "String"));
+    dead_letter_clear(&letter);
+}
+
 static void test_size(void)
 {
     struct sqs_message message = message_with(own, N_ELEMENTS(own));
@@ -201,6 +228,7 @@ int main(void)
     test_plain();
     test_reasons();
     test_original();
+    test_copy();
     test_size();
     struct sqs_message message = message_with(own, N_ELEMENTS(own));
     test_failing_allocations(build_with_little_memory, &message);

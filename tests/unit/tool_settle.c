@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/time.h"
+#include "common/last_receive.h"
 #include "common/log.h"
 #include "common/settle.h"
 
@@ -67,17 +68,36 @@ static int result_of(const struct sqs_message *message, struct err *err)
     return begins(message->body, "return") ? SETTLE_RETURN : 0;
 }
 
-static int receive(const struct settings *settings, struct settler *settler, struct sqs_messages *ret, struct err *err)
+static int hold(struct held *held, const struct sqs_messages *messages, size_t from, struct err *err)
+{
+    auto_free const struct sqs_message **list = calloc(messages->n + 1, sizeof(*list));
+    if (!list)
+        return err_no_memory(err);
+    for (size_t i = from; i < messages->n; i++)
+        list[i - from] = &messages->list[i];
+    return held_add(held, list, messages->n - from, err);
+}
+
+/* Those that are dead-lettered at once count too. */
+static int receive(const struct settings *settings, const struct service_counters *counters, struct held *held,
+                   struct settler *settler, struct sqs_messages *ret, struct err *err)
 {
     int64_t deadline_ms = time_mono_ms() + 20000;
-    while ((int64_t)ret->n < settings->messages && time_mono_ms() < deadline_ms) {
-        int64_t left = settings->messages - (int64_t)ret->n;
+    while (time_mono_ms() < deadline_ms) {
+        int64_t left = settings->messages - (int64_t)ret->n - counters->never;
+        if (left <= 0)
+            break;
         struct sqs_receive options = { .n_requests = 1,
                                        .max_messages = left < SQS_BATCH_MAX ? (int)left : SQS_BATCH_MAX,
                                        .wait_s = 1,
                                        .visibility_s = (int)(settings->visibility_ms / 1000) };
-        size_t full = 0;
+        size_t full = 0, before = ret->n;
         int result = sqs_receive(settler_queue(settler), &options, ret, &full, err);
+        last_receive_count(ret, before);
+        if (result == 0)
+            result = hold(held, ret, before, err);
+        if (result == 0)
+            result = last_receive_take_out(settler, ret, before, err);
         if (result != 0)
             return result;
     }
@@ -103,14 +123,12 @@ static int hold_and_settle(const struct settings *settings, struct service *serv
                            struct settler *settler, struct err *err)
 {
     auto_sqs_messages struct sqs_messages messages = { .list = NULL };
-    int result = receive(settings, settler, &messages, err);
+    int result = receive(settings, service_counters(service), held, settler, &messages, err);
     auto_free const struct sqs_message **list = calloc(messages.n + 1, sizeof(*list));
     if (!list)
         return err_no_memory(err);
     for (size_t i = 0; i < messages.n; i++)
         list[i] = &messages.list[i];
-    if (result == 0)
-        result = held_add(held, list, messages.n, err);
     if (result != 0)
         return result;
     log_write(LOG_INFO, LOG_EVENT_DAEMON_STARTED, NULL, "holds %zu", held_count(held));

@@ -342,8 +342,8 @@ def wait_killed(site: Site) -> None:
 @long
 def test_limits_do_not_hold_back_from_the_daemon(places: Callable[..., Any]) -> None:
     """
-    Package code of itemgend's own user kills it at each receive. Once these are spent the queue itself buries the request,
-    and so without a reason; the requests after it are done.
+    Package code of itemgend's own user kills it at each receive. Once these are spent the request is buried, with a reason;
+    the requests after it are done.
     """
     with places("limits", "self", ITEMGEND_VISIBILITY_TIMEOUT="2s") as site:
         set_receives(site.pipeline, 2)
@@ -356,7 +356,7 @@ def test_limits_do_not_hold_back_from_the_daemon(places: Callable[..., Any]) -> 
             site.start()
         site.send(request("after", "good"), other("other-after"))
         killer, *_ = site.wait("killer", "after", "other-after")
-        assert (killer.seen, killer.code, killer.receives) == (None, "", "")
+        assert (killer.seen, killer.code, killer.receives) == (None, "interrupted", "3")
         site.check_gone()
 
 
