@@ -11,7 +11,9 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,7 @@ class Handler(MotoRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 120  # of an idle connection; Go's clients, and with them terraform's provider, end theirs after 90 s
     disable_nagle_algorithm = True
+    one_at_a_time = threading.Lock()
 
     def run_wsgi(self) -> None:
         if self.headers.get("Expect", "").lower() == "100-continue":
@@ -73,8 +76,14 @@ class Handler(MotoRequestHandler):
             answer[:] = [status, headers]
             return answer.append
 
-        body = b"".join(self.server.app(environ, start_response))
+        with self._turn():
+            body = b"".join(self.server.app(environ, start_response))
         return answer[0], answer[1], body
+
+    def _turn(self) -> AbstractContextManager[Any]:
+        """moto is not made for several threads; queues are (local.aws_queue), and their polls last long."""
+        is_queue = "/sqs/aws4_request" in self.headers.get("Authorization", "")
+        return nullcontext() if is_queue else self.one_at_a_time
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Refusals only: a poll a second would bury them."""
