@@ -158,6 +158,7 @@ int consumer_receive(struct consumer_thread *thread, size_t n_requests, int max_
     if (ret->n == before)
         return 0;
     last_receive_count(ret, before);
+    service_pulse(thread->worker, 300000); /* some calls for what is on its last receive, each with its attempts */
     r = hold(thread, ret, before, err);
     return r == 0 ? last_receive_take_out(thread->settler, ret, before, err) : r;
 }

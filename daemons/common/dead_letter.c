@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "base/time.h"
+#include "common/copy.h"
 
 enum { ERROR_MAX = 1024 };
 
@@ -29,23 +30,12 @@ static bool is_replay(const struct sqs_message *message)
            sqs_message_attribute(message, failed_at_name);
 }
 
-static bool is_copy(const struct sqs_message *message)
-{
-    return sqs_message_attribute(message, COPY_RECEIVES_BEFORE) && sqs_message_attribute(message, source_name);
-}
-
-bool dead_letter_is_copys_own(const char *attribute_name)
-{
-    return strcmp(attribute_name, COPY_RECEIVES_BEFORE) == 0 || strcmp(attribute_name, COPY_SOURCE) == 0 ||
-           strcmp(attribute_name, COPY_PUBLISHED_AT) == 0;
-}
-
 static void write_original(const struct sqs_message *message, struct buf *ret)
 {
-    bool is_first = true;
+    bool is_copy = copy_receives_before(message) > 0, is_first = true;
     for (size_t i = 0; i < message->n_attributes; i++) {
         const struct sqs_attribute *attribute = &message->attributes[i];
-        if (is_copy(message) && dead_letter_is_copys_own(attribute->name))
+        if (is_copy && copy_has_added(attribute->name))
             continue;
         buf_putc(ret, is_first ? '{' : ',');
         is_first = false;
@@ -103,7 +93,7 @@ static void build(const struct dead_letter_options *options, int reduction, stru
     buf_puts(begin(ret, error_code_name, "String"), code);
     if (reduction < 1)
         add_error(ret, options->error, code);
-    buf_puts(begin(ret, source_name, "String"), is_copy(options->message)
+    buf_puts(begin(ret, source_name, "String"), copy_receives_before(options->message)
                                                     ? sqs_message_attribute(options->message, source_name)
                                                     : options->message->message_id);
     buf_printf(begin(ret, "receive_count", "Number"), "%d", options->message->receive_count);

@@ -4,7 +4,7 @@
  * The original body, unchanged, with these message attributes (never more than SQS's ten):
  *     error_code           String  a short stable name
  *     error                String  what happened, printable, at most 1 KiB
- *     source_message_id    String  of the message as it was received; of a copy (common/last_receive.h) its message's
+ *     source_message_id    String  of the message as it was received; of a copy (common/copy.h) its message's
  *     receive_count        Number  how often it had been received
  *     failed_at            String  RFC 3339
  *     published_at         Number  ms since 1970, see docs/messages.md
@@ -19,12 +19,6 @@
 #include "sqs/sqs.h"
 
 enum { DEAD_LETTER_ATTRIBUTES_MAX = 7 };
-
-/* The attributes of a copy that are not its message's own (common/last_receive.h). */
-#define COPY_RECEIVES_BEFORE "receives_before" /* there is none without it */
-#define COPY_SOURCE "source_message_id"
-#define COPY_PUBLISHED_AT "published_at"
-bool dead_letter_is_copys_own(const char *attribute_name);
 
 struct dead_letter {
     struct sqs_send send; /* borrows the message's body, and the texts below */

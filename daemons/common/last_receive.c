@@ -3,27 +3,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/num.h"
-#include "common/dead_letter.h"
+#include "common/copy.h"
 #include "common/log.h"
 #include "sqs/envelope.h"
 
-enum { ADDED = 3, RECEIVES_MAX = 1000 /* that a redrive policy can permit */ };
-
-/* -1: it is no copy. */
-static int receives_before(const struct sqs_message *message)
-{
-    const char *text = sqs_message_attribute(message, COPY_RECEIVES_BEFORE);
-    int64_t value = 0;
-    return text && num_parse_i64(text, 0, RECEIVES_MAX, &value, NULL) == 0 ? (int)value : -1;
-}
+enum { LETTER_ROOM = 128 /* bytes that the least dead letter has more than a copy; there are about 70 */ };
 
 void last_receive_count(struct sqs_messages *messages, size_t from)
 {
-    for (size_t i = from; i < messages->n; i++) {
-        int before = receives_before(&messages->list[i]);
-        messages->list[i].receive_count += before > 0 ? before : 0;
-    }
+    for (size_t i = from; i < messages->n; i++)
+        messages->list[i].receive_count += copy_receives_before(&messages->list[i]);
 }
 
 /* ------------------------------------------------------------ sending anew */
@@ -33,7 +22,7 @@ struct copy {
     char before[16], published_at[24];
 };
 
-/* What a renewal is about, side by side for each message: whether it is sent anew, how, and what is settled of it. */
+/* Of some messages: which are sent anew, and what is settled of them. */
 struct round {
     struct settlement *settlements;
     struct err *errors;
@@ -67,9 +56,9 @@ static bool write_copy(const struct sqs_message *message, int64_t max_size, stru
     *ret = (struct sqs_send){ .body = message->body, .attributes = copy->attributes };
     for (size_t i = 0; i < message->n_attributes; i++) {
         const struct sqs_attribute *attribute = &message->attributes[i];
-        if (dead_letter_is_copys_own(attribute->name))
+        if (copy_has_added(attribute->name))
             continue;
-        if (ret->n_attributes + ADDED == SQS_ATTRIBUTES_MAX)
+        if (ret->n_attributes + COPY_ATTRIBUTES == SQS_ATTRIBUTES_MAX)
             return false;
         add(ret, copy, attribute->name, attribute->type, attribute->value);
     }
@@ -80,10 +69,10 @@ static bool write_copy(const struct sqs_message *message, int64_t max_size, stru
     add(ret, copy, COPY_RECEIVES_BEFORE, "Number", copy->before);
     add(ret, copy, COPY_SOURCE, "String", message->message_id);
     add(ret, copy, COPY_PUBLISHED_AT, "Number", copy->published_at);
-    return (int64_t)sqs_send_size(ret) <= max_size;
+    return (int64_t)sqs_send_size(ret) + LETTER_ROOM <= max_size;
 }
 
-/* Deleted is what was sent; the others are worked on as they are. */
+/* What was sent is deleted, soon; the others are worked on as they are. */
 static int send_copies(struct settler *settler, struct round *round, struct err *err)
 {
     int r = sqs_send_many(settler_queue(settler), round->sends, round->n_sends, err);
@@ -100,7 +89,34 @@ static int send_copies(struct settler *settler, struct round *round, struct err 
                   "on its last permitted receive a message could not be sent to its queue anew: if this service is "
                   "killed now, the queue moves it to the dead-letter queue without a reason: %s",
                   refused->text);
-    return r;
+    return r == 0 ? settle(settler, round->settlements, round->n_settlements, err) : r;
+}
+
+/* ----------------------------------------------------- beyond the last one */
+
+static void add_lost(struct round *round, const struct sqs_message *message)
+{
+    auto_envelope struct envelope envelope = { .payload = NULL };
+    struct err *err = &round->errors[round->n_settlements];
+    int result = err_never(err, "interrupted",
+                           "no end of its last permitted receive has reached the queue: what worked on it was killed, "
+                           "ran out of memory or went with its machine, maybe because of this message, or its "
+                           "dead letter was refused then (see the log)");
+    if (envelope_open(message, &envelope, NULL) != 0)
+        envelope.published_at_ms = 0;
+    round->settlements[round->n_settlements++] = (struct settlement){
+        .message = message, .result = result, .err = err, .published_at_ms = envelope.published_at_ms
+    };
+}
+
+static int bury_lost(struct settler *settler, struct round *round, const struct sqs_messages *messages, size_t from,
+                     struct err *err)
+{
+    size_t before = round->n_settlements;
+    for (size_t i = from; i < messages->n; i++)
+        if (messages->list[i].receive_count > settler_queue_info(settler)->max_receive_count)
+            add_lost(round, &messages->list[i]);
+    return settle(settler, round->settlements + before, round->n_settlements - before, err);
 }
 
 /* -------------------------------------------------------------- both kinds */
@@ -115,16 +131,6 @@ static bool round_new(struct round *round, size_t n)
     return round->settlements && round->errors && round->copies && round->sends && round->sent;
 }
 
-static void add_lost(struct round *round, const struct sqs_message *message)
-{
-    struct err *err = &round->errors[round->n_settlements];
-    int result = err_never(err, "interrupted",
-                           "what worked on it ended without a word on the last receive that the queue permits (killed, "
-                           "out of memory, or with its machine), maybe because of this message");
-    round->settlements[round->n_settlements++] =
-        (struct settlement){ .message = message, .result = result, .err = err };
-}
-
 static void add_last(const struct sqs_queue_info *info, struct round *round, const struct sqs_message *message)
 {
     size_t i = round->n_sends;
@@ -136,7 +142,7 @@ static void add_last(const struct sqs_queue_info *info, struct round *round, con
 
 static bool may_be_moved_by_queue(const struct sqs_queue_info *info, const struct sqs_message *message)
 {
-    return info->dead_letter_arn && info->max_receive_count > 1 && receives_before(message) < 0 &&
+    return info->dead_letter_arn && info->max_receive_count > 1 && copy_receives_before(message) == 0 &&
            message->receive_count == info->max_receive_count;
 }
 
@@ -171,16 +177,12 @@ int last_receive_take_out(struct settler *settler, struct sqs_messages *messages
     cleanup(round_clear) struct round round = { .n_sends = 0 };
     if (!round_new(&round, n))
         return err_no_memory(err);
-    for (size_t i = from; i < messages->n; i++) {
-        const struct sqs_message *message = &messages->list[i];
-        if (message->receive_count > info->max_receive_count)
-            add_lost(&round, message);
-        else if (may_be_moved_by_queue(info, message))
-            add_last(info, &round, message);
-    }
+    for (size_t i = from; i < messages->n; i++)
+        if (may_be_moved_by_queue(info, &messages->list[i]))
+            add_last(info, &round, &messages->list[i]);
     int r = send_copies(settler, &round, err);
     if (r == 0)
-        r = settle(settler, round.settlements, round.n_settlements, err);
+        r = bury_lost(settler, &round, messages, from, err);
     if (r == 0)
         take_out(&round, messages, from);
     return r;

@@ -157,6 +157,7 @@ static void decide(const struct settler *settler, struct item *item)
     bool is_last = is_last_receive(settler, settlement->message);
     if (settlement->result == 0 || settlement->result == SETTLE_SENT_ANEW) {
         item->action = ACTION_DELETE;
+        item->text = settlement->result == 0 ? "done" : "its receives would else be spent";
         return;
     }
     if (settlement->result == SETTLE_RETURN) {
@@ -300,7 +301,7 @@ static void tell(const struct settler *settler, const struct item *item, int pri
     log_write(
         priority, event,
         LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "ERROR_CODE", item->code }, { "RECEIVE_COUNT", count }),
-        "%s (receive %s of %d): %s", what, count, settler->info.max_receive_count, item->text ? item->text : "done");
+        "%s (receive %s of %d): %s", what, count, settler->info.max_receive_count, item->text);
 }
 
 static void conclude(const struct settler *settler, const struct item *item)
@@ -311,7 +312,7 @@ static void conclude(const struct settler *settler, const struct item *item)
         counters->never++;
         tell(settler, item, LOG_WARNING, LOG_EVENT_MESSAGE_DEAD, "dead-lettered");
     } else if (item->settlement->result == SETTLE_SENT_ANEW) {
-        tell(settler, item, LOG_INFO, LOG_EVENT_MESSAGE_SENT_ANEW, "sent to its queue anew");
+        tell(settler, item, LOG_INFO, LOG_EVENT_MESSAGE_SENT_ANEW, "goes on as a copy");
     } else if (item->action == ACTION_DELETE) {
         counters->done++;
         tell(settler, item, LOG_DEBUG, LOG_EVENT_MESSAGE_DONE, "deleted");

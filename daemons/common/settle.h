@@ -9,7 +9,8 @@
  *     SENT_ANEW  deleted, and not counted as done (common/last_receive.h)
  *
  * A dead letter (common/dead_letter.h) is sent first, and only then is the original deleted. What cannot be sent is
- * logged, backs off like LATER and is left to the queue's redrive policy: nothing is lost.
+ * logged, backs off like LATER and is left to the queue's redrive policy, or to whoever receives it next: nothing is
+ * lost.
  */
 #ifndef COMMON_SETTLE_H
 #define COMMON_SETTLE_H

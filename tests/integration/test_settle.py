@@ -417,7 +417,7 @@ def test_killed_on_the_last_receive_has_a_reason(make: Callable[..., Queue]) -> 
     assert (line["error_code"], line["receive_count"]) == ("interrupted", "4")
     body, attributes = queue.dead_letter()
     assert (body, attributes["error_code"][1]) == ("done", "interrupted")
-    assert "without a word" in attributes["error"][1]
+    assert "killed" in attributes["error"][1]
     assert attributes["source_message_id"] == ("String", message_id)
     assert attributes["receive_count"] == ("Number", "4")
     assert attributes["published_at"] == ("Number", "1600000000000")
@@ -462,13 +462,15 @@ def test_of_several_those_on_their_last_receive_are_sent_anew(make: Callable[...
     assert queue.counts() == (0, 0) and queue.counts(queue.dead_url) == (0, 0)
 
 
-def test_what_counts_as_published_stays_with_a_copy(make: Callable[..., Queue]) -> None:
-    queue = make(receives=2)
+@pytest.mark.parametrize("receives", [2, None])
+def test_what_counts_as_published_stays_with_what_was_lost(make: Callable[..., Queue], receives: int | None) -> None:
+    queue = make(receives=receives)
     envelope = {"Type": "Notification", "TopicArn": "arn:aws:sns:eu-central-1:1:t", "Message": "x", "Timestamp": "2021-01-02T03:04:05.678Z"}
     queue.send(json.dumps(envelope))
-    queue.spend(1)
-    killed_while_it_holds(queue)
-    queue.run()
+    queue.spend(receives - 1 if receives else 5)
+    if receives:
+        killed_while_it_holds(queue)
+    queue.run(dead_letter_queue_url=queue.dead_url)
     assert queue.dead_letter()[1]["published_at"] == ("Number", "1609556645678")
 
 
@@ -489,14 +491,18 @@ def test_many_attributes(make: Callable[..., Queue], attributes: dict[str, Any])
     assert {name for name in own if name != "published_at"} == {name for name in attributes if name != "published_at"}
 
 
-def test_what_has_no_room_for_more_is_worked_on_as_it_is(make: Callable[..., Queue]) -> None:
-    queue = make(receives=2)
+@pytest.mark.parametrize("room", [0, 120, 170, 239, 240])
+def test_without_room_for_a_dead_letter_no_copy(make: Callable[..., Queue], room: int) -> None:
+    """Who is sent anew can be dead-lettered when the copy is lost."""
+    queue = make(receives=2, dead_letter_size=2048)
     queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"MaximumMessageSize": "2048"})
-    queue.send("later ".ljust(2048, "x"))
+    queue.send("done ".ljust(2048 - room, "x"))
     queue.spend(1)
-    lines = queue.run()
-    assert events(lines, "MESSAGE_SENT_ANEW") == [] and events(lines, "MESSAGE_DEAD")
-    assert queue.dead_letter()[1]["error_code"][1] == "not_yet"
+    lines = killed_while_it_holds(queue)
+    assert bool(events(lines, "MESSAGE_SENT_ANEW")) == (room == 240)
+    if room == 240:
+        queue.run()
+        assert queue.dead_letter()[1]["error_code"][1] == "interrupted"
 
 
 def test_one_receive_is_worked_on(make: Callable[..., Queue]) -> None:
@@ -535,12 +541,24 @@ def test_without_a_redrive_policy_nobody_is_killed_for_ever(make: Callable[..., 
     assert (attributes["error_code"][1], attributes["receive_count"][1]) == ("interrupted", "6")
 
 
-@pytest.mark.parametrize("forged", ["-1", "1001", "x", ""])
-def test_a_forged_count_means_nothing(make: Callable[..., Queue], forged: str) -> None:
-    queue = make(receives=3)
-    queue.send("later", {"receives_before": text(forged or " ")})
-    lines = queue.run(backoff_min="1s", backoff_max="1s")
+@pytest.mark.parametrize(("forged", "source"), [("-1", "x"), ("0", "x"), ("1001", "x"), ("x", "x"), ("2", None), ("2", "x" * 101)])
+def test_what_cannot_be_a_copy_is_none(make: Callable[..., Queue], forged: str, source: str | None) -> None:
+    queue = make(receives=2)
+    own = {"receives_before": text(forged)} | ({"source_message_id": text(source)} if source else {})
+    message_id = queue.send("later", own)
+    lines = queue.run(backoff_min="0s", backoff_max="0s")
     assert events(lines, "MESSAGE_LATER")[0]["receive_count"] == "1"
+    lines = queue.run()
+    assert events(lines, "MESSAGE_SENT_ANEW"), "so it is none on its last receive either"
+    assert queue.dead_letter()[1]["source_message_id"] == ("String", message_id)
+
+
+def test_what_looks_like_a_copy_harms_only_itself(make: Callable[..., Queue]) -> None:
+    queue = make(receives=3)
+    queue.send("done", {"receives_before": text("1000"), "source_message_id": text("x")})
+    queue.run()
+    assert queue.dead_letter()[1]["error_code"] == ("String", "interrupted")
+    assert queue.counts() == (0, 0)
 
 
 @pytest.mark.parametrize("which", ["queue_url", "dead_letter_queue_url"])
