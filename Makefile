@@ -22,7 +22,7 @@ endif
 
 VERSION := 0.1.0
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Werror
-LIBRARIES := libcurl openssl libcjson libpq libsystemd yaml-0.1 expat libmicrohttpd
+LIBRARIES := libcurl openssl libcjson libpq libsystemd yaml-0.1 expat libmicrohttpd zlib
 CPPFLAGS += -D_GNU_SOURCE -Ilib -Idaemons -Ilibexec -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -DPREFIX='"$(PREFIX)"'
 
 ifdef SAN

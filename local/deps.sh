@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 build_packages=(
     gcc pkg-config libc6-dev libcurl4-openssl-dev libssl-dev libcjson-dev libpq-dev libsystemd-dev libyaml-dev libexpat1-dev
-    libmicrohttpd-dev
+    libmicrohttpd-dev zlib1g-dev
 )
 stack_packages=(python3 python3-venv jq curl ca-certificates openssl bubblewrap)
 test_packages=(clang clang-format cppcheck shellcheck valgrind libc6-dbg systemd dbus man-db mandoc pgbouncer

@@ -12,7 +12,7 @@
 enum { CHECKPOINT_MAX = 16 << 20 };
 
 /* In the order of enum split_form. */
-static const char *const forms[] = { "values", "lines", "array", "features", "tail" };
+static const char *const forms[] = { "values", "lines", "array", "features" };
 
 static const char *command_name(bool collections)
 {
@@ -39,9 +39,12 @@ static void write_text(const struct load_checkpoint *checkpoint, const struct lo
                command_name(checkpoint->collections), (long long)checkpoint->published_at_ms,
                (long long)checkpoint->counts.elapsed_ms, (long long)checkpoint->rejects_len);
     write_files(input, ret);
-    buf_printf(ret, "],\"place\":{\"file\":%zu,\"form\":\"%s\",\"offset\":%lld,\"lines\":%lld,\"documents\":%lld}",
-               place->file, forms[place->position.form], (long long)place->position.offset,
-               (long long)place->position.lines, (long long)place->position.documents);
+    buf_printf(
+        ret,
+        "],\"place\":{\"file\":%zu,\"form\":\"%s\",\"after_comma\":%d,\"offset\":%lld,\"lines\":%lld,\"column\":%lld,"
+        "\"documents\":%lld}",
+        place->file, forms[place->position.form], place->position.after_comma, (long long)place->position.offset,
+        (long long)place->position.lines, (long long)place->position.column, (long long)place->position.documents);
     buf_puts(ret, ",\"counts\":{");
     load_counts_write(&checkpoint->counts, checkpoint->collections, ret);
     buf_puts(ret, "}}\n");
@@ -92,16 +95,19 @@ int load_checkpoint_write(const char *path, const struct load_checkpoint *checkp
 static bool read_place(const cJSON *json, const struct load_input *input, struct load_place *ret)
 {
     const char *form = json_get_string(json, "form");
-    int64_t file = 0;
+    int64_t file = 0, after_comma = 0;
     *ret = (struct load_place){ .file = 0 };
     for (size_t i = 0; form && i < N_ELEMENTS(forms); i++)
         if (strcmp(form, forms[i]) == 0)
             ret->position.form = (enum split_form)i;
     bool ok = form && json_get_i64(json, "file", 0, (int64_t)input->n, &file) &&
               json_get_i64(json, "offset", 0, INT64_MAX, &ret->position.offset) &&
+              json_get_i64(json, "after_comma", 0, 1, &after_comma) &&
               json_get_i64(json, "lines", 0, INT64_MAX, &ret->position.lines) &&
+              json_get_i64(json, "column", 0, INT64_MAX, &ret->position.column) &&
               json_get_i64(json, "documents", 0, INT64_MAX, &ret->position.documents);
     ret->file = (size_t)file;
+    ret->position.after_comma = after_comma == 1;
     return ok;
 }
 

@@ -64,7 +64,8 @@ static void close_file(struct load_input *input)
     if (input->fd > STDIN_FILENO)
         close(input->fd);
     input->fd = -1;
-    split_clear(&input->split);
+    reader_clear(&input->reader);
+    input->bytes_read = 0;
 }
 
 void load_input_close(struct load_input *input)
@@ -94,29 +95,37 @@ static int read_chunk(struct load_input *input, int stop_fd, int64_t deadline_ms
     return 0;
 }
 
-/* The next part of the file to `rest`, without what was committed before. */
+/* The next part of the file to `rest`. */
 static int take_chunk(struct load_input *input, size_t len, struct err *err)
 {
-    if (len == 0 && input->to_skip > 0)
+    if (len == 0 && input->reader.to_skip > 0)
         return err_fatal(err, ENODATA, "%.500s ends before the place to go on from", input->files[input->current].path);
-    size_t skipped = (int64_t)len < input->to_skip ? len : (size_t)input->to_skip;
-    input->to_skip -= (int64_t)skipped;
-    input->rest = (struct split_input){ .data = input->chunk + skipped, .len = len - skipped, .end = len == 0 };
+    input->bytes_read += (int64_t)len;
+    input->rest = (struct split_input){ .data = input->chunk, .len = len, .end = len == 0 };
     return 0;
+}
+
+/* What is packed can only be read from its beginning; a pipe, too. */
+static bool seek(const struct load_input *input, int64_t offset)
+{
+    char head[ENCODING_LOOK];
+    ssize_t len = input->files[input->current].size >= 0 ? pread(input->fd, head, sizeof(head), 0) : -1;
+    return len >= 0 && encoding_of(head, (size_t)len, true).kind == ENCODING_TEXT &&
+           lseek(input->fd, offset, SEEK_SET) == offset;
 }
 
 /* Not waiting for a writer, where it is a pipe with a name: that is read_chunk's, which heeds a stop. */
 static int open_file(struct load_input *input, struct err *err)
 {
     const struct load_file *file = &input->files[input->current];
-    int64_t offset = input->place.position.offset;
+    struct reader_options options = { .from = input->place.position, .may_unpack = true };
     input->fd = is_stdin(file) ? STDIN_FILENO : open(file->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (input->fd < 0)
         return err_fatal(err, errno, "%.500s", file->path);
     input->rest = (struct split_input){ .data = input->chunk };
-    split_init(&input->split, &input->place.position);
-    bool sought = file->size >= 0 && lseek(input->fd, offset, SEEK_SET) == offset;
-    input->to_skip = sought ? 0 : offset;
+    options.is_sought = options.from.offset > 0 && seek(input, options.from.offset);
+    input->bytes_read = options.is_sought ? options.from.offset : 0;
+    reader_init(&input->reader, &options);
     return 0;
 }
 
@@ -130,16 +139,16 @@ static void end_file(struct load_input *input)
 }
 
 /* A document, the end of the file, or the need of more. */
-static int split_rest(struct load_input *input, struct load_input_next *ret, struct err *err)
+static int read_rest(struct load_input *input, struct load_input_next *ret, struct err *err)
 {
     bool found = false;
-    int r = split_next(&input->split, &input->rest, &ret->document, &found, err);
+    int r = reader_next(&input->reader, &input->rest, &ret->document, &found, err);
     if (r < 0)
         return r;
     ret->file = input->current;
     if (r == NEVER) {
-        ret->document =
-            (struct split_document){ .line = input->split.at.lines + 1, .index = input->split.at.documents };
+        const struct split_position *at = &input->reader.split.at;
+        ret->document = (struct split_document){ .line = at->lines + 1, .index = at->documents };
         end_file(input);
         ret->event = LOAD_INPUT_BROKEN;
     } else if (found) {
@@ -161,18 +170,17 @@ int load_input_next(struct load_input *input, int stop_fd, int64_t deadline_ms, 
             return 0;
         }
         int r = input->fd < 0 ? open_file(input, err) : 0;
+        if (r == 0)
+            r = read_rest(input, ret, err);
         if (r != 0)
             return r;
-        if (input->rest.len == 0 && !input->rest.end) {
-            ssize_t len = -1;
-            r = read_chunk(input, stop_fd, deadline_ms, &len, err);
-            if (r != 0 || len < 0)
-                return r;
-            r = take_chunk(input, (size_t)len, err);
-            if (r != 0)
-                return r;
-        }
-        r = split_rest(input, ret, err);
+        if (ret->event != LOAD_INPUT_NOTHING || input->fd < 0)
+            continue;
+        ssize_t len = -1;
+        r = read_chunk(input, stop_fd, deadline_ms, &len, err);
+        if (r != 0 || len < 0)
+            return r;
+        r = take_chunk(input, (size_t)len, err);
         if (r != 0)
             return r;
     }
@@ -183,6 +191,6 @@ double load_input_fraction(const struct load_input *input)
 {
     if (input->total_bytes <= 0)
         return input->total_bytes < 0 ? -1 : 1;
-    int64_t here = input->fd >= 0 ? input->place.position.offset : 0;
+    int64_t here = input->fd >= 0 ? input->bytes_read : 0;
     return (double)(input->bytes_before + here) / (double)input->total_bytes;
 }

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "stac/split.h"
+#include "stac/reader.h"
 
 struct load_file {
     const char *path;       /* "-": stdin */
@@ -27,8 +27,8 @@ struct load_input {
     int fd;                  /* -1: the current file is not open yet */
     char *chunk;
     struct split_input rest; /* of the chunk */
-    struct split split;
-    int64_t to_skip;      /* bytes of the file before its place, where there is no seeking */
+    struct reader reader;
+    int64_t bytes_read;   /* of the current file, up to the end of the chunk */
     int64_t bytes_before; /* of the files before the current one */
     int64_t total_bytes;  /* -1: not known */
 };
@@ -46,7 +46,7 @@ void load_input_seek(struct load_input *input, const struct load_place *place);
 enum load_input_event {
     LOAD_INPUT_DOCUMENT, /* here is one */
     LOAD_INPUT_NOTHING,  /* none yet: the deadline has passed, or stop_fd is readable */
-    LOAD_INPUT_BROKEN,   /* at the document's line the file breaks off: err says why; next is the next file */
+    LOAD_INPUT_BROKEN,   /* at the document's line the file cannot be read on: err says why; next is the next file */
     LOAD_INPUT_END,
 };
 

@@ -118,13 +118,6 @@ static int item_batch_init(struct item_batch *batch, size_t n, struct err *err)
     return 0;
 }
 
-static int check_size(const struct load_entry *entry, struct err *err)
-{
-    if (!entry->document.too_large)
-        return 0;
-    return err_never(err, "document_too_large", "the document is larger than %d MiB", SPLIT_DOCUMENT_MAX >> 20);
-}
-
 /* The document is kept for the rejects file: in one line, where it is JSON. */
 static int reject(struct load_entry *entry, const struct err *why, struct err *err)
 {
@@ -147,9 +140,7 @@ static int read_item(const struct job *job, const struct load_entry *entry, stru
                                  .text_len = entry->document.text.len,
                                  .published_at_ms = job->shared->published_at_ms };
     auto_json cJSON *json = NULL;
-    int r = check_size(entry, &ret->err);
-    if (r == 0)
-        r = json_parse(ret->text, ret->text_len, &json, &ret->err);
+    int r = split_document_parse(&entry->document, &json, &ret->err);
     return r == 0 ? pgstac_item_read(job->database.pgstac, json, ret) : r;
 }
 
@@ -240,8 +231,9 @@ static int load_collection_entry(struct job *job, struct load_entry *entry, stru
     struct pgstac_item collection = { .text = buf_str(&entry->document.text),
                                       .text_len = entry->document.text.len,
                                       .published_at_ms = job->shared->published_at_ms };
+    auto_json cJSON *json = NULL;
     struct err why = ERR_INIT;
-    int r = check_size(entry, &why);
+    int r = split_document_parse(&entry->document, &json, &why);
     for (int attempt = 1; r == 0; attempt++) {
         r = load_collection(job, &collection, &why);
         if (r != LATER || why.outage || attempt == LATER_ATTEMPTS)

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "stac/collection.h"
-#include "stac/list.h"
 
 static void clear_document(struct document *document)
 {
@@ -27,6 +26,7 @@ void documents_clear(struct documents *documents)
         envelope_clear(&documents->messages[i].envelope);
         cJSON_Delete(documents->messages[i].json);
         buf_clear(&documents->messages[i].failures);
+        buf_clear(&documents->messages[i].lines);
     }
     s3_references_clear(&documents->objects);
     free(documents->messages);
@@ -36,7 +36,8 @@ void documents_clear(struct documents *documents)
 
 /* ------------------------------------------------------------- reporting */
 
-enum { FAILURES_MAX = 640, FAILURE_MAX = 300 }; /* of the dead letter's 1 KiB: when to stop, and for one */
+/* Of the dead letter's 1 KiB: when to stop, and for one; then only lines are told. */
+enum { FAILURES_MAX = 440, FAILURE_MAX = 300, LINES_MAX = 180 };
 
 /* LATER outweighs NEVER: while anything may still succeed the message stays. */
 static bool is_worse(int result, int than)
@@ -44,7 +45,19 @@ static bool is_worse(int result, int than)
     return result != 0 && (than == 0 || (result == LATER && than == NEVER));
 }
 
-void documents_report(struct documents *documents, size_t message, int result, const struct err *err)
+static void add_failure(struct opened *opened, int64_t line, const struct err *err)
+{
+    opened->n_failed++;
+    if (opened->failures.len < FAILURES_MAX) {
+        buf_printf(&opened->failures, "; %.*s", FAILURE_MAX, err->text);
+        opened->n_told++;
+    } else if (line > 0 && opened->lines.len < LINES_MAX) {
+        buf_printf(&opened->lines, opened->lines.len ? ", %lld" : "; also at lines %lld", (long long)line);
+        opened->n_told++;
+    }
+}
+
+void documents_report(struct documents *documents, size_t message, int64_t line, int result, const struct err *err)
 {
     struct opened *opened = &documents->messages[message];
     opened->n_documents++;
@@ -53,21 +66,17 @@ void documents_report(struct documents *documents, size_t message, int result, c
         opened->err = *err;
         opened->n_failed = opened->n_told = 0;
         buf_reset(&opened->failures);
+        buf_reset(&opened->lines);
     }
-    if (result == 0 || result != opened->result)
-        return;
-    opened->n_failed++;
-    if (opened->failures.len < FAILURES_MAX) {
-        buf_printf(&opened->failures, "; %.*s", FAILURE_MAX, err->text);
-        opened->n_told++;
-    }
+    if (result != 0 && result == opened->result)
+        add_failure(opened, line, err);
 }
 
-void documents_report_source(struct documents *documents, struct document_source source, int result,
+void documents_report_source(struct documents *documents, struct document_source source, int64_t line, int result,
                              const struct err *err)
 {
     if (result == 0) {
-        documents_report(documents, source.message, 0, NULL);
+        documents_report(documents, source.message, 0, 0, NULL);
         return;
     }
     struct err named = *err;
@@ -75,7 +84,8 @@ void documents_report_source(struct documents *documents, struct document_source
         err_prefix(&named, "s3://%s/%.200s", source.object->bucket, source.object->key);
     else if (source.object)
         err_prefix(&named, "record %zu", source.object->record);
-    documents_report(documents, source.message, result, &named);
+    bool is_one_text = documents->messages[source.message].n_objects <= 1;
+    documents_report(documents, source.message, is_one_text ? line : 0, result, &named);
 }
 
 static void report_document(struct documents *documents, const struct document *document)
@@ -83,13 +93,14 @@ static void report_document(struct documents *documents, const struct document *
     struct document_source source = { document->message, document->object };
     documents->messages[document->message].n_listed--;
     if (document->item.result == 0) {
-        documents_report(documents, document->message, 0, NULL);
+        documents_report(documents, document->message, 0, 0, NULL);
         return;
     }
     struct err err = document->item.err;
     if (document->number > 0)
-        err_prefix(&err, "%zu (\"%.80s\")", document->number, document->id ? document->id : "(no id)");
-    documents_report_source(documents, source, document->item.result, &err);
+        err_prefix(&err, "document %lld, line %lld (%s%.80s%s)", (long long)document->number, (long long)document->line,
+                   document->id ? "\"" : "", document->id ? document->id : "no id", document->id ? "\"" : "");
+    documents_report_source(documents, source, document->line, document->item.result, &err);
 }
 
 /* ---------------------------------------------------------------- opening */
@@ -122,48 +133,51 @@ static int read_document(const struct pgstac *pgstac, const cJSON *json, struct 
     return document->is_collection ? stac_collection_read(json, &id, &item->err) : pgstac_item_read(pgstac, json, item);
 }
 
-/* Adds what was parsed; the tree, ten times as large as the text, need not outlive it. */
-static int add_parsed(struct documents *documents, struct document_source source, size_t number, struct json_slice text,
-                      const cJSON *json, struct err *err)
+/* Adds what was parsed, and takes what the document owns; the tree, ten times as large as the text, need not outlive
+ * it.
+ */
+static int add_parsed(struct documents *documents, struct document *document, const cJSON *json, struct err *err)
 {
-    cleanup(clear_document) struct document document = { .message = source.message,
-                                                         .number = number,
-                                                         .object = source.object };
-    struct pgstac_item *item = &document.item;
-    item->text = text.text;
-    item->text_len = text.len;
-    item->published_at_ms =
-        source.object ? source.object->published_at_ms : documents->messages[source.message].envelope.published_at_ms;
-    if (source.object) {
-        item->text = document.text = strndup(text.text, text.len);
-        if (!document.text)
-            return err_no_memory(err);
-    }
-    item->result = read_document(documents->pgstac, json, &document);
-    document.settled = item->result != 0;
+    struct pgstac_item *item = &document->item;
+    item->published_at_ms = document->object ? document->object->published_at_ms
+                                             : documents->messages[document->message].envelope.published_at_ms;
+    item->result = read_document(documents->pgstac, json, document);
+    document->settled = item->result != 0;
     if (item->result < 0) {
         *err = item->err;
         return item->result;
     }
-    return append(documents, &document, err);
+    return append(documents, document, err);
 }
 
-int documents_add(struct documents *documents, struct document_source source, size_t number, struct json_slice text,
-                  struct err *err)
+static int add_read(struct documents *documents, struct document_source source, struct split_document *read,
+                    bool is_alone, struct err *err)
 {
     auto_json cJSON *json = NULL;
     struct err why = ERR_INIT;
-    int r = json_parse(text.text, text.len, &json, &why);
-    if (r == 0)
-        return add_parsed(documents, source, number, text, json, err);
+    int r = split_document_parse(read, &json, &why);
     if (r < 0) {
         *err = why;
         return r;
     }
-    if (number > 0)
-        err_prefix(&why, "%zu", number);
-    documents_report_source(documents, source, r, &why);
-    return 0;
+    if (r != 0) {
+        if (!is_alone)
+            err_prefix(&why, "document %lld, line %lld", (long long)read->index + 1, (long long)read->line);
+        documents_report_source(documents, source, read->line, r, &why);
+        return 0;
+    }
+    cleanup(clear_document) struct document document = {
+        .message = source.message, .number = is_alone ? 0 : read->index + 1, .line = read->line, .object = source.object
+    };
+    document.item.text_len = read->text.len;
+    document.item.text = document.text = buf_take(&read->text);
+    return document.text ? add_parsed(documents, &document, json, err) : err_no_memory(err);
+}
+
+int documents_add(struct documents *documents, struct document_source source, struct split_document *document,
+                  struct err *err)
+{
+    return add_read(documents, source, document, false, err);
 }
 
 /* What the message has instead of documents is the result of all of it. */
@@ -172,28 +186,33 @@ static int fail(struct documents *documents, size_t index, int result, const str
     if (result < 0)
         *err = *why;
     else
-        documents_report(documents, index, result, why);
+        documents_report(documents, index, 0, result, why);
     return result < 0 ? result : 0;
 }
 
-static int open_list(struct documents *documents, size_t index, struct err *err)
+/* Each document is added when it is known whether there is another one: one that is alone needs no number. */
+static int open_text(struct documents *documents, size_t index, struct split_input text, struct err *err)
 {
-    const struct envelope *envelope = &documents->messages[index].envelope;
+    cleanup(reader_clear) struct reader reader;
+    cleanup(split_document_clear) struct split_document document = { .text = BUF_INIT };
     struct document_source source = { .message = index };
-    struct stac_list list;
     struct err why = ERR_INIT;
-    int r = stac_list_open(envelope->payload, envelope->payload_len, &list, &why);
-    while (r == 0) {
-        struct json_slice text = { .text = NULL };
-        r = stac_list_next(&list, &text, &why);
-        if (r != 0 || !text.text)
-            break;
-        int added = documents_add(documents, source, list.n, text, err);
+    bool found = false;
+    reader_init(&reader, &(struct reader_options){ .may_unpack = false });
+    int r = reader_next(&reader, &text, &document, &found, &why);
+    bool is_first = true;
+    if (r == 0 && !found)
+        r = err_never(&why, "no_items", "nothing there, no item");
+    while (r == 0 && found) {
+        struct split_document next = { .text = BUF_INIT };
+        r = reader_next(&reader, &text, &next, &found, &why);
+        int added = r >= 0 ? add_read(documents, source, &document, is_first && !found, err) : 0;
+        split_document_clear(&document);
+        document = next;
+        is_first = false;
         if (added != 0)
             return added;
     }
-    if (r == 0 && list.n == 0)
-        r = err_never(&why, "no_items", "the message holds an empty list, no item");
     return r == 0 ? 0 : fail(documents, index, r, &why, err);
 }
 
@@ -205,53 +224,44 @@ static int open_reference(struct documents *documents, size_t index, cJSON **jso
     int r = s3_references_add(&documents->objects, opened->json, index, opened->envelope.published_at_ms, err);
     if (r != 0)
         return r;
-    opened->names_objects = documents->objects.n > before;
+    opened->n_objects = documents->objects.n - before;
     struct err why = ERR_INIT;
-    if (!opened->names_objects)
-        documents_report(documents, index, err_never(&why, "no_items", "an S3 event with an empty list of records"),
+    if (opened->n_objects == 0)
+        documents_report(documents, index, 0, err_never(&why, "no_items", "an S3 event with an empty list of records"),
                          &why);
     return 0;
 }
 
-/* Lines of JSON begin like a document that has something behind it. */
-static bool has_several(const char *text, size_t len)
+/* An object that is not a FeatureCollection, or a pointer: as a rule one value, which is parsed at once. */
+static bool may_be_whole(struct split_input text)
 {
-    struct stac_list list;
-    struct json_slice first = { .text = NULL }, second = first;
-    return stac_list_open(text, len, &list, NULL) == 0 && stac_list_next(&list, &first, NULL) == 0 && first.text &&
-           stac_list_next(&list, &second, NULL) == 0 && second.text;
-}
-
-/* An array of documents, or a FeatureCollection. An array that begins with a string may be a pointer. */
-static bool may_be_list(const char *text, size_t len)
-{
-    static const char blanks[] = " \t\r\n", collection[] = "\"FeatureCollection\"";
-    const char *at = text + strspn(text, blanks);
+    static const char blanks[] = " \t\r\n", features[] = "\"features\"";
+    const char *at = text.data + strspn(text.data, blanks);
     if (*at == '[')
-        return at[1 + strspn(at + 1, blanks)] != '"';
-    return memmem(text, len, collection, strlen(collection)) != NULL;
+        return at[1 + strspn(at + 1, blanks)] == '"';
+    return *at == '{' && memmem(text.data, text.len, features, strlen(features)) == NULL;
 }
 
 static int open_payload(struct documents *documents, size_t index, struct err *err)
 {
     const struct envelope *envelope = &documents->messages[index].envelope;
-    const char *text = envelope->payload;
-    size_t len = envelope->payload_len;
-    if (may_be_list(text, len))
-        return open_list(documents, index, err);
+    size_t mark_len = encoding_of(envelope->payload, envelope->payload_len, true).mark_len;
+    struct split_input text = { .data = envelope->payload + mark_len,
+                                .len = envelope->payload_len - mark_len,
+                                .end = true };
     auto_json cJSON *json = NULL;
     struct err why = ERR_INIT;
-    int r = json_parse(text, len, &json, &why);
-    if (r == NEVER && has_several(text, len))
-        return open_list(documents, index, err);
-    if (r != 0)
+    int r = may_be_whole(text) ? json_parse(text.data, text.len, &json, &why) : NEVER;
+    if (r < 0)
         return fail(documents, index, r, &why, err);
-    if (s3_is_reference(json))
+    if (r == 0 && s3_is_reference(json))
         return open_reference(documents, index, &json, err);
-    if (cJSON_IsArray(json))
-        return open_list(documents, index, err);
-    struct json_slice whole = { .text = text, .len = len };
-    return add_parsed(documents, (struct document_source){ .message = index }, 0, whole, json, err);
+    if (r != 0 || cJSON_IsArray(json))
+        return open_text(documents, index, text, err);
+    cleanup(clear_document) struct document document = { .message = index };
+    document.item.text = text.data;
+    document.item.text_len = text.len;
+    return add_parsed(documents, &document, json, err);
 }
 
 static int open_message(struct documents *documents, size_t index, struct err *err)
@@ -312,11 +322,11 @@ static void describe(struct opened *opened)
     if (opened->n_failed > opened->n_told)
         snprintf(more, sizeof(more), "; and %zu more", opened->n_failed - opened->n_told);
     if (opened->result == NEVER)
-        (void)err_never(&opened->err, opened->err.code, "%zu of %zu documents%s%s", opened->n_failed,
-                        opened->n_documents, buf_str(&opened->failures), more);
+        (void)err_never(&opened->err, opened->err.code, "%zu of %zu documents%s%s%s", opened->n_failed,
+                        opened->n_documents, buf_str(&opened->failures), buf_str(&opened->lines), more);
     else
-        (void)err_later(&opened->err, opened->err.code, "%zu of %zu documents%s%s", opened->n_failed,
-                        opened->n_documents, buf_str(&opened->failures), more);
+        (void)err_later(&opened->err, opened->err.code, "%zu of %zu documents%s%s%s", opened->n_failed,
+                        opened->n_documents, buf_str(&opened->failures), buf_str(&opened->lines), more);
 }
 
 void documents_conclude(struct documents *documents)

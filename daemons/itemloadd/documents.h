@@ -1,23 +1,23 @@
 /*
  * documents: what the messages of a batch carry: STAC items and collections.
  *
- * A message is an item, a collection, a FeatureCollection, an array or lines of these; or it names S3 objects that hold
- * them (aws/s3_event.h), which objects.h brings into the list later. Each document is checked alone; of an item that
- * is there more than once the newest is loaded.
+ * A message is whatever stac/reader.h reads, but not packed; or it names S3 objects that hold that (aws/s3_event.h),
+ * which objects.h brings into the list later. Each document is checked alone; of an item that is there more than once
+ * the newest is loaded.
  */
 #ifndef ITEMLOADD_DOCUMENTS_H
 #define ITEMLOADD_DOCUMENTS_H
 
 #include "aws/s3_event.h"
-#include "base/json_slice.h"
 #include "common/newest.h"
 #include "sqs/envelope.h"
+#include "stac/reader.h"
 
 struct document {
     size_t message;                    /* index of the message that it came with */
-    size_t number;                     /* in that message, or in the object: from 1 */
+    int64_t number, line;              /* in that message, or in the object: from 1; 0: it is all of the message */
     const struct s3_reference *object; /* that it came from; NULL: the message itself */
-    char *text;                        /* where the object brought it; a message's is in its payload */
+    char *text;                        /* NULL: all of the message, and in its payload */
     char *id;                          /* NULL: it has none */
     bool is_collection;
     struct pgstac_item item; /* of a collection: text, published_at_ms, result and err */
@@ -30,12 +30,12 @@ struct opened {
     const struct sqs_message *message;
     struct envelope envelope; /* the documents' texts are in its payload, which is freed with them */
     cJSON *json;              /* where it names S3 objects: what they are named in */
-    bool names_objects;
-    size_t n_listed; /* of its documents: in the list, without a result that counts */
-    int result;      /* the worst that was reported; its err, complete after documents_conclude */
+    size_t n_objects;         /* so many */
+    size_t n_listed;          /* of its documents: in the list, without a result that counts */
+    int result;               /* the worst that was reported; its err, complete after documents_conclude */
     struct err err;
-    size_t n_documents, n_failed, n_told; /* reported; those of them that had `result`; those in `failures` */
-    struct buf failures;
+    size_t n_documents, n_failed, n_told; /* reported; those of them that had `result`; those that are named */
+    struct buf failures, lines;           /* what is told of them; the lines of those for which there was no room */
 };
 
 struct documents {
@@ -59,16 +59,17 @@ struct document_source {
     const struct s3_reference *object;
 };
 /*
- * Adds the document in the text, as the source's `number`-th (0: it has no other). One that is no JSON, or no good item
- * or collection, has its result. The text of a message's document is borrowed, of an object's copied. < 0 only.
+ * Adds the document that was read, whose text is taken. One that is not JSON, or not a good item or collection, has its
+ * result. < 0 only.
  */
-int documents_add(struct documents *documents, struct document_source source, size_t number, struct json_slice text,
+int documents_add(struct documents *documents, struct document_source source, struct split_document *document,
                   struct err *err) must_check;
 
-/* Adds to the message what became of one of its documents. `err`: where result is LATER or NEVER. */
-void documents_report(struct documents *documents, size_t message, int result, const struct err *err);
+/* Adds to the message what became of one of its documents, which begins at this line (0: no matter). `err`: where
+ * result is LATER or NEVER. */
+void documents_report(struct documents *documents, size_t message, int64_t line, int result, const struct err *err);
 /* The same of something that the source holds, named before the text. */
-void documents_report_source(struct documents *documents, struct document_source source, int result,
+void documents_report_source(struct documents *documents, struct document_source source, int64_t line, int result,
                              const struct err *err);
 
 /* The items without a result, sorted (newest.h), to `ret` (room for documents->n). Returns how many. */

@@ -244,7 +244,7 @@ static int settle_batch(struct loader *loader, const struct documents *documents
     size_t n = 0;
     for (size_t i = 0; i < documents->n_messages; i++) {
         const struct opened *opened = &documents->messages[i];
-        if (opened->names_objects != name_objects)
+        if ((opened->n_objects > 0) != name_objects)
             continue;
         bool is_final = loaded || (opened->result != 0 && opened->n_listed == 0 && !name_objects);
         settlements[n++] = (struct settlement){ .message = opened->message,

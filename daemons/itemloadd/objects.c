@@ -8,6 +8,7 @@
 static void close_object(struct object *object)
 {
     buf_clear(&object->text);
+    reader_clear(&object->reader);
     *object = (struct object){ .reference = NULL };
 }
 
@@ -36,7 +37,7 @@ static void tell(const struct documents *documents, const struct s3_reference *r
 
 static void report(struct documents *documents, const struct s3_reference *reference, int result, const struct err *why)
 {
-    documents_report_source(documents, source_of(reference), result, why);
+    documents_report_source(documents, source_of(reference), 0, result, why);
 }
 
 /* ------------------------------------------------------ what is to be read */
@@ -137,47 +138,39 @@ static void refuse(struct objects *objects, struct documents *documents, const s
     report(documents, reference, result, &why);
 }
 
-static bool holds(const struct object *object, const char *text)
+/* Begins with its first document, again where all were looked at for collections. */
+static void begin_look(const struct objects *objects, struct object *object, bool for_collections)
 {
-    return memmem(buf_str(&object->text), object->text.len, text, strlen(text)) != NULL;
+    size_t limit = (size_t)objects->options->document_limit;
+    struct reader_options options = { .may_unpack = true, .document_max = limit, .unpacked_max = (int64_t)limit };
+    reader_clear(&object->reader);
+    reader_init(&object->reader, &options);
+    object->rest = (struct split_input){ .data = buf_str(&object->text), .len = object->text.len, .end = true };
+    object->is_first_look = for_collections;
 }
 
-/* One document and nothing else: it needs no number. */
-static bool is_single(struct stac_list list)
+static bool may_have_collections(const struct buf *text)
 {
-    struct json_slice text = { .text = NULL };
-    return !list.has_commas && stac_list_next(&list, &text, NULL) == 0 && text.text &&
-           stac_list_next(&list, &text, NULL) == 0 && !text.text;
+    static const char word[] = "\"Collection\"";
+    bool is_packed = encoding_of(buf_str(text), text->len, true).kind != ENCODING_TEXT;
+    return is_packed || memmem(buf_str(text), text->len, word, strlen(word)) != NULL;
 }
 
-static int open_text(struct documents *documents, struct object *object, struct buf *text, struct err *err)
+static void open_text(const struct objects *objects, struct object *object, struct buf *text)
 {
     object->text = *text;
     *text = (struct buf)BUF_INIT;
-    struct err why = ERR_INIT;
-    int r = stac_list_open(buf_str(&object->text), object->text.len, &object->list, &why);
-    if (r == 0) {
-        object->is_single = is_single(object->list);
-        if (!object->is_single && holds(object, "\"Collection\""))
-            object->collections = object->list;
-        object->has_collections = object->collections.at != NULL;
-        return 0;
-    }
-    object->list = (struct stac_list){ .at = NULL };
-    if (r < 0)
-        *err = why;
-    else
-        report(documents, object->reference, r, &why);
-    return r < 0 ? r : 0;
+    object->is_got = true;
+    object->has_collections = may_have_collections(&object->text);
+    begin_look(objects, object, object->has_collections);
 }
 
-static int take(struct objects *objects, struct documents *documents, struct object *object, struct s3_get *got,
-                struct err *err)
+static void take(struct objects *objects, struct documents *documents, struct object *object, struct s3_get *got)
 {
     if (got->result == 0)
-        return open_text(documents, object, &got->body, err);
-    refuse(objects, documents, object->reference, got);
-    return 0;
+        open_text(objects, object, &got->body);
+    else
+        refuse(objects, documents, object->reference, got);
 }
 
 static bool is_left_for_later(const struct objects *objects, const struct s3_get *got)
@@ -210,11 +203,11 @@ static int open_next(struct objects *objects, struct documents *documents, struc
         struct object *object = &objects->open[k];
         *object = (struct object){ .reference = chosen[k], .is_large = is_left_for_later(objects, &gets[k]) };
         objects->n_open = k + 1;
-        if (r == 0 && !object->is_large)
-            r = take(objects, documents, object, &gets[k], err);
+        if (!object->is_large)
+            take(objects, documents, object, &gets[k]);
         buf_clear(&gets[k].body);
     }
-    return r;
+    return 0;
 }
 
 static int open_large(struct objects *objects, struct documents *documents, struct object *object, struct err *err)
@@ -224,22 +217,22 @@ static int open_large(struct objects *objects, struct documents *documents, stru
     if (r != 0)
         return r;
     object->is_large = false;
-    r = take(objects, documents, object, &get_one, err);
+    take(objects, documents, object, &get_one);
     buf_clear(&get_one.body);
-    return r;
+    return 0;
 }
 
 /* ----------------------------------------------------------------- reading */
 
-static int look_at_type(struct json_slice text, bool *ret_is_collection, struct err *err)
+static int look_at_type(const struct split_document *document, bool *ret_is_collection, struct err *err)
 {
     static const char word[] = "\"Collection\"";
     auto_json cJSON *json = NULL;
     *ret_is_collection = false;
-    if (!memmem(text.text, text.len, word, strlen(word)))
+    if (!memmem(buf_str(&document->text), document->text.len, word, strlen(word)))
         return 0;
     struct err why = ERR_INIT;
-    int r = json_parse(text.text, text.len, &json, &why);
+    int r = split_document_parse(document, &json, &why);
     if (r < 0)
         *err = why;
     const char *type = json_get_string(json, "type");
@@ -247,31 +240,50 @@ static int look_at_type(struct json_slice text, bool *ret_is_collection, struct 
     return r < 0 ? r : 0;
 }
 
+/* The object has no further document, or none that can be read: `why` says what keeps it from that. */
+static void end_object(const struct objects *objects, struct documents *documents, const struct object *object,
+                       int result, struct err *why)
+{
+    const struct split_position *at = &object->reader.split.at;
+    if (result == NEVER && err_is(why, "document_too_large"))
+        (void)err_never(why, "document_too_large",
+                        "unpacked, the object is larger than itemloadd's document_limit, %lld bytes",
+                        (long long)objects->options->document_limit);
+    if (result == NEVER && at->documents > 0)
+        err_prefix(why, "line %lld", (long long)at->lines + 1);
+    if (result == 0 && at->documents == 0)
+        result = err_never(why, "no_items", "nothing there, no item");
+    if (result != 0)
+        report(documents, object->reference, result, why);
+}
+
 /* Adds the object's next document; *ret_done: it has no other. */
 static int read_next(struct objects *objects, struct documents *documents, struct object *object, bool *ret_done,
                      struct err *err)
 {
-    bool is_first_look = object->collections.at != NULL, is_collection = false;
-    struct stac_list *list = is_first_look ? &object->collections : &object->list;
-    struct json_slice text = { .text = NULL };
+    cleanup(split_document_clear) struct split_document document = { .text = BUF_INIT };
     struct err why = ERR_INIT;
-    int r = list->at ? stac_list_next(list, &text, &why) : 0;
-    if (is_first_look && !text.text) { /* what ends it early ends the second look too, and is reported then */
-        list->at = NULL;
+    bool found = false, is_collection = false;
+    /* One that could not be got has its result, and no text. */
+    int r = object->is_got ? reader_next(&object->reader, &object->rest, &document, &found, &why) : 0;
+    if (r < 0) {
+        *err = why;
+        return r;
+    }
+    if (!found && object->is_first_look) { /* what ends it early ends the second look too, and is reported then */
+        begin_look(objects, object, false);
         return 0;
     }
-    *ret_done = !text.text;
-    if (r != 0)
-        report(documents, object->reference, r, &why);
-    else if (!text.text && list->at && list->n == 0)
-        report(documents, object->reference, err_never(&why, "no_items", "an empty list, no item"), &why);
-    if (!text.text)
+    *ret_done = !found;
+    if (!found && object->is_got)
+        end_object(objects, documents, object, r, &why);
+    if (!found)
         return 0;
-    r = object->has_collections ? look_at_type(text, &is_collection, err) : 0;
-    if (r != 0 || is_collection != is_first_look)
+    r = object->has_collections ? look_at_type(&document, &is_collection, err) : 0;
+    if (r != 0 || is_collection != object->is_first_look)
         return r;
-    objects->bytes += text.len;
-    return documents_add(documents, source_of(object->reference), object->is_single ? 0 : list->n, text, err);
+    objects->bytes += document.text.len;
+    return documents_add(documents, source_of(object->reference), &document, err);
 }
 
 static bool is_full(const struct objects *objects, const struct documents *documents)

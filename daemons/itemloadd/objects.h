@@ -3,7 +3,7 @@
  *
  * A message is a stranger's: only objects of the buckets that the configuration lists are read. Small objects are
  * fetched many at once, large ones (up to document_limit) alone, and of their text only a batch of documents at a time
- * becomes trees: memory is bounded whatever messages name.
+ * is unpacked, where it is packed, and becomes trees: memory is bounded whatever messages name.
  */
 #ifndef ITEMLOADD_OBJECTS_H
 #define ITEMLOADD_OBJECTS_H
@@ -12,7 +12,7 @@
 #include "common/service.h"
 #include "itemloadd/documents.h"
 #include "itemloadd/options.h"
-#include "stac/list.h"
+#include "stac/reader.h"
 
 enum { OBJECTS_AT_ONCE = 32, OBJECTS_SMALL = 256 * 1024 /* bytes of one that is fetched with others */ };
 
@@ -20,10 +20,12 @@ enum { OBJECTS_AT_ONCE = 32, OBJECTS_SMALL = 256 * 1024 /* bytes of one that is 
 struct object {
     const struct s3_reference *reference;
     bool is_large; /* not fetched yet: it goes alone */
-    bool is_single, has_collections;
-    struct buf text;
-    struct stac_list list;        /* what is left of the text; its `at` NULL: nothing to be read */
-    struct stac_list collections; /* the same for a first look, which takes only the collections; NULL: no such look */
+    bool is_got;
+    struct buf text; /* as it was got, perhaps packed */
+    struct reader reader;
+    struct split_input rest; /* of the text */
+    bool has_collections;    /* perhaps: then a first look takes only them, and a second all else */
+    bool is_first_look;
 };
 
 struct objects {

@@ -19,6 +19,13 @@ static bool is_test_event(const cJSON *json)
     return event && strcmp(event, "s3:TestEvent") == 0;
 }
 
+static bool is_eventbridge(const cJSON *json)
+{
+    const char *source = json_get_string(json, "source");
+    return source && strcmp(source, "aws.s3") == 0 && json_get_string(json, "detail-type") &&
+           cJSON_IsObject(json_get(json, "detail"));
+}
+
 /* The object that a pointer is, NULL where it is none. */
 static const cJSON *pointer_of(const cJSON *json)
 {
@@ -36,7 +43,7 @@ bool s3_is_reference(const cJSON *json)
 {
     if (json_get(json, "type")) /* GeoJSON: an item may have foreign members of any name */
         return false;
-    return is_test_event(json) || cJSON_IsArray(json_get(json, "Records")) || pointer_of(json);
+    return is_test_event(json) || cJSON_IsArray(json_get(json, "Records")) || is_eventbridge(json) || pointer_of(json);
 }
 
 /* Takes the key. */
@@ -89,9 +96,10 @@ static enum s3_reference_kind kind_of(const char *event)
 {
     if (begins_with(event, "s3:")) /* as configurations, and other stores than Amazon's, write it */
         event += strlen("s3:");
-    if (begins_with(event, "ObjectCreated:"))
+    if (begins_with(event, "ObjectCreated:") || strcmp(event, "Object Created") == 0)
         return S3_REFERENCE_LOAD;
-    if (begins_with(event, "ObjectRemoved:") || begins_with(event, "LifecycleExpiration:"))
+    if (begins_with(event, "ObjectRemoved:") || begins_with(event, "LifecycleExpiration:") ||
+        strcmp(event, "Object Deleted") == 0)
         return S3_REFERENCE_REMOVED;
     return S3_REFERENCE_OTHER;
 }
@@ -109,9 +117,8 @@ static int decode_key(const char *encoded, char **ret, struct err *err)
     return *ret ? 0 : err_no_memory(err);
 }
 
-static void read_time(const cJSON *record, struct s3_reference *ret)
+static void read_time(const char *text, struct s3_reference *ret)
 {
-    const char *text = json_get_string(record, "eventTime");
     int64_t time_us = 0;
     if (text && time_parse_rfc3339(text, &time_us) && time_us >= 0)
         ret->published_at_ms = time_us / 1000;
@@ -142,17 +149,46 @@ static int read_record(const cJSON *record, struct s3_reference *ret, struct err
     ret->version_id = is_text(version_id) ? version_id : NULL;
     ret->sequencer = is_text(sequencer) ? sequencer : NULL;
     ret->kind = kind_of(ret->event);
-    read_time(record, ret);
+    read_time(json_get_string(record, "eventTime"), ret);
     return 0;
 }
 
-/* One reference; `item` is the record, the pointer's first element, or the test event. */
+static int read_eventbridge(const cJSON *json, struct s3_reference *ret, struct err *err)
+{
+    const cJSON *detail = json_get(json, "detail"), *object = json_get(detail, "object");
+    const char *bucket = json_get_string(json_get(detail, "bucket"), "name"), *key = json_get_string(object, "key");
+    ret->event = json_get_string(json, "detail-type");
+    if (kind_of(ret->event) == S3_REFERENCE_OTHER && !(is_text(bucket) && is_text(key))) {
+        ret->kind = S3_REFERENCE_OTHER;
+        return 0;
+    }
+    if (!is_text(bucket))
+        ret->wrong = "no detail.bucket.name";
+    else if (!is_text(key))
+        ret->wrong = "no detail.object.key";
+    if (ret->wrong)
+        return 0;
+    ret->key = strdup(key);
+    if (!ret->key)
+        return err_no_memory(err);
+    const char *version_id = json_get_string(object, "version-id"), *sequencer = json_get_string(object, "sequencer");
+    ret->bucket = bucket;
+    ret->version_id = is_text(version_id) ? version_id : NULL;
+    ret->sequencer = is_text(sequencer) ? sequencer : NULL;
+    ret->kind = kind_of(ret->event);
+    read_time(json_get_string(json, "time"), ret);
+    return 0;
+}
+
+/* One reference; `item` is the record, the pointer's first element, or the event itself. */
 static int read_one(const cJSON *json, const cJSON *item, struct s3_reference *ret, struct err *err)
 {
     if (pointer_of(json))
         return read_pointer(item, ret, err);
     if (item != json)
         return read_record(item, ret, err);
+    if (is_eventbridge(json))
+        return read_eventbridge(json, ret, err);
     ret->kind = S3_REFERENCE_OTHER;
     ret->event = json_get_string(json, "Event");
     return 0;

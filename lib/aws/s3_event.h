@@ -2,7 +2,8 @@
  * s3_event: the S3 objects that a message names in place of holding a document. Pure.
  *
  * An event notification ("Event message structure", Amazon S3 User Guide) has one record or more; the test event that
- * S3 sends when notifications are set up has none. A pointer is what the extended clients for SQS and SNS leave of a
+ * S3 sends when notifications are set up has none. EventBridge's event ("EventBridge event message structure", ibid.)
+ * names one object, in "detail". A pointer is what the extended clients for SQS and SNS leave of a
  * payload that they have put into S3: ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "",
  * "s3Key": ""}], or the older com.amazon.sqs.javamessaging.MessageS3Pointer.
  */
@@ -12,8 +13,8 @@
 #include "base/json.h"
 
 enum s3_reference_kind {
-    S3_REFERENCE_LOAD,    /* a pointer; ObjectCreated: the object is there to be read */
-    S3_REFERENCE_REMOVED, /* ObjectRemoved, LifecycleExpiration: it is gone */
+    S3_REFERENCE_LOAD,    /* a pointer; ObjectCreated, Object Created: the object is there to be read */
+    S3_REFERENCE_REMOVED, /* ObjectRemoved, LifecycleExpiration, Object Deleted: it is gone */
     S3_REFERENCE_OTHER,   /* a test event, or one that is not about an object's content */
     S3_REFERENCE_BAD,     /* a record that names no object */
 };
@@ -27,9 +28,9 @@ struct s3_reference {
     char *key;               /* decoded; owned; NULL likewise */
     const char *version_id;  /* NULL: the current one */
     const char *sequencer;   /* NULL: none */
-    const char *event;       /* "ObjectCreated:Put"; of a pointer NULL */
+    const char *event;       /* "ObjectCreated:Put", "Object Created"; of a pointer NULL */
     const char *wrong;       /* of S3_REFERENCE_BAD: what, a literal */
-    int64_t published_at_ms; /* the record's eventTime; else what the caller gave */
+    int64_t published_at_ms; /* the record's eventTime, the event's time; else what the caller gave */
 };
 
 struct s3_references {
@@ -43,7 +44,8 @@ bool s3_is_reference(const cJSON *json);
 
 /*
  * Appends what a message for which s3_is_reference holds names. The tree must outlive the references.
- * `published_at_ms`: of the message. Keys of records are URL-decoded, with '+' for a blank. < 0 only.
+ * `published_at_ms`: of the message. Keys of records are URL-decoded, with '+' for a blank; EventBridge's are as they
+ * are. < 0 only.
  */
 int s3_references_add(struct s3_references *references, const cJSON *json, size_t message, int64_t published_at_ms,
                       struct err *err) must_check;

@@ -94,9 +94,14 @@ static bool drop_duplicates(cJSON *node)
 
 int json_parse(const char *text, size_t len, cJSON **ret, struct err *err)
 {
+    return json_parse_part(text, len, (struct json_place){ 1, 1 }, ret, err);
+}
+
+int json_parse_part(const char *text, size_t len, struct json_place place, cJSON **ret, struct err *err)
+{
     cleanup(json_tree_clear) struct json_tree tree;
     json_tree_begin(&tree);
-    int r = json_scan(text, len, &tree, err);
+    int r = json_scan(text, len, place, &tree, err);
     if (r != 0)
         return r;
     if (!drop_duplicates(tree.root))

@@ -34,6 +34,14 @@ static inline void json_free_pointer(cJSON **json)
  */
 int json_parse(const char *text, size_t len, cJSON **ret, struct err *err) must_check;
 
+/* A place in a text, from 1. */
+struct json_place {
+    size_t line, column;
+};
+/* The same of a part of a longer text, which stands there at `place`: the error names lines and columns of the whole.
+ */
+int json_parse_part(const char *text, size_t len, struct json_place place, cJSON **ret, struct err *err) must_check;
+
 /* Appends the value in compact form, numbers as they were written. A failed allocation is left in `ret`. */
 void json_write(const cJSON *json, struct buf *ret);
 void json_write_string(const char *text, struct buf *ret);

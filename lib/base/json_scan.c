@@ -24,13 +24,14 @@ struct scan {
     enum expected expected;
     int depth;
     bool in_object[JSON_MAX_DEPTH + 1]; /* by depth */
+    struct json_place place;
     struct json_tree *tree;
     struct err *err;
 };
 
 static int refuse(const struct scan *s, size_t at, const char *what)
 {
-    size_t line = 1, column = 1;
+    size_t line = s->place.line, column = s->place.column;
     for (size_t i = 0; i < at; i++) {
         column = s->text[i] == '\n' ? 1 : column + 1;
         line += s->text[i] == '\n';
@@ -326,9 +327,9 @@ static int scan_token(struct scan *s)
     }
 }
 
-int json_scan(const char *text, size_t len, struct json_tree *tree, struct err *err)
+int json_scan(const char *text, size_t len, struct json_place place, struct json_tree *tree, struct err *err)
 {
-    struct scan s = { .text = text, .len = len, .tree = tree, .err = err };
+    struct scan s = { .text = text, .len = len, .place = place, .tree = tree, .err = err };
     if (len > INT_MAX)
         return err_never(err, "invalid_json", "not valid JSON: longer than 2 GiB");
     size_t valid = utf8_valid_prefix(text, len);

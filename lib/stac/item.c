@@ -100,6 +100,13 @@ static int read_geometry(const cJSON *json, struct stac_item *item, struct buf *
     return 0;
 }
 
+/* What stac-server and others publish in place of an item. */
+static bool is_link(const cJSON *json)
+{
+    return json_get_string(json, "href") && !json_get(json, "id") && !json_get(json, "geometry") &&
+           !json_get(json, "properties");
+}
+
 void stac_item_clear(struct stac_item *item)
 {
     free(item->id);
@@ -112,6 +119,11 @@ int stac_item_read(const cJSON *json, enum stac_item_use use, struct stac_item *
 {
     if (!cJSON_IsObject(json))
         return err_never(err, "invalid_item", "not a STAC item: %s where an object was expected", json_kind(json));
+
+    if (is_link(json))
+        return err_never(err, "invalid_item",
+                         "not a STAC item: a link to %.200s; links to items are not followed, publish the item itself",
+                         json_get_string(json, "href"));
 
     auto_buf struct buf wrong = BUF_INIT;
     cleanup(stac_item_clear) struct stac_item item = STAC_ITEM_INIT;

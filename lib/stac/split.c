@@ -1,334 +1,412 @@
 #include "stac/split.h"
 
-#include <stdio.h>
 #include <string.h>
 
-/* What a byte is to the stream. */
-enum event {
-    GOES_ON,
-    BEGINS,      /* a document begins with it */
-    ENDS,        /* a document ends with it */
-    ENDS_BEFORE, /* a document ended before it */
-    FEATURES,    /* what was held is the head of a FeatureCollection */
-    LINES,       /* it is a part of a line of ndjson */
-    WRONG,
+enum {
+    PIECE = 64 * 1024,        /* of the input, taken at a time */
+    CLOSING_MAX = 64 * 1024,  /* blanks behind a document, in which something else is looked for */
+    LOOKS_MAX = 16,           /* at each byte, where the input is damaged again and again, ... */
+    LOOKS_SPARE = 1024 * 1024 /* and so many more */
 };
+
+/* What a step has come to. */
+enum step { AGAIN, HUNGRY, GIVEN };
 
 void split_document_clear(struct split_document *document)
 {
     buf_clear(&document->text);
 }
 
-static void push(struct split *split, bool is_array)
+int split_document_parse(const struct split_document *document, cJSON **ret, struct err *err)
 {
-    split->in_array[++split->depth] = is_array;
+    if (document->larger_than)
+        return err_never(err, "document_too_large", "the document that begins at line %lld has more than %zu bytes",
+                         (long long)document->line, document->larger_than);
+    if (document->wrong)
+        return err_never(err, "invalid_json", "not valid JSON: %s at line %lld, column %lld", document->wrong,
+                         (long long)document->line, (long long)document->column);
+    struct json_place place = { .line = (size_t)document->line, .column = (size_t)document->column };
+    return json_parse_part(buf_str(&document->text), document->text.len, place, ret, err);
 }
 
 void split_init(struct split *split, const struct split_position *from)
 {
-    *split = (struct split){ .at = *from, .last = '}' };
-    if (from->form == SPLIT_FEATURES)
-        push(split, false);
-    if (from->form == SPLIT_FEATURES || from->form == SPLIT_ARRAY)
-        push(split, true);
+    *split = (struct split){ .at = *from, .document_max = SPLIT_DOCUMENT_MAX, .in_indent = from->column == 0 };
+    if (from->form != SPLIT_FEATURES)
+        return;
+    size_t ignored = 0;
+    brackets_init(&split->frame, 0);
+    (void)brackets_take(&split->frame, "{\"features\":[", strlen("{\"features\":["), &ignored);
 }
 
 void split_clear(struct split *split)
 {
-    buf_clear(&split->text);
+    buf_clear(&split->held);
 }
 
-/* ------------------------------------------------------------ what a byte is */
-
-static bool is_blank(char c)
+static bool in_array(const struct split *split)
 {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+    return split->at.form == SPLIT_ARRAY || split->at.form == SPLIT_FEATURES;
 }
 
-/* The depth at which documents begin and end. */
-static int outside(const struct split *split)
+static const char *held(const struct split *split)
 {
-    return split->at.form == SPLIT_ARRAY ? 1 : split->at.form == SPLIT_FEATURES ? 2 : 0;
+    return buf_str(&split->held) + split->from;
 }
 
-static enum event ended(const struct split *split, enum event how)
+static size_t held_len(const struct split *split)
 {
-    return split->open && split->depth == outside(split) ? how : GOES_ON;
+    return split->held.len - split->from;
 }
 
-/* A line that cannot go on is a broken document of ndjson; anything else leaves nothing to hold on to. */
-static enum event broken(const struct split *split)
+/* Moves on by `len` bytes, and keeps count of lines, columns and the line's indentation. */
+static void consume(struct split *split, size_t len)
 {
-    return split->open && split->at.form == SPLIT_VALUES && split->first_line ? LINES : WRONG;
-}
-
-/* The outermost object's own keys and strings tell a FeatureCollection. */
-static void end_word(struct split *split)
-{
-    split->word[split->word_len] = '\0';
-    if (split->last != ':') {
-        memcpy(split->key, split->word, sizeof(split->key));
-    } else if (strcmp(split->key, "type") == 0) {
-        split->has_type = true;
-        split->is_features = strcmp(split->word, "FeatureCollection") == 0;
-    }
-}
-
-static enum event look_in_string(struct split *split, char c)
-{
-    bool outermost = split->depth == 1 && outside(split) == 0;
-    if (c == '\n')
-        return broken(split);
-    if (c == '"' && !split->escaped) {
-        if (outermost)
-            end_word(split);
-        split->in_string = false;
-        split->last = '"';
-        return ended(split, ENDS);
-    }
-    split->escaped = c == '\\' && !split->escaped;
-    if (outermost && split->word_len < sizeof(split->word) - 1)
-        split->word[split->word_len++] = c;
-    return GOES_ON;
-}
-
-static void begin_string(struct split *split)
-{
-    split->in_string = true;
-    split->escaped = false;
-    split->word_len = 0;
-}
-
-static bool is_features_list(const struct split *split, char c)
-{
-    return c == '[' && split->depth == 1 && outside(split) == 0 && split->last == ':' &&
-           strcmp(split->key, "features") == 0 && (!split->has_type || split->is_features);
-}
-
-static enum event look_at_bracket(struct split *split, char c)
-{
-    bool is_array = c == '[' || c == ']';
-    if (c == '{' || c == '[') {
-        bool features = is_features_list(split, c);
-        if (split->depth == (int)N_ELEMENTS(split->in_array) - 1)
-            return broken(split);
-        push(split, is_array);
-        split->last = c;
-        return features ? FEATURES : GOES_ON;
-    }
-    if (split->depth == outside(split) || split->in_array[split->depth] != is_array)
-        return broken(split);
-    split->depth--;
-    split->last = '}';
-    if (split->at.form == SPLIT_TAIL && split->depth == 0)
-        split->at.form = SPLIT_VALUES;
-    return ended(split, ENDS);
-}
-
-static enum event look_inside(struct split *split, char c)
-{
-    /* A second line that begins with '{' where none can stand: the first was a broken line, and this is the next. */
-    bool none_can_stand =
-        split->last != '[' && split->last != ':' && (split->last != ',' || !split->in_array[split->depth]);
-    if (split->second_line && split->at.form == SPLIT_VALUES && c == '{' && none_can_stand)
-        return ENDS_BEFORE;
-    split->second_line = false;
-    if (c == '"')
-        begin_string(split);
-    else if (strchr("{}[]", c))
-        return look_at_bracket(split, c);
-    else
-        split->last = c;
-    return GOES_ON;
-}
-
-static enum event begin_document(struct split *split, char c)
-{
-    if (c == '"')
-        begin_string(split);
-    else if (c == '{' || c == '[')
-        push(split, c == '[');
-    split->scalar = !strchr("\"{[", c);
-    split->last = c;
-    split->key[0] = '\0';
-    split->has_type = split->is_features = false;
-    return BEGINS;
-}
-
-static enum event look_between(struct split *split, char c)
-{
-    if (split->at.form == SPLIT_VALUES && c == '[') {
-        split->at.form = SPLIT_ARRAY;
-        push(split, true);
-        split->last = '[';
-        return GOES_ON;
-    }
-    if (split->at.form == SPLIT_VALUES)
-        return c == '{' ? begin_document(split, c) : LINES;
-    if (c == ']' && split->last != ',') {
-        split->at.form = split->at.form == SPLIT_ARRAY ? SPLIT_VALUES : SPLIT_TAIL;
-        split->depth--;
-        split->last = '}';
-        return GOES_ON;
-    }
-    bool expected = split->last == '[' || split->last == ',';
-    if (c == ',' && !expected) {
-        split->last = ',';
-        return GOES_ON;
-    }
-    return expected && c && !strchr(",:}]", c) ? begin_document(split, c) : WRONG;
-}
-
-static enum event look(struct split *split, char c)
-{
-    if (split->in_string)
-        return look_in_string(split, c);
-    if (split->open && split->scalar && (is_blank(c) || c == ',' || c == ']'))
-        return ENDS_BEFORE;
-    if (is_blank(c)) {
-        if (c == '\n' && split->open) {
-            split->second_line = split->first_line;
-            split->first_line = false;
-        }
-        return GOES_ON;
-    }
-    if (split->open && split->scalar)
-        return GOES_ON;
-    if (!split->open && split->at.form != SPLIT_TAIL)
-        return look_between(split, c);
-    return c ? look_inside(split, c) : GOES_ON;
-}
-
-/* ----------------------------------------------------------------- taking */
-
-/* Moves on by `len` bytes, which belong to the document under way, if one is. */
-static void take(struct split *split, struct split_input *input, size_t len)
-{
-    for (const char *at = input->data; (at = memchr(at, '\n', (size_t)(input->data + len - at))); at++)
+    const char *at = held(split), *end = at + len, *newline;
+    for (const char *line = at; (newline = memchr(line, '\n', (size_t)(end - line))); line = newline + 1) {
         split->at.lines++;
-    if (split->open && !split->too_large && split->text.len + len > SPLIT_DOCUMENT_MAX) {
-        split->too_large = true;
-        buf_clear(&split->text);
+        split->at.column = 0;
+        split->indent = 0;
+        split->in_indent = true;
+        at = newline + 1;
     }
-    if (split->open && !split->too_large)
-        buf_add(&split->text, input->data, len);
+    split->at.column += end - at;
+    for (; split->in_indent && at < end; at++) {
+        split->in_indent = brackets_is_blank(*at);
+        split->indent += split->in_indent;
+    }
     split->at.offset += (int64_t)len;
+    split->from += len;
+    if (split->seen < split->from)
+        split->seen = split->from;
+}
+
+static void append(struct split *split, struct split_input *input)
+{
+    if (split->from > 0) {
+        memmove(split->held.data, held(split), held_len(split));
+        split->held.len -= split->from;
+        split->seen -= split->from;
+        split->from = 0;
+    }
+    if (split->held.len == 0 && split->held.cap > 16 * PIECE) /* the room of a large document */
+        buf_clear(&split->held);
+    size_t len = input->len < PIECE ? input->len : PIECE;
+    buf_add(&split->held, input->data, len);
     input->data += len;
     input->len -= len;
 }
 
-static void open_document(struct split *split)
-{
-    split->open = split->first_line = true;
-    split->too_large = split->second_line = false;
-    split->begin_line = split->at.lines + 1;
-    buf_reset(&split->text);
-}
+/* ------------------------------------------------------------------ giving */
 
-static int give(struct split *split, struct split_document *ret, bool *ret_found, struct err *err)
+/* The first `len` bytes held, the last `spare` of them not as text. */
+static enum step give(struct split *split, size_t len, size_t spare, bool is_damaged, struct split_document *ret)
 {
-    if (buf_failed(&split->text))
-        return err_no_memory(err);
-    split->open = split->scalar = false;
-    split->last = '}';
-    *ret = (struct split_document){
-        .text = split->text, .too_large = split->too_large, .line = split->begin_line, .index = split->at.documents++
-    };
-    split->text = (struct buf)BUF_INIT;
+    *ret = (struct split_document){ .larger_than = split->too_large ? split->document_max : 0,
+                                    .is_damaged = is_damaged,
+                                    .wrong = split->wrong,
+                                    .line = split->line,
+                                    .column = split->column,
+                                    .index = split->at.documents++ };
+    if (!split->too_large)
+        buf_add(&ret->text, held(split), len - spare);
+    if (buf_failed(&ret->text))
+        split->held.failed = true;
+    bool is_one_line = split->line == split->at.lines + 1 && !memchr(held(split), '\n', len);
+    consume(split, len);
+    split->state = SPLIT_BETWEEN;
+    split->is_first = split->at.after_comma = false;
+    if (!in_array(split) && !is_damaged)
+        split->at.form = is_one_line ? SPLIT_LINES : SPLIT_VALUES;
     ret->end = split->at;
-    *ret_found = true;
-    return 0;
+    return GIVEN;
 }
 
-static void become_lines(struct split *split)
+static void begin(struct split *split, const char *wrong)
 {
-    split->at.form = SPLIT_LINES;
-    split->in_string = split->scalar = false;
-    split->depth = 0;
+    split->line = split->at.lines + 1;
+    split->column = split->at.column + 1;
+    split->document_indent = split->in_indent ? (size_t)split->at.column : split->indent;
+    split->wrong = wrong;
+    split->too_large = false;
+    split->state = SPLIT_OPEN;
+    split->seen = split->from;
+    brackets_init(&split->brackets, split->document_indent);
 }
 
-/* The next line that is not blank; a part of one stays open. */
-static int next_line(struct split *split, struct split_input *input, struct split_document *ret, bool *ret_found,
-                     struct err *err)
+/* What is missing, or is there too often: a damaged document without a text, in place of so many bytes. */
+static enum step give_wrong(struct split *split, const char *wrong, size_t len, struct split_document *ret)
 {
-    if (!split->open) {
-        size_t blanks = 0;
-        while (blanks < input->len && is_blank(input->data[blanks]))
-            blanks++;
-        take(split, input, blanks);
-        if (input->len == 0)
-            return 0;
-        open_document(split);
+    begin(split, wrong);
+    return give(split, len, len, true, ret);
+}
+
+/* ------------------------------------------------------------------ damage */
+
+/* Whether the document's first line has nothing but its bracket, as no line of line-delimited input has. */
+static bool is_bracket_only(const struct split *split)
+{
+    const char *text = held(split), *end = memchr(text, '\n', held_len(split));
+    size_t len = end ? (size_t)(end - text) : held_len(split);
+    while (len > 0 && brackets_is_blank(text[len - 1]))
+        len--;
+    return end && len == 1 && text[0] == '{';
+}
+
+static enum step damage(struct split *split)
+{
+    size_t len = split->seen - split->from;
+    int64_t reached = LOOKS_SPARE + LOOKS_MAX * (split->at.offset + (int64_t)len);
+    bool is_multi_line = split->line <= split->at.lines || memchr(held(split), '\n', len);
+    struct resync_options options = {
+        .indent = split->document_indent,
+        .in_array = in_array(split),
+        .opens_array = split->array_line == split->line,
+        .by_lines = split->at.form == SPLIT_LINES && !is_bracket_only(split),
+        .is_multi_line = is_multi_line,
+        .is_flat = is_multi_line && resync_is_flat(held(split), len, split->document_indent),
+    };
+    resync_init(&split->resync, &options, split->too_large || split->followed > reached ? len : 1);
+    split->may_try = reached - split->tried;
+    split->state = SPLIT_DAMAGED;
+    return AGAIN;
+}
+
+/* Of an element of an array the comma behind it is not a part. */
+static enum step give_damaged(struct split *split, size_t len, struct split_document *ret)
+{
+    const char *text = held(split);
+    size_t kept = len;
+    while (kept > 0 && brackets_is_blank(text[kept - 1]))
+        kept--;
+    if (in_array(split) && kept > 0 && text[kept - 1] == ',')
+        kept--;
+    while (kept > 0 && brackets_is_blank(text[kept - 1]))
+        kept--;
+    split->tried += split->resync.tried;
+    return give(split, len, len - kept, true, ret);
+}
+
+/* So long a damaged document is not kept, but for what may be the next one. */
+static void shorten(struct split *split)
+{
+    struct resync *resync = &split->resync;
+    if (resync->is_trying && held_len(split) - resync->try_from > split->document_max) {
+        resync->is_trying = false;
+        resync->at++;
     }
-    const char *end = memchr(input->data, '\n', input->len);
-    take(split, input, end ? (size_t)(end - input->data) : input->len);
-    return end ? give(split, ret, ret_found, err) : 0;
+    size_t len = resync->is_trying ? resync->try_from : resync->at;
+    consume(split, len);
+    resync->at -= len;
+    resync->try_from -= resync->is_trying ? len : 0;
+    resync->try_at -= resync->is_trying ? len : 0;
+    split->too_large = true;
 }
 
-static int wrong(struct split *split, const char *what, struct err *err)
+static enum step step_damaged(struct split *split, bool is_end, struct split_document *ret)
 {
-    return err_never(err, "invalid_json", "not valid JSON: %s at line %lld, byte %lld of the input", what,
-                     (long long)split->at.lines + 1, (long long)split->at.offset + 1);
+    size_t len = 0;
+    enum resync_event event = resync_find(&split->resync, held(split), held_len(split), is_end, split->may_try, &len);
+    if (event == RESYNC_MORE && is_end) {
+        if (in_array(split))
+            split->at.form = SPLIT_VALUES;
+        return give_damaged(split, held_len(split), ret);
+    }
+    if (event == RESYNC_MORE) {
+        if (held_len(split) > split->document_max)
+            shorten(split);
+        return HUNGRY;
+    }
+    bool was_in_array = in_array(split);
+    enum step step = give_damaged(split, len, ret);
+    if (event == RESYNC_OUTSIDE)
+        split->at.form = SPLIT_LINES;
+    split->at.after_comma = was_in_array && event == RESYNC_DOCUMENT;
+    ret->end = split->at;
+    return step;
 }
 
-static int at_end(struct split *split, struct split_document *ret, bool *ret_found, struct err *err)
+/* ------------------------------------------------------------ what is whole */
+
+static enum step enter_array(struct split *split, enum split_form form)
 {
-    if (split->at.form == SPLIT_LINES || split->at.form == SPLIT_VALUES)
-        return split->open ? give(split, ret, ret_found, err) : 0;
-    return wrong(split,
-                 split->at.form == SPLIT_TAIL ? "the end comes too early, in an object that is not closed,"
-                                              : "the end comes too early, in an array that is not closed,",
-                 err);
+    split->at.form = form;
+    split->is_first = split->at.after_comma = true;
+    split->state = SPLIT_BETWEEN;
+    return AGAIN;
 }
 
-/* Looks at one byte after another up to the first that is more than a part of what is under way. */
-static enum event look_on(struct split *split, const struct split_input *input, size_t *ret_len)
+/* An array, or an object with features, that has ended. */
+static enum step leave(struct split *split)
 {
-    enum event event = GOES_ON;
-    size_t i = 0;
-    while (i < input->len && event == GOES_ON)
-        event = look(split, input->data[i++]);
-    *ret_len = event == GOES_ON || event == ENDS || event == FEATURES ? i : i - 1;
-    return event;
+    split->at.form = split->array_line == split->at.lines + 1 ? SPLIT_LINES : SPLIT_VALUES;
+    split->at.after_comma = false;
+    split->state = SPLIT_BETWEEN;
+    return AGAIN;
 }
 
-/* Also decides whether the stream is ndjson, by its first document. */
-static int end_document(struct split *split, enum event event, struct split_document *ret, bool *ret_found,
-                        struct err *err)
+static enum step step_between_elements(struct split *split, char c, struct split_document *ret)
 {
-    bool one_line = split->at.documents == 0 && split->first_line;
-    if (split->at.form == SPLIT_VALUES && (event == ENDS_BEFORE || one_line))
-        become_lines(split);
-    return give(split, ret, ret_found, err);
+    if (c == ']' && split->at.after_comma && !split->is_first) {
+        enum step step = give_wrong(split, "a comma without a document behind it", 0, ret);
+        return step;
+    }
+    if (c == ']') {
+        consume(split, 1);
+        if (split->at.form == SPLIT_ARRAY)
+            return leave(split);
+        brackets_leave_features(&split->frame);
+        split->at.after_comma = false;
+        split->state = SPLIT_FRAME;
+        return AGAIN;
+    }
+    if (c == ',' && split->at.after_comma) {
+        enum step step = give_wrong(split, "a comma without a document before it", 1, ret);
+        ret->end.after_comma = split->at.after_comma = true;
+        return step;
+    }
+    if (c == ',') {
+        consume(split, 1);
+        split->at.after_comma = true;
+        split->is_first = false;
+        return AGAIN;
+    }
+    begin(split, split->at.after_comma ? NULL : "no comma before the document");
+    return strchr("}:", c) && c ? damage(split) : AGAIN;
+}
+
+static enum step step_between(struct split *split, bool is_end, struct split_document *ret)
+{
+    const char *text = held(split);
+    size_t blanks = 0, len = held_len(split);
+    while (blanks < len &&
+           (brackets_is_blank(text[blanks]) || (text[blanks] == BRACKETS_SEPARATOR && !in_array(split))))
+        blanks++;
+    consume(split, blanks);
+    if (blanks == len) {
+        if (!is_end || !in_array(split))
+            return HUNGRY;
+        split->at.form = SPLIT_VALUES;
+        return give_wrong(split, "the end comes too early, in an array that is not closed,", 0, ret);
+    }
+    char c = text[blanks];
+    if (in_array(split))
+        return step_between_elements(split, c, ret);
+    if (c == '[') {
+        split->array_line = split->at.lines + 1;
+        consume(split, 1);
+        return enter_array(split, SPLIT_ARRAY);
+    }
+    begin(split, NULL);
+    return c == '{' ? AGAIN : damage(split);
+}
+
+static enum step enter_features(struct split *split)
+{
+    split->array_line = split->line;
+    split->frame = split->brackets;
+    consume(split, split->seen - split->from);
+    return enter_array(split, SPLIT_FEATURES);
+}
+
+static enum step step_open(struct split *split, bool is_end)
+{
+    size_t taken = 0;
+    enum brackets_event event =
+        brackets_take(&split->brackets, buf_str(&split->held) + split->seen, split->held.len - split->seen, &taken);
+    split->seen += taken;
+    split->followed += (int64_t)taken;
+    if (split->too_large || split->seen - split->from > split->document_max) {
+        split->too_large = true;
+        consume(split, split->seen - split->from);
+    }
+    if (event == BRACKETS_GO_ON && is_end)
+        event = brackets_may_end(&split->brackets) ? BRACKETS_END : BRACKETS_DAMAGE;
+    switch (event) {
+    case BRACKETS_GO_ON:
+        return HUNGRY;
+    case BRACKETS_END:
+    case BRACKETS_END_BEFORE:
+        split->state = SPLIT_CLOSING;
+        return AGAIN;
+    case BRACKETS_FEATURES:
+        return in_array(split) ? AGAIN : enter_features(split);
+    default:
+        return damage(split);
+    }
+}
+
+/* The rest of the document's last line tells whether it was whole. */
+static enum step step_closing(struct split *split, bool is_end, struct split_document *ret)
+{
+    const char *text = buf_str(&split->held);
+    size_t end = split->seen, at = end;
+    while (at < split->held.len && at - end < CLOSING_MAX && brackets_is_blank(text[at]) && text[at] != '\n')
+        at++;
+    if (at == split->held.len && !is_end)
+        return HUNGRY;
+    const char *expected = in_array(split) ? "\n,]{" : "\n{[\x1e";
+    bool is_whole = at == split->held.len || at - end == CLOSING_MAX || (text[at] && strchr(expected, text[at]));
+    if (is_whole)
+        return give(split, end - split->from, 0, split->wrong != NULL, ret);
+    return damage(split);
+}
+
+/* The rest of an object that has features. */
+static enum step step_frame(struct split *split, bool is_end, struct split_document *ret)
+{
+    size_t taken = 0;
+    enum brackets_event event = brackets_take(&split->frame, held(split), held_len(split), &taken);
+    consume(split, taken);
+    if (event == BRACKETS_END)
+        return leave(split);
+    if (event == BRACKETS_FEATURES)
+        return enter_array(split, SPLIT_FEATURES);
+    if (event == BRACKETS_GO_ON && !is_end)
+        return HUNGRY;
+    split->at.form = SPLIT_VALUES;
+    if (event == BRACKETS_GO_ON)
+        return give_wrong(split, "the end comes too early, in a FeatureCollection that is not closed,", 0, ret);
+    begin(split, "a bracket that does not match, behind the features of a FeatureCollection,");
+    split->document_indent = split->frame.indent;
+    return damage(split);
 }
 
 int split_next(struct split *split, struct split_input *input, struct split_document *ret, bool *ret_found,
                struct err *err)
 {
-    *ret_found = false;
-    while (input->len > 0 && !*ret_found) {
-        if (split->at.form == SPLIT_LINES) {
-            int r = next_line(split, input, ret, ret_found, err);
-            if (r != 0)
-                return r;
-            continue;
+    for (;;) {
+        bool is_end = input->end && input->len == 0;
+        enum step step = HUNGRY;
+        switch (split->state) {
+        case SPLIT_BETWEEN:
+            step = step_between(split, is_end, ret);
+            break;
+        case SPLIT_OPEN:
+            step = step_open(split, is_end);
+            break;
+        case SPLIT_CLOSING:
+            step = step_closing(split, is_end, ret);
+            break;
+        case SPLIT_FRAME:
+            step = step_frame(split, is_end, ret);
+            break;
+        case SPLIT_DAMAGED:
+            step = step_damaged(split, is_end, ret);
+            break;
         }
-        size_t len = 0;
-        enum event event = look_on(split, input, &len);
-        take(split, input, len);
-        if (event == WRONG)
-            return wrong(split, split->in_string ? "a string without its end" : "an unexpected character", err);
-        if (event == ENDS || event == ENDS_BEFORE)
-            return end_document(split, event, ret, ret_found, err);
-        if (event == LINES) {
-            become_lines(split);
-        } else if (event == BEGINS) {
-            open_document(split);
-            take(split, input, 1);
-        } else if (event == FEATURES) {
-            split->open = false;
-            split->at.form = SPLIT_FEATURES;
+        *ret_found = step == GIVEN;
+        if (step == HUNGRY && input->len > 0)
+            append(split, input);
+        else if (step == HUNGRY)
+            return 0;
+        if (buf_failed(&split->held)) {
+            if (step == GIVEN)
+                split_document_clear(ret);
+            *ret_found = false;
+            return err_no_memory(err);
         }
+        if (step == GIVEN)
+            return 0;
     }
-    return input->end && input->len == 0 && !*ret_found ? at_end(split, ret, ret_found, err) : 0;
 }

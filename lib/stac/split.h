@@ -1,64 +1,76 @@
 /*
- * split: where the documents of a JSON stream begin and end, found without parsing it and without holding more than
- * one.
+ * split: the documents of a JSON text that comes in pieces of any size, without holding more than one of them.
  *
- * The stream comes in pieces of any size and is any of:
- *   - a document a line (ndjson). A line that is broken is a document of its own, which json_parse will refuse;
- *   - documents one after another, each over as many lines as it likes;
- *   - arrays of documents, and objects whose member "features" is an array (FeatureCollections), unless a member "type"
- *     before it says otherwise; the rest of such an object is passed over.
- * The first document decides: where it begins and ends on one line, or its first line cannot go on in the second,
- * the stream is ndjson from there on. Only brackets, strings and commas between documents are looked at.
+ * The text is a sequence of documents, or of arrays and FeatureCollections of documents, with nothing but blanks (or
+ * record separators, RFC 8142) between them: newline-delimited JSON, documents over many lines, one array.
+ * An object whose member "features" is an array is a FeatureCollection, unless a member "type" before it says
+ * otherwise; of its other members only the brackets are looked at.
+ *
+ * Every valid document is found, whatever stands around it. What cannot be a document, or a part of an array, is given
+ * as a damaged one, which split_document_parse refuses: resync.h has the rules of where it ends. An object with
+ * anything but another document behind it on its last line is damaged too: it may have been cut by one bracket too
+ * many.
  */
 #ifndef STAC_SPLIT_H
 #define STAC_SPLIT_H
 
-#include "base/json.h"
+#include "stac/resync.h"
 
 enum { SPLIT_DOCUMENT_MAX = 64 << 20 }; /* bytes */
 
 enum split_form {
     SPLIT_VALUES,   /* between documents that may take many lines */
-    SPLIT_LINES,    /* between lines */
+    SPLIT_LINES,    /* between documents, the last of which was a line */
     SPLIT_ARRAY,    /* in an array of documents */
     SPLIT_FEATURES, /* in an object's features */
-    SPLIT_TAIL,     /* in the rest of that object */
 };
 
-/* A place between documents, from which the stream can be split further. All zero: the beginning. */
+/* A place between documents, from which the text can be split further. All zero: the beginning. */
 struct split_position {
     enum split_form form;
+    bool after_comma;  /* in an array: a document may follow */
     int64_t offset;    /* bytes before it */
     int64_t lines;     /* ends of lines before it */
+    int64_t column;    /* bytes before it on its line */
     int64_t documents; /* documents before it */
 };
 
 struct split_document {
-    struct buf text; /* as it stands in the stream; the caller's to clear */
-    bool too_large;  /* over SPLIT_DOCUMENT_MAX: the text is not kept */
-    int64_t line;    /* where it begins, from 1 */
-    int64_t index;   /* from 0 */
+    struct buf text;      /* as it stands in the input; the caller's to clear */
+    size_t larger_than;   /* not 0: it has more bytes than that, document_max, and its text is not kept */
+    bool is_damaged;      /* it has no end, or is not a document at all */
+    const char *wrong;    /* what is wrong, where its text does not show it; a literal */
+    int64_t line, column; /* where it begins, from 1 */
+    int64_t index;        /* from 0; damaged ones count */
     struct split_position end;
 };
 void split_document_clear(struct split_document *document);
 
+/*
+ * Parses the document's text. NEVER: "invalid_json", with the line and column in the whole input; "document_too_large".
+ */
+int split_document_parse(const struct split_document *document, cJSON **ret, struct err *err) must_check;
+
 struct split {
-    struct split_position at; /* behind what has been taken */
-    struct buf text;          /* of the document under way */
-    int64_t begin_line;
-    bool open;        /* a document is under way */
-    bool too_large;   /* it is */
-    bool scalar;      /* it is a bare number or word */
-    bool first_line;  /* it has not seen the end of a line */
-    bool second_line; /* it has seen one, and nothing but blanks since */
-    bool in_string, escaped;
-    char last; /* the last significant character; a string's is '"' */
-    int depth;
-    bool in_array[JSON_MAX_DEPTH + 3]; /* by depth: what the brackets are */
-    /* Of the outermost object: the string that was read last, cut; the key before it; its type. */
-    char word[24], key[24];
-    size_t word_len;
-    bool has_type, is_features;
+    struct split_position at; /* of what has not been given */
+    size_t document_max;      /* bytes of one document, of which a few times as much is held at most */
+    struct buf held;          /* bytes from before `at` on */
+    size_t from, seen;        /* where `at` is in it, and what was looked at */
+    enum { SPLIT_BETWEEN, SPLIT_OPEN, SPLIT_CLOSING, SPLIT_FRAME, SPLIT_DAMAGED } state;
+    size_t indent; /* of the line at `at` */
+    bool in_indent;
+    bool is_first; /* nothing of the array was seen */
+    int64_t array_line;
+    struct brackets frame; /* of a FeatureCollection, without its features */
+    /* Of the document under way */
+    struct brackets brackets;
+    struct resync resync;
+    int64_t line, column;
+    size_t document_indent;
+    bool too_large;
+    const char *wrong;
+    /* What damage has cost: bytes looked at, in all and when a document was tried. */
+    int64_t followed, tried, may_try;
 };
 
 void split_init(struct split *split, const struct split_position *from);
@@ -72,8 +84,7 @@ struct split_input {
 
 /*
  * Takes of `input` (which moves on) up to the end of the next document. 0 with *ret_found: here is one; without: all of
- * `input` is taken, and at its end there are no more. NEVER "invalid_json": the brackets of an array or of a document
- * over many lines do not fit, or the end comes too early; nothing further can be found. < 0: no memory.
+ * `input` is taken, and at its end there are no more. < 0 only: no memory.
  */
 int split_next(struct split *split, struct split_input *input, struct split_document *ret, bool *ret_found,
                struct err *err) must_check;

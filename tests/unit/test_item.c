@@ -79,6 +79,10 @@ static const struct {
     { "{}",
       "type is not \"Feature\"; id is missing; collection is missing; geometry is missing; properties is missing; "
       "links is missing; assets is missing" },
+    { "{'href':'https://example.com/i.json'}",
+      "a link to https://example.com/i.json; links to items are not followed, publish the item itself" },
+    { "{'rel':'item','href':'i.json','type':'application/geo+json'}",
+      "a link to i.json; links to items are not followed, publish the item itself" },
     { "{'Type':'Feature','ID':'i'}", "type is not \"Feature\"; id is missing; collection is missing; geometry is "
                                      "missing; properties is missing; links "
                                      "is missing; assets is missing" },

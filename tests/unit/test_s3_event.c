@@ -8,9 +8,12 @@
 #define RECORD(name, bucket, key, more)                                                                  \
     "{\"eventSource\":\"aws:s3\",\"eventName\":\"" name "\",\"eventTime\":\"2024-05-06T07:08:09.123Z\"," \
     "\"s3\":{\"bucket\":{\"name\":\"" bucket "\"},\"object\":{\"key\":\"" key "\"" more "}}}"
+#define BRIDGE(name, object)                                                                                   \
+    "{\"version\":\"0\",\"detail-type\":\"" name "\",\"source\":\"aws.s3\",\"time\":\"2024-05-06T07:08:09Z\"," \
+    "\"detail\":{\"bucket\":{\"name\":\"b\"},\"object\":{" object "}}}"
 #define EVENT(records) "{\"Records\":[" records "]}"
 
-static const int64_t event_ms = 1714979289123, message_ms = 1700000000111;
+static const int64_t event_ms = 1714979289123, bridge_ms = 1714979289000, message_ms = 1700000000111;
 
 static cJSON *parse(const char *text)
 {
@@ -31,6 +34,12 @@ static void test_forms(void)
         { "[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"}]", true },
         { "[\"com.amazon.sqs.javamessaging.MessageS3Pointer\",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"}]", true },
         { "[\"software.amazon.payloadoffloading.PayloadS3Pointer\"]", true },
+        { BRIDGE("Object Created", "\"key\":\"k\""), true },
+        { BRIDGE("Object Created", ""), true },
+        { "{\"type\":\"Feature\",\"source\":\"aws.s3\",\"detail-type\":\"Object Created\",\"detail\":{}}", false },
+        { "{\"source\":\"aws.s4\",\"detail-type\":\"Object Created\",\"detail\":{}}", false },
+        { "{\"source\":\"aws.s3\",\"detail-type\":\"Object Created\"}", false },
+        { "{\"source\":\"aws.s3\",\"detail\":{}}", false },
         { "{\"type\":\"Feature\",\"id\":\"x\",\"Event\":\"flood\"}", false },
         { "{\"type\":\"Feature\",\"id\":\"x\",\"Event\":\"s3:TestEvent\"}", false },
         { "{\"type\":\"Feature\",\"id\":\"x\",\"Records\":[]}", false },
@@ -117,6 +126,17 @@ static void test_references(void)
           "s3.object.key is not URL-encoded", message_ms },
         { EVENT(RECORD("ObjectCreated:Put", "b", "a%00b", "")), S3_REFERENCE_BAD, NULL, NULL, NULL, NULL,
           "s3.object.key is not URL-encoded", message_ms },
+        /* EventBridge's: the key stands as it is */
+        { BRIDGE("Object Created", "\"key\":\"a+b%20c \xc3\xa9.json\",\"version-id\":\"v\",\"sequencer\":\"0A\""),
+          S3_REFERENCE_LOAD, "b", "a+b%20c \xc3\xa9.json", "v", "0A", NULL, bridge_ms },
+        { BRIDGE("Object Deleted", "\"key\":\"k\""), S3_REFERENCE_REMOVED, "b", "k", NULL, NULL, NULL, bridge_ms },
+        { BRIDGE("Object Tags Added", "\"key\":\"k\""), S3_REFERENCE_OTHER, "b", "k", NULL, NULL, NULL, bridge_ms },
+        { "{\"source\":\"aws.s3\",\"detail-type\":\"AWS API Call via CloudTrail\",\"detail\":{}}", S3_REFERENCE_OTHER,
+          NULL, NULL, NULL, NULL, NULL, message_ms },
+        { BRIDGE("Object Created", "\"key\":\"\""), S3_REFERENCE_BAD, NULL, NULL, NULL, NULL, "no detail.object.key",
+          message_ms },
+        { "{\"source\":\"aws.s3\",\"detail-type\":\"Object Created\",\"detail\":{}}", S3_REFERENCE_BAD, NULL, NULL,
+          NULL, NULL, "no detail.bucket.name", message_ms },
         /* Pointers: the key stands as it is */
         { "[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{\"s3BucketName\":\"b\",\"s3Key\":\"a+b%20c\"}]",
           S3_REFERENCE_LOAD, "b", "a+b%20c", NULL, NULL, NULL, message_ms },
