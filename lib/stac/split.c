@@ -172,19 +172,29 @@ static enum step damage(struct split *split)
     return AGAIN;
 }
 
-/* Of an element of an array the comma behind it is not a part. */
-static enum step give_damaged(struct split *split, size_t len, struct split_document *ret)
+static size_t without_blanks(const char *text, size_t len)
+{
+    while (len > 0 && brackets_is_blank(text[len - 1]))
+        len--;
+    return len;
+}
+
+/* Up to the end of its last line; of an element of an array the comma behind it is not a part. */
+static size_t damaged_len(const struct split *split, size_t len)
 {
     const char *text = held(split);
-    size_t kept = len;
-    while (kept > 0 && brackets_is_blank(text[kept - 1]))
-        kept--;
-    if (in_array(split) && kept > 0 && text[kept - 1] == ',')
-        kept--;
-    while (kept > 0 && brackets_is_blank(text[kept - 1]))
-        kept--;
+    size_t kept = without_blanks(text, len);
+    if (in_array(split))
+        return kept > 0 && text[kept - 1] == ',' ? without_blanks(text, kept - 1) : kept;
+    const char *newline = memchr(text + kept, '\n', len - kept);
+    size_t end = newline ? (size_t)(newline - text) : len;
+    return end > kept && text[end - 1] == '\r' ? end - 1 : end;
+}
+
+static enum step give_damaged(struct split *split, size_t len, struct split_document *ret)
+{
     split->tried += split->resync.tried;
-    return give(split, len, len - kept, true, ret);
+    return give(split, len, len - damaged_len(split, len), true, ret);
 }
 
 /* So long a damaged document is not kept, but for what may be the next one. */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import socket
 import threading
 import urllib.parse
@@ -105,19 +106,26 @@ def test_documents_in_messages(pipeline: Pipeline) -> None:
         collection("fresh-2"),
         # A broken one among good ones, NUL and all.
         "[" + json.dumps(item("good")) + ', {"id": "\\u0000"}, {"id": tru}, 5]',
-        json.dumps(features([item("cut")]))[:-1],
+        json.dumps(features([item("closed-not")]))[:-1],
+        lines([item("many")]) + "\n".join(str(number) for number in range(40)),
     )
     pipeline.start("itemloadd", ITEMLOADD_WORKERS="1", ITEMLOADD_MISSING_COLLECTION="reject")
-    letters = pipeline.dead_letters(pipeline.load_dlq, 3)
+    letters = pipeline.dead_letters(pipeline.load_dlq, 4)
     pipeline.wait_empty(pipeline.load_queue)
-    assert pipeline.ids() == ["item-feature-1", "item-good", "item-line-1"]
+    assert pipeline.ids() == ["item-closed-not", "item-feature-1", "item-good", "item-line-1", "item-many"]
     assert pipeline.ids("fresh-1") == ["item-array-1", "item-array-2", "item-early"]
     assert pipeline.ids("fresh-2") == ["item-feature-2", "item-line-2"]
     errors = sorted((letter["error_code"], letter["error"]) for letter in letters)
-    assert errors[0][0] == "invalid_item" and "1 of 3 documents; 3 (" in errors[0][1] and "id is missing" in errors[0][1]
+    assert errors[0][0] == "invalid_item" and "1 of 3 documents; document 3, line 3 (no id): " in errors[0][1]
+    assert "id is missing" in errors[0][1]
     (broken,) = [letter["error"] for letter in letters if letter["body"].startswith("[")]
-    assert "3 of 4 documents" in broken and "2: not valid JSON" in broken and "3: not valid JSON" in broken and "4 (" in broken
-    assert ("invalid_json", "cut off") in [(code, "cut off" if "cut off" in text else text) for code, text in errors]
+    assert "3 of 4 documents" in broken and "document 4, line 1 (no id)" in broken
+    assert "document 2, line 1: not valid JSON" in broken and "document 3, line 1: not valid JSON" in broken
+    assert any(code == "invalid_json" and "a FeatureCollection that is not closed" in text for code, text in errors)
+    (many,) = [text for _, text in errors if text.startswith("40 of 41 documents")]
+    assert "document 2, line 2 (no id): " in many and "; also at lines " in many
+    lists = [int(line) for line in re.findall(r"\d+", many[many.index("also at lines") :])]
+    assert lists == list(range(lists[0], 42))
 
 
 def test_s3_events(pipeline: Pipeline, bucket: Bucket) -> None:
@@ -173,7 +181,7 @@ def test_s3_events(pipeline: Pipeline, bucket: Bucket) -> None:
 
     by_code = {letter["error_code"]: letter["error"] for letter in letters}
     several = by_code["invalid_item"]
-    assert f"1 of 5 documents; s3://{bucket.name}/several.json: 2 (" in several and "geometry is null" in several
+    assert f"1 of 5 documents; s3://{bucket.name}/several.json: document 2, line 1 (" in several and "geometry is null" in several
     assert "s3_buckets" in by_code["bucket_not_allowed"] and other.name in by_code["bucket_not_allowed"]
     assert "stac-not-there" in by_code["no_such_bucket"]
     (bad,) = [letter["error"] for letter in letters if "text.txt" in letter["body"]]
@@ -208,7 +216,7 @@ def test_pointers_and_large_objects(pipeline: Pipeline, bucket: Bucket) -> None:
     assert len(pipeline.ids("late")) == 2_000
     assert pipeline.content("item-large")["properties"]["padding"] == padding
     error = letters["invalid_item"]["error"]
-    assert error.startswith("1 of 10000 documents; s3://") and '4322 ("item-4321"): ' in error
+    assert error.startswith("1 of 10000 documents; s3://") and 'document 4322, line 1 ("item-4321"): ' in error
     assert "document_limit" in letters["document_too_large"]["error"] and "too-large.json" in letters["document_too_large"]["error"]
     assert "s3Key" in letters["invalid_event"]["error"]
     sizes = [int(line["items"]) for line in pipeline.log("itemloadd", "BATCH_LOADED")]
