@@ -89,14 +89,16 @@ static int decide_text(struct reader *reader, struct err *err)
 static int unpack_piece(struct reader *reader, struct split_input *input, bool *ret_any, struct err *err)
 {
     struct buf *text = &reader->text;
-    bool is_end = false;
+    bool is_end = false, is_more = true;
     if (reader->is_text_known)
         buf_reset(text);
     size_t before = text->len;
-    int r;
-    do
-        r = unpack_next(reader->unpack, next_input(reader, input), UNPACK_PIECE, text, &is_end, err);
-    while (r == 0 && !is_end && text->len < UNPACK_PIECE && next_input(reader, input)->len > 0);
+    int r = 0;
+    while (r == 0 && is_more && !is_end && text->len < UNPACK_PIECE) {
+        struct split_input *from = next_input(reader, input);
+        r = unpack_next(reader->unpack, from, UNPACK_PIECE, text, &is_end, err);
+        is_more = from != input || input->len > 0;
+    }
     reader->unpacked_len += (int64_t)(text->len - before);
     *ret_any = is_end || r != 0 || text->len >= (reader->is_text_known ? 1 : ENCODING_LOOK);
     if (r < 0 || !*ret_any)
