@@ -169,16 +169,45 @@ static void take_blank(struct brackets *b, char c)
     }
 }
 
+/* What needs no second look within the value: short strings, words, commas, blanks on a line. Most bytes are these. */
+static size_t skip_simple(struct brackets *b, const char *data, size_t len)
+{
+    size_t at = 0;
+    bool is_outermost = b->depth == 1;
+    for (; at < len; at++) {
+        char c = data[at];
+        if (c == ' ')
+            continue;
+        if (c == '"' && !is_outermost) {
+            size_t plain = plain_len(data + at + 1, len - at - 1);
+            if (at + 1 + plain == len || data[at + 1 + plain] != '"')
+                break;
+            at += 1 + plain;
+        } else if (c == ',' || c == ':') {
+        } else if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '.' || c == '-') {
+            c = 'w';
+        } else {
+            break;
+        }
+        b->last = c;
+    }
+    return at;
+}
+
 enum brackets_event brackets_take(struct brackets *b, const char *data, size_t len, size_t *ret_len)
 {
     enum brackets_event event = BRACKETS_GO_ON;
     size_t at = 0;
     while (at < len && event == BRACKETS_GO_ON) {
-        char c = data[at];
         if (b->in_string) {
             event = take_string(b, data, len, &at);
             continue;
         }
+        if (b->depth > 0 && !b->at_line)
+            at += skip_simple(b, data + at, len - at);
+        if (at == len)
+            break;
+        char c = data[at];
         if (b->in_word && (brackets_is_blank(c) || strchr(",:{}[]\"\x1e", c)) && c) {
             event = BRACKETS_END_BEFORE;
         } else if (brackets_is_blank(c)) {

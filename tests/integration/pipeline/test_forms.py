@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import http.server
 import json
 import re
@@ -189,6 +191,55 @@ def test_s3_events(pipeline: Pipeline, bucket: Bucket) -> None:
     assert f"s3://{bucket.name}/empty.json: " in bad and "record 3: " in bad and "s3.bucket.name" in bad
     (empty,) = [letter for letter in letters if letter["body"] == '{"Records": []}']
     assert empty["error_code"] == "no_items"
+
+
+def test_events_of_eventbridge(pipeline: Pipeline, bucket: Bucket) -> None:
+    """Their keys are not URL-encoded; straight from EventBridge, or by a topic."""
+
+    def eventbridge(key: str, name: str = "Object Created", **members: Any) -> dict[str, Any]:
+        detail = {"version": "0", "bucket": {"name": bucket.name}, "object": {"key": key, "size": 1, "etag": "e"} | members}
+        return {"version": "0", "id": "x", "detail-type": name, "source": "aws.s3", "time": "2024-05-06T07:08:09Z", "detail": detail}
+
+    for number, key in enumerate([*KEYS, "a+b%20c.json"]):
+        bucket.put(key, item(f"key-{number}"))
+    versions = [bucket.put("versions.json", item("version", version=version)) for version in range(2)]
+    send(
+        pipeline,
+        *(eventbridge(key) for key in KEYS),
+        enveloped(pipeline, eventbridge("a+b%20c.json")),
+        eventbridge("versions.json", **{"version-id": versions[0], "sequencer": "0A"}),
+        eventbridge("plain.json", "Object Deleted"),
+        eventbridge("plain.json", "Object Tags Added"),
+        eventbridge(""),
+    )
+    pipeline.start("itemloadd", ITEMLOADD_S3_BUCKETS=bucket.name)
+    (letter,) = pipeline.dead_letters(pipeline.load_dlq, 1)
+    pipeline.wait_empty(pipeline.load_queue)
+    assert pipeline.ids() == ["item-key-0", "item-key-1", "item-key-2", "item-key-3", "item-version"]
+    assert pipeline.content("item-version")["version"] == 0
+    assert pipeline.query("SELECT DISTINCT (private->>'published_at')::bigint FROM items") == [(1714979289000,)]
+    assert letter["error_code"] == "invalid_event" and "detail.object.key" in letter["error"]
+    for expected in ("Object Deleted: s3://", "Object Tags Added: s3://"):
+        assert any(expected in line for line in passed_over(pipeline))
+
+
+def test_packed_objects_and_messages(pipeline: Pipeline, bucket: Bucket) -> None:
+    """Collections come first in what is packed too; the limit is on what is unpacked; a message is not unpacked."""
+    documents = [item("early", "packed"), collection("packed")]
+    bucket.s3.put_object(Bucket=bucket.name, Key="collections.json.gz", Body=gzip.compress(json.dumps(documents).encode()))
+    long = lines([item(number) for number in range(1500)]).encode()
+    bucket.s3.put_object(Bucket=bucket.name, Key="fits.gz", Body=gzip.compress(long.ljust(4 * 1024 * 1024)))
+    bomb = lines([item("before")]).encode() + b" " * 200_000_000
+    bucket.s3.put_object(Bucket=bucket.name, Key="bomb.gz", Body=gzip.compress(bomb))
+    text = base64.b64encode(gzip.compress(json.dumps(item("message")).encode())).decode()
+    send(pipeline, *(event(bucket.record(key)) for key in ("collections.json.gz", "fits.gz", "bomb.gz")), text)
+    pipeline.start("itemloadd", ITEMLOADD_S3_BUCKETS=bucket.name, ITEMLOADD_DOCUMENT_LIMIT="4MiB", ITEMLOADD_MISSING_COLLECTION="reject")
+    letters = {letter["error_code"]: letter["error"] for letter in pipeline.dead_letters(pipeline.load_dlq, 2)}
+    pipeline.wait_empty(pipeline.load_queue)
+    assert len(pipeline.ids()) == 1501 and "item-before" in pipeline.ids() and pipeline.ids("packed") == ["item-early"]
+    assert "bomb.gz" in letters["document_too_large"] and "itemloadd's document_limit" in letters["document_too_large"]
+    assert "gzip" in letters["wrong_encoding"]
+    assert all(int(line["items"]) <= 1001 for line in pipeline.log("itemloadd", "BATCH_LOADED"))
 
 
 def test_pointers_and_large_objects(pipeline: Pipeline, bucket: Bucket) -> None:

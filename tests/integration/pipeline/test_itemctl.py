@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import json
 import os
 import pty
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import termios
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,7 @@ def feature_collection(items: list[Any], **options: Any) -> str:
     return json.dumps({"links": [{"rel": "self"}], "type": "FeatureCollection", "features": items, "x": {}}, **options)
 
 
-FORMS: dict[str, Callable[[list[Any]], str]] = {
+FORMS: dict[str, Callable[[list[Any]], str | bytes]] = {
     "ndjson": lines,
     "ndjson, CRLF, empty lines, no last newline": lambda items: "\r\n\r\n".join(json.dumps(each) for each in items),
     "array": json.dumps,
@@ -108,6 +110,7 @@ FORMS: dict[str, Callable[[list[Any]], str]] = {
     "FeatureCollection over many lines": lambda items: feature_collection(items, indent=1),
     "FeatureCollection, type last": lambda items: json.dumps({"features": items, "type": "FeatureCollection"}),
     "items over many lines": lambda items: "\n".join(json.dumps(each, indent=0) for each in items),
+    "gzip": lambda items: gzip.compress(lines(items).encode()),
 }
 
 
@@ -518,7 +521,7 @@ def test_a_checkpoint_is_for_its_own_load(itemctl: Itemctl, pipeline: Pipeline) 
     assert status == 1 and "has changed since" in error
 
 
-KILL_FORMS = ["ndjson", "array over many lines", "FeatureCollection"]
+KILL_FORMS = ["ndjson", "array over many lines", "FeatureCollection", "gzip"]
 
 
 @pytest.mark.parametrize("form", KILL_FORMS)
@@ -573,12 +576,24 @@ sys.exit(status)
 """
 
 
-def peak_mib(itemctl: Itemctl, path: str, count: int) -> float:
+@pytest.mark.skipif("build/san" in os.environ.get("BUILD", ""), reason="sanitizers need memory of their own")
+def test_memory_does_not_grow_with_what_is_packed(itemctl: Itemctl) -> None:
+    """One line of 300 MB, which is 300 KB packed: it is rejected, and what comes behind it is loaded."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    parts = [packer.compress(lines([item(1)]).encode() + b'{"a": "')]
+    parts += [packer.compress(b"x" * 1_000_000) for _ in range(300)]
+    parts.append(packer.compress(b'"}\n' + lines([item(2)]).encode()) + packer.flush())
+    path = itemctl.write("bomb.gz", b"".join(parts))
+    assert Path(path).stat().st_size < 1_000_000
+    assert peak_mib(itemctl, path, 3, status=2) < 300
+
+
+def peak_mib(itemctl: Itemctl, path: str, count: int, status: int = 0) -> float:
     result = subprocess.run(
         [sys.executable, "-c", MEASURE, str(itemctl.program), "load", "items", "--json", path],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, env=itemctl.env,
     )
-    assert result.returncode == 0 and json.loads(result.stdout)["read"] == count
+    assert result.returncode == status and json.loads(result.stdout)["read"] == count
     return int(result.stderr.split()[-1]) / 1024
 
 
