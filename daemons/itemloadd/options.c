@@ -74,8 +74,8 @@ static const struct config_key keys[] = {
       .min = 1024,
       .max = 1 << 30,
       .default_text = "64MiB",
-      .help = "Largest S3 object that is loaded; a worker may need three times as much memory for one of many items, "
-              "ten times for a single one." },
+      .help = "Largest S3 object that is loaded, also when it is unpacked; a worker may need three times as much "
+              "memory for one of many items, ten times for a single one." },
     { .name = "missing_collection",
       .type = CONFIG_CHOICE,
       .offset = AT(missing_collection),

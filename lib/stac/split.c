@@ -3,6 +3,7 @@
 #include <string.h>
 
 enum {
+    LARGE = 1024 * 1024,      /* a text that is not copied */
     PIECE = 64 * 1024,        /* of the input, taken at a time */
     CLOSING_MAX = 64 * 1024,  /* blanks behind a document, in which something else is looked for */
     LOOKS_MAX = 16,           /* at each byte, where the input is damaged again and again, ... */
@@ -99,6 +100,22 @@ static void append(struct split *split, struct split_input *input)
 
 /* ------------------------------------------------------------------ giving */
 
+/* The text of `len` bytes from `from` on, which were consumed. A large one is handed over, not copied. */
+static void take_text(struct split *split, size_t from, size_t len, struct buf *ret)
+{
+    if (from > 0 || len < LARGE) {
+        buf_add(ret, buf_str(&split->held) + from, len);
+        return;
+    }
+    struct buf rest = BUF_INIT;
+    buf_add(&rest, held(split), held_len(split));
+    *ret = split->held;
+    ret->len = len;
+    ret->data[len] = '\0';
+    split->held = rest;
+    split->from = split->seen = 0;
+}
+
 /* The first `len` bytes held, the last `spare` of them not as text. */
 static enum step give(struct split *split, size_t len, size_t spare, bool is_damaged, struct split_document *ret)
 {
@@ -108,12 +125,12 @@ static enum step give(struct split *split, size_t len, size_t spare, bool is_dam
                                     .line = split->line,
                                     .column = split->column,
                                     .index = split->at.documents++ };
-    if (!split->too_large)
-        buf_add(&ret->text, held(split), len - spare);
-    if (buf_failed(&ret->text))
-        split->held.failed = true;
+    size_t from = split->from;
     bool is_one_line = split->line == split->at.lines + 1 && !memchr(held(split), '\n', len);
     consume(split, len);
+    if (!split->too_large)
+        take_text(split, from, len - spare, &ret->text);
+    split->held.failed |= buf_failed(&ret->text);
     split->state = SPLIT_BETWEEN;
     split->is_first = split->at.after_comma = false;
     if (!in_array(split) && !is_damaged)
