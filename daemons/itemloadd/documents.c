@@ -202,7 +202,7 @@ static int open_text(struct documents *documents, size_t index, struct split_inp
     int r = reader_next(&reader, &text, &document, &found, &why);
     bool is_first = true;
     if (r == 0 && !found)
-        r = err_never(&why, "no_items", "nothing there, no item");
+        r = err_never(&why, "no_items", "an empty list, or nothing at all: no item");
     while (r == 0 && found) {
         struct split_document next = { .text = BUF_INIT };
         r = reader_next(&reader, &text, &next, &found, &why);

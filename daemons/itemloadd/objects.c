@@ -252,7 +252,7 @@ static void end_object(const struct objects *objects, struct documents *document
     if (result == NEVER && at->documents > 0)
         err_prefix(why, "line %lld", (long long)at->lines + 1);
     if (result == 0 && at->documents == 0)
-        result = err_never(why, "no_items", "nothing there, no item");
+        result = err_never(why, "no_items", "an empty list, or nothing at all: no item");
     if (result != 0)
         report(documents, object->reference, result, why);
 }

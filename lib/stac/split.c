@@ -274,10 +274,8 @@ static enum step leave(struct split *split)
 
 static enum step step_between_elements(struct split *split, char c, struct split_document *ret)
 {
-    if (c == ']' && split->at.after_comma && !split->is_first) {
-        enum step step = give_wrong(split, "a comma without a document behind it", 0, ret);
-        return step;
-    }
+    if (c == ']' && split->at.after_comma && !split->is_first)
+        return give_wrong(split, "a comma without a document behind it", 0, ret);
     if (c == ']') {
         consume(split, 1);
         if (split->at.form == SPLIT_ARRAY)
