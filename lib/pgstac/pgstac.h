@@ -59,6 +59,7 @@ struct pgstac_item {
     struct stac_item item;
     char *content; /* dehydrated; NULL: not yet */
     size_t content_len;
+    char *private;       /* its member of that name, which goes to the column that no search returns; NULL: none */
     uint64_t generation; /* of the collection that it was dehydrated against */
     /* Results */
     int result;                  /* 0, LATER or NEVER */
