@@ -149,7 +149,7 @@ static int read_item(const struct job *job, const struct load_entry *entry, stru
     auto_json cJSON *json = NULL;
     int r = check_size(entry, &ret->err);
     if (r == 0)
-        r = json_parse(ret->text, ret->text_len, &json, &ret->err);
+        r = stac_item_parse(ret->text, ret->text_len, &json, &ret->err);
     return r == 0 ? pgstac_item_read(job->database.pgstac, json, ret) : r;
 }
 

@@ -153,7 +153,7 @@ int documents_add(struct documents *documents, struct document_source source, si
 {
     auto_json cJSON *json = NULL;
     struct err why = ERR_INIT;
-    int r = json_parse(text.text, text.len, &json, &why);
+    int r = stac_item_parse(text.text, text.len, &json, &why);
     if (r == 0)
         return add_parsed(documents, source, number, text, json, err);
     if (r < 0) {
@@ -241,7 +241,7 @@ static int open_payload(struct documents *documents, size_t index, struct err *e
         return open_list(documents, index, err);
     auto_json cJSON *json = NULL;
     struct err why = ERR_INIT;
-    int r = json_parse(text, len, &json, &why);
+    int r = stac_item_parse(text, len, &json, &why);
     if (r == NEVER && has_several(text, len))
         return open_list(documents, index, err);
     if (r != 0)

@@ -234,8 +234,7 @@ static int open_container(struct scan *s, bool is_object)
         return refuse(s, s->at, "nesting deeper than 500 levels");
     s->in_object[++s->depth] = is_object;
     s->expected = is_object ? KEY_OR_END : VALUE_OR_END;
-    s->at++;
-    json_tree_open(s->tree, is_object);
+    json_tree_open(s->tree, s->text + s->at++);
     return 0;
 }
 
@@ -247,7 +246,7 @@ static int close_container(struct scan *s, bool is_object)
     s->depth--;
     s->at++;
     value_ended(s);
-    json_tree_close(s->tree);
+    json_tree_close(s->tree, s->text + s->at);
     return 0;
 }
 

@@ -2,7 +2,9 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -160,4 +162,47 @@ bool num_equal(const char *a, const char *b)
             return false;
     }
     return x.first > x.last && y.first > y.last;
+}
+
+/*
+ * dividend / divisor, rounded once. Both fit into a double: one division does it (Clinger, "How to read floating point
+ * numbers accurately", 1990). Else by a quotient of 63 or 64 bits, whose last bit stands for all that follow it.
+ */
+static double divide(uint64_t dividend, uint64_t divisor)
+{
+    if (dividend < UINT64_C(1) << DBL_MANT_DIG)
+        return (double)dividend / (double)divisor;
+    int up = __builtin_clzll(dividend), down = __builtin_clzll(divisor);
+    unsigned __int128 wide = (unsigned __int128)(dividend << up) << 63;
+    uint64_t quotient = (uint64_t)(wide / (divisor << down));
+    quotient |= wide % (divisor << down) != 0;
+    return ldexp((double)quotient, down - up - 63);
+}
+
+double num_nearest_double(const char *text, const char **ret_end)
+{
+    enum { DIGITS_MAX = 19 }; /* these and their power of ten fit; of more the two wrap around, and strtod is asked */
+    bool is_negative = *text == '-', in_fraction = false;
+    const char *first = text + is_negative, *at = first;
+    uint64_t digits = 0, power = 1;
+    for (; (*at >= '0' && *at <= '9') || *at == '.'; at++) {
+        if (*at == '.') {
+            in_fraction = true;
+        } else {
+            digits = digits * 10 + (uint64_t)(*at - '0');
+            power *= in_fraction ? 10 : 1;
+        }
+    }
+    double value;
+    if (*at == 'e' || *at == 'E' || at - first - in_fraction > DIGITS_MAX) {
+        char *end = NULL;
+        value = strtod(text, &end);
+        at = end;
+    } else {
+        value = divide(digits, power);
+        value = is_negative ? -value : value;
+    }
+    if (ret_end)
+        *ret_end = at;
+    return value;
 }

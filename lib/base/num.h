@@ -1,5 +1,5 @@
 /*
- * num: one checked parser for every number that comes from outside, and exact decimals.
+ * num: one checked parser for every number that comes from outside, exact decimals, and their nearest doubles.
  *
  * The parsers take a whole string: no blanks, no sign '+', nothing behind it. They return 0, or
  * NEVER with a text that says what was expected; the caller puts the name before it.
@@ -27,5 +27,9 @@ void num_print_size(int64_t bytes, struct buf *ret);
  * 1.10 and 1.1, 1e2 and 100, -0 and 0. Both must follow JSON's grammar, with exponents that fit an int.
  */
 bool num_equal(const char *a, const char *b);
+
+/* The double nearest to the JSON number that `text` begins with, as strtod rounds it. *ret_end is what follows it, which
+ * must be there: a NUL, a comma, a bracket. NULL: not wanted. */
+double num_nearest_double(const char *text, const char **ret_end);
 
 #endif

@@ -46,7 +46,7 @@ int batch_dehydrate(const struct catalog_collection *collection, const cJSON *js
 static int dehydrate_text(const struct catalog_collection *collection, struct pgstac_item *item, struct err *err)
 {
     auto_json cJSON *json = NULL;
-    int r = json_parse(item->text, item->text_len, &json, err);
+    int r = stac_item_parse(item->text, item->text_len, &json, err);
     return r != 0 ? r : batch_dehydrate(collection, json, item, err);
 }
 

@@ -108,6 +108,11 @@ void stac_item_clear(struct stac_item *item)
     *item = (struct stac_item)STAC_ITEM_INIT;
 }
 
+int stac_item_parse(const char *text, size_t len, cJSON **ret, struct err *err)
+{
+    return json_parse_keeping(text, len, &(const struct json_place){ "geometry", "coordinates" }, ret, err);
+}
+
 int stac_item_read(const cJSON *json, enum stac_item_use use, struct stac_item *ret, struct err *err)
 {
     if (!cJSON_IsObject(json))

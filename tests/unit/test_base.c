@@ -8,7 +8,9 @@
 #include "test.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -114,6 +116,73 @@ static void test_numbers(void)
     auto_buf struct buf size = BUF_INIT;
     num_print_size(1536 << 10, &size);
     CHECK_STRING(buf_str(&size), "1536KiB");
+}
+
+/* The next of a sequence without end that is the same in each run (xorshift). */
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void check_double(const char *text)
+{
+    const char *end = NULL;
+    char *expected_end = NULL;
+    double got = num_nearest_double(text, &end), expected = strtod(text, &expected_end);
+    CHECK_ROW(memcmp(&got, &expected, sizeof(got)) == 0, "%s: %a, not %a", text, got, expected);
+    CHECK_ROW(end == expected_end, "%s: ends at %s", text, end);
+}
+
+/* The very doubles of strtod: edges, random decimals, and the middles between two doubles with their neighbours. */
+static void test_doubles(void)
+{
+    static const char *const edges[] = { "0",
+                                         "-0",
+                                         "0.0]",
+                                         "-0.000,",
+                                         "9007199254740991",
+                                         "9007199254740992",
+                                         "9007199254740993",
+                                         "9999999999999999999",
+                                         "18446744073709551615",
+                                         "18446744073709551616",
+                                         "0.000000000000000001",
+                                         "0.0000000000000000001",
+                                         "9.999999999999999999",
+                                         "1.7976931348623157e308",
+                                         "2.2250738585072014e-308",
+                                         "5e-324",
+                                         "-1e400",
+                                         "1e23]",
+                                         "8.5E22",
+                                         "7205759403792793.5",
+                                         "-122.41941550000001, 37" };
+    for (size_t i = 0; i < N_ELEMENTS(edges); i++)
+        check_double(edges[i]);
+    uint64_t state = 88172645463325252;
+    char text[64], digits[32];
+    for (int i = 0; i < 50000; i++) {
+        int n = snprintf(digits, sizeof(digits), "%" PRIu64, next_random(&state) >> next_random(&state) % 64);
+        int point = 1 + (int)(next_random(&state) % (unsigned)n);
+        snprintf(text, sizeof(text), "%s%.*s%s%s", i % 2 ? "-" : "", point, digits, point < n ? "." : "",
+                 digits + point);
+        check_double(text);
+        snprintf(text, sizeof(text), "%.17g", (double)(int64_t)next_random(&state) / 5e16); /* degrees */
+        check_double(text);
+        /* An odd number of 54 bits over a power of two is the middle between two doubles. */
+        uint64_t middle = (UINT64_C(1) << 53) + (next_random(&state) >> 11 | 1);
+        int places = (int)(next_random(&state) % 4);
+        for (int k = 0; k < places; k++)
+            middle *= 5;
+        for (uint64_t k = 0; k < 3; k++) {
+            n = snprintf(digits, sizeof(digits), "%" PRIu64, middle - 1 + k);
+            snprintf(text, sizeof(text), "%.*s.%s0", n - places, digits, digits + n - places);
+            check_double(text);
+        }
+    }
 }
 
 static void test_time(void)
@@ -242,6 +311,7 @@ int main(void)
     test_buf();
     test_err();
     test_numbers();
+    test_doubles();
     test_time();
     test_digests();
     test_wait();
