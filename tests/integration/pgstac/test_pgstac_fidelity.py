@@ -364,3 +364,21 @@ def test_the_reserved_mark_is_refused(db: Database) -> None:
     loading = db.load_items([make_item("c", "marked", assets={"x": {"title": mark}}), make_item("c", "good")])
     assert loading.results == {"marked": "never", "good": "inserted"}
     assert loading.errors["marked"].startswith("reserved_value: ")
+
+
+@pytest.mark.parametrize("trunc", [None, "year", "month"])
+def test_the_last_microsecond_of_9999_leaves_the_collection_to_pypgstac(db: Database, trunc: str | None) -> None:
+    """pypgstac cannot read the year 10000, to which pgstac rounds what comes later: that is refused."""
+    db.add_collection(make_collection("c"), trunc)
+
+    def make(name: str, end: str) -> dict[str, Any]:
+        return make_item("c", name, properties={"start_datetime": "2020-06-15T12:00:00Z", "end_datetime": end})
+
+    far, near = "9999-12-31T23:59:59.999999Z", "2020-06-16T12:00:00Z"
+    loading = db.load_items([make("far", far), make("later", "9999-12-31T23:59:59.9999999Z")])
+    assert loading.results == {"far": "inserted", "later": "never"}
+    assert "9999-12-31T23:59:59.9999999Z" in loading.errors["later"] and "out of the range" in loading.errors["later"]
+    assert load_by_pypgstac(db, [make("theirs", near), make("theirs, far", far)]) == {}
+    db.load_items([make("ours", near), make("ours, far", far)]).must_load()
+    assert load_by_pypgstac(db, [make("theirs, at last", near)]) == {}
+    assert len(db.rows("c")) == 6

@@ -32,7 +32,7 @@ BAD = {
         "invalid_item",
         "coordinates[0]",
     ),
-    "no datetime": (item(9, properties={"datetime": "yesterday"}), "invalid_item", "properties.datetime"),
+    "no datetime": (item(9, properties={"datetime": "yesterday"}), "invalid_item", 'properties.datetime "yesterday" is not'),
 }
 
 
