@@ -1,9 +1,10 @@
 /*
  * json_tree: builds the cJSON tree of json_parse from the tokens that json_scan has checked. Internal to lib/base.
  *
- * The nodes are as cJSON_Parse makes them (so that cJSON's own functions work on them and free them), but for two
- * things: numbers are cJSON_Raw with their text and their nearest double, and a node's key and short value lie behind
- * it in one allocation, marked as cJSON marks what it must not free. A failed allocation is sticky.
+ * The nodes are as cJSON_Parse makes them (so that cJSON's own functions work on them and free them), but for three
+ * things: numbers are cJSON_Raw with their text and their nearest double, a node's key and short value lie behind it in
+ * one allocation, marked as cJSON marks what it must not free, and the array at `keep` is a cJSON_Array without
+ * children whose valuestring is its text. A failed allocation is sticky.
  */
 #ifndef BASE_JSON_TREE_H
 #define BASE_JSON_TREE_H

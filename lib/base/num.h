@@ -28,8 +28,8 @@ void num_print_size(int64_t bytes, struct buf *ret);
  */
 bool num_equal(const char *a, const char *b);
 
-/* The double nearest to the JSON number that `text` begins with, as strtod rounds it. *ret_end is what follows it, which
- * must be there: a NUL, a comma, a bracket. NULL: not wanted. */
+/* The double nearest to the JSON number that `text` begins with, as strtod rounds it. *ret_end is what follows it,
+ * which must be there: a NUL, a comma, a bracket. NULL: not wanted. */
 double num_nearest_double(const char *text, const char **ret_end);
 
 #endif
