@@ -17,15 +17,15 @@
 
 #include <pthread.h>
 
+#include "common/metrics.h"
 #include "common/monitoring.h"
 
 struct service; /* one run, from start to drained */
 
-struct service_counters { /* of the process since its start; each is added to where it happens */
-    _Atomic int64_t received, done, later, never, returned, heartbeats, items, batches, retries;
-    _Atomic int64_t age_ms;  /* of all messages as they were received */
-    _Atomic int64_t work_ms; /* that workers took for all items, or batches */
-    _Atomic int64_t held;    /* now */
+struct service_counters { /* since the start of the process; common/metrics.h says what each counts */
+#define SERVICE_COUNTER(member, ...) _Atomic int64_t member;
+    METRICS_COUNTED(SERVICE_COUNTER)
+#undef SERVICE_COUNTER
 };
 
 struct daemon {
@@ -37,7 +37,7 @@ struct daemon {
     const char *(*log_level)(const void *config); /* as log_priority reads it */
     int64_t (*stop_timeout_ms)(const void *config);
     const struct monitoring *(*monitoring)(const void *config); /* NULL: none of it */
-    bool has_batches;                                           /* the counter of batches means something */
+    int metrics;                                                /* METRICS_ITEMGEND or METRICS_ITEMLOADD */
     /*
      * Starts workers (service_start), calls service_wait, joins them, frees what it made. `config` lives until it
      * returns. Returns 0, or < 0 / LATER / NEVER with err where it could not start or a worker could not go on.

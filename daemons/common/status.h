@@ -8,7 +8,7 @@
 #ifndef COMMON_STATUS_H
 #define COMMON_STATUS_H
 
-#include "common/metrics.h"
+#include "common/service.h"
 
 struct status {
     const struct daemon *daemon;

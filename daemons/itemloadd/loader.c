@@ -299,7 +299,7 @@ static int open_database(struct loader *loader, struct err *err)
     const struct itemloadd_options *options = loader->options;
     struct database_options database = {
         .secret_arn = options->secret_arn,
-        .sslmode = options->db_sslmode,
+        .sslmode = itemloadd_sslmodes[options->db_sslmode],
         .sslrootcert = options->db_sslrootcert,
         .application_name = "itemloadd",
         .statement_timeout_ms = (int)options->statement_timeout_ms,

@@ -18,7 +18,9 @@ struct unit {
 static const struct unit durations[] = {
     { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }
 };
-static const struct unit sizes[] = { { "GiB", 1 << 30 }, { "MiB", 1 << 20 }, { "KiB", 1 << 10 }, { "B", 1 } };
+static const struct unit sizes[] = {
+    { "TiB", INT64_C(1) << 40 }, { "GiB", 1 << 30 }, { "MiB", 1 << 20 }, { "KiB", 1 << 10 }, { "B", 1 }
+};
 
 /* The leading integer of `text`; *ret_rest is what follows it. */
 static bool leading_i64(const char *text, int64_t *ret, const char **ret_rest)
@@ -40,7 +42,7 @@ int num_parse_i64(const char *text, int64_t min, int64_t max, int64_t *ret, stru
     if (!leading_i64(text, &value, &rest) || *rest)
         return err_never(err, "bad_number", "expected a whole number, got \"%.64s\"", text);
     if (value < min || value > max)
-        return err_never(err, "bad_number", "%" PRId64 " is not from %" PRId64 " to %" PRId64, value, min, max);
+        return err_never(err, "bad_number", "%" PRId64 " is not in the range %" PRId64 " to %" PRId64, value, min, max);
     *ret = value;
     return 0;
 }
@@ -88,7 +90,7 @@ int num_parse_duration(const char *text, int64_t min_ms, int64_t max_ms, int64_t
         num_print_duration(min_ms, &range);
         buf_puts(&range, " to ");
         num_print_duration(max_ms, &range);
-        return err_never(err, "bad_number", "%.64s is not from %s", text, buf_str(&range));
+        return err_never(err, "bad_number", "%.64s is not in the range %s", text, buf_str(&range));
     }
     *ret_ms = value;
     return 0;
@@ -108,7 +110,7 @@ int num_parse_size(const char *text, int64_t min, int64_t max, int64_t *ret, str
         num_print_size(min, &range);
         buf_puts(&range, " to ");
         num_print_size(max, &range);
-        return err_never(err, "bad_number", "%.64s is not from %s", text, buf_str(&range));
+        return err_never(err, "bad_number", "%.64s is not in the range %s", text, buf_str(&range));
     }
     *ret = value;
     return 0;

@@ -14,7 +14,7 @@ int num_parse_i64(const char *text, int64_t min, int64_t max, int64_t *ret, stru
 /* "250ms", "60s", "5m", "12h", "7d"; a plain number is seconds. Limits and result in ms. */
 int num_parse_duration(const char *text, int64_t min_ms, int64_t max_ms, int64_t *ret_ms, struct err *err) must_check;
 
-/* "512KiB", "6MiB", "1GiB", "100B"; a plain number is bytes. Limits and result in bytes. */
+/* "100B", "512KiB", "6MiB", "1GiB", "1TiB"; a plain number is bytes. Limits and result in bytes. */
 int num_parse_size(const char *text, int64_t min, int64_t max, int64_t *ret, struct err *err) must_check;
 
 /* What the two above read: "2s", "6MiB", the largest unit that leaves a whole number. */

@@ -109,8 +109,9 @@ static void test_numbers(void)
         }
     }
     CHECK(num_parse_duration("61s", 0, 60000, &value, &err) == NEVER);
-    CHECK_STRING(err.text, "61s is not from 0s to 1m");
+    CHECK_STRING(err.text, "61s is not in the range 0s to 1m");
     CHECK(num_parse_size("6MiB", 0, INT64_MAX, &value, &err) == 0 && value == 6 << 20);
+    CHECK(num_parse_size("2TiB", 0, INT64_MAX, &value, &err) == 0 && value == INT64_C(2) << 40);
     CHECK(num_parse_size("100", 0, INT64_MAX, &value, &err) == 0 && value == 100);
     CHECK(num_parse_size("6MB", 0, INT64_MAX, &value, &err) == NEVER);
     auto_buf struct buf size = BUF_INIT;

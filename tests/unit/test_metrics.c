@@ -1,11 +1,12 @@
 #include "common/metrics.h"
 
 #include "base/json.h"
+#include "common/service.h"
 #include "test.h"
 
 static const struct config_schema schema = { .prefix = "TESTD" };
-static const struct daemon daemon = { .name = "testd", .schema = &schema },
-                           batcher = { .name = "batcher", .schema = &schema, .has_batches = true };
+static const struct daemon daemon = { .name = "testd", .schema = &schema, .metrics = METRICS_ITEMGEND },
+                           batcher = { .name = "batcher", .schema = &schema, .metrics = METRICS_ITEMLOADD };
 
 static const struct metrics before = { .received = 100, .items = 7, .held = 3 };
 static const struct metrics metrics = { .started_at_ms = 1700000000123,
