@@ -18,7 +18,8 @@ struct loader {
     struct consumer *consumer;
     struct consumer_thread thread;
     struct database database;
-    char told[64]; /* of the database: what it is, and how it is loaded into */
+    bool has_statistics_due; /* items were loaded since all statistics were written */
+    char told[64];           /* of the database: what it is, and how it is loaded into */
 };
 
 /* ---------------------------------------------------------------- loading */
@@ -78,6 +79,7 @@ static int load_chunk(struct loader *loader, struct pgstac_item *const *items, s
         service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
         if (r == 0)
             r = after_call(loader, pgstac_load(loader->database.pgstac, items, n, err), err);
+        loader->has_statistics_due = true; /* even after an error: a part of the items may be in */
     } while (outage_wait(&loader->thread.outage, r, err));
     return r;
 }
@@ -256,17 +258,23 @@ static int settle_batch(struct loader *loader, const struct documents *documents
     return settle(loader->thread.settler, settlements, n, err);
 }
 
+/* Statistics that are due stay due when the connection ends, so this connects again if it has to. */
 static int update_statistics(struct loader *loader, int64_t interval_ms, struct err *err)
 {
-    if (!pgstac_is_connected(loader->database.pgstac))
+    bool stop_will = interval_ms > 0 && service_is_draining(loader->consumer->service);
+    if (!loader->has_statistics_due || stop_will)
         return 0;
-    service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
-    int r = after_call(loader, pgstac_update_statistics(loader->database.pgstac, (int)interval_ms, err), err);
-    if (r == 0 || r < 0)
-        return r;
-    log_write(LOG_WARNING, LOG_EVENT_WARNING, NULL, "%s: statistics were not written, they will be later: %s",
-              loader->name, err->text);
-    return 0;
+    int r = connect_patiently(loader, err);
+    if (r == 0) {
+        service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
+        r = after_call(loader, pgstac_update_statistics(loader->database.pgstac, (int)interval_ms, err), err);
+    }
+    if (r == 0)
+        loader->has_statistics_due = interval_ms > 0; /* those of the last interval still are */
+    if (r > 0)
+        log_write(LOG_WARNING, LOG_EVENT_WARNING, NULL, "%s: the statistics of partitions are not up to date: %s",
+                  loader->name, err->text);
+    return r < 0 ? r : 0;
 }
 
 static int step(struct loader *loader, struct err *err)
