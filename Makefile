@@ -173,7 +173,7 @@ test-terraform:
 
 # The generated parts of etc/, man/ and docs/reference/. A test in tests/gates compares them with the programs.
 generate: all
-	@python3 docs/generate.py $(OUT)/bin
+	@python3 local/generate.py $(OUT)/bin
 
 # ------------------------------------------------------------ gates
 SOURCES := $(wildcard lib/*/*.c daemons/*/*.c libexec/*/*.c bench/*.c)

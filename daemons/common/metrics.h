@@ -40,10 +40,11 @@ enum { METRICS_ITEMGEND = 1, METRICS_ITEMLOADD = 2, METRICS_BOTH = METRICS_ITEMG
     X(batches, COUNTER, ITEMLOADD, "batches_total", "Batches", "Batches loaded.")                                      \
     X(retries, COUNTER, BOTH, "retries_total", "Retries", "Retried requests to AWS.")                                  \
     X(age_ms, COUNTER_MS, BOTH, "message_age_seconds_total", NULL,                                                     \
-      "Sum of the ages of the messages when they were received, from when they were sent.")                            \
+      "Sum of the ages of the messages when they were received. The age of a copy counts from its own sending.")       \
     X(work_ms, COUNTER_MS, BOTH, "work_seconds_total", NULL,                                                           \
       "Sum of the time that workers took to make items or to load batches.")                                           \
-    X(held, GAUGE, BOTH, "messages_held", "MessagesHeld", "Messages held and kept invisible.")
+    X(held, GAUGE, BOTH, "messages_held", "MessagesHeld",                                                              \
+      "Messages held and kept invisible; in itemgend also those that wait for a package registry.")
 
 /* Read from the state of the process (common/status.c). */
 #define METRICS_OBSERVED(X)                                                                   \

@@ -4,8 +4,8 @@
 A generated part lies between two comments: "generated: itemgend" (its configuration keys) or "generated: itemgend
 metrics", and "end generated". The text comes from the daemon itself (--help-config, --help-metrics).
 
-    docs/generate.py build/bin            writes the files
-    docs/generate.py --check build/bin    names the files that are out of date, and exits with 1 if there are any
+    local/generate.py build/bin            writes the files
+    local/generate.py --check build/bin    names the files that are out of date, and exits with 1 if there are any
 """
 
 from __future__ import annotations
