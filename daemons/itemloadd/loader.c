@@ -150,6 +150,17 @@ static int load_collections(struct loader *loader, struct documents *documents, 
 
 /* ---------------------------------------------------------------- log */
 
+static void log_base_item_replaced(const struct document *document)
+{
+    char partitions[16];
+    snprintf(partitions, sizeof(partitions), "%d", document->item.rebased_partitions);
+    log_write(LOG_WARNING, LOG_EVENT_BASE_ITEM_REPLACED,
+              LOG_FIELDS({ "COLLECTION", document->id }, { "PARTITIONS", partitions }),
+              "collection %s now has another base item (item_assets or stac_version): items that are already in %s "
+              "partitions may read back differently; load them again, or use pgstac 0.10, which keeps versions",
+              document->id, partitions);
+}
+
 static void log_document(const struct documents *documents, const struct document *document)
 {
     static const char *const outcomes[] = { "inserted", "updated", "kept a newer version of" };
@@ -157,6 +168,8 @@ static void log_document(const struct documents *documents, const struct documen
     const char *id = document->id;
     if (document->item.result != 0)
         return; /* settle logs it */
+    if (document->item.rebased_partitions > 0)
+        log_base_item_replaced(document);
     if (document->is_collection)
         log_write(LOG_INFO, LOG_EVENT_COLLECTION_LOADED,
                   LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "COLLECTION", id }),

@@ -85,7 +85,7 @@ static int choose_path(struct pgstac *pgstac, struct err *err)
                          "item_fragments, and nothing here can load into that yet: use a released pgstac, 0.8 to 0.10",
                          schema->version);
     pgstac->catalog.is_portable = *schema->not_fast || pgstac->options.portable;
-    pgstac->catalog.has_base_items = schema->has_base_items && !pgstac->catalog.is_portable;
+    pgstac->catalog.has_base_items = schema->has_base_items;
     if (pgstac->catalog.is_portable && *schema->not_portable)
         return err_never(err, "database_unsupported",
                          "this database (pgstac %s) cannot be loaded into: it %s. itemloadd works with pgstac 0.8 and "

@@ -1,16 +1,14 @@
 #include "pgstac/statistics.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/time.h"
-#include "pgstac/partition.h"
 
 enum { REMEMBERED_MAX = 10000 };
 
 void statistics_clear(struct statistics *statistics)
 {
-    for (size_t i = 0; i < statistics->n; i++)
-        free(statistics->entries[i].partition);
     free(statistics->entries);
     *statistics = (struct statistics){ .entries = NULL };
 }
@@ -23,8 +21,6 @@ void statistics_trim(struct statistics *statistics)
     for (size_t i = 0; i < statistics->n; i++)
         if (statistics->entries[i].due)
             statistics->entries[kept++] = statistics->entries[i];
-        else
-            free(statistics->entries[i].partition);
     statistics->n = kept;
 }
 
@@ -43,10 +39,9 @@ int statistics_mark(struct statistics *statistics, const char *partition, struct
         statistics->entries = grown;
         statistics->cap = cap;
     }
-    struct statistics_entry entry = { .partition = strdup(partition), .due = true };
-    if (!entry.partition)
-        return err_no_memory(err);
-    statistics->entries[statistics->n++] = entry;
+    struct statistics_entry *entry = &statistics->entries[statistics->n++];
+    *entry = (struct statistics_entry){ .due = true };
+    snprintf(entry->partition, sizeof(entry->partition), "%s", partition);
     return 0;
 }
 

@@ -6,10 +6,10 @@
 #ifndef PGSTAC_STATISTICS_H
 #define PGSTAC_STATISTICS_H
 
-#include "pgstac/catalog.h"
+#include "pgstac/partition.h"
 
 struct statistics_entry {
-    char *partition;
+    char partition[PARTITION_NAME_SIZE];
     bool due;
     int64_t at_ms; /* time_mono_ms() when they were last written; 0: never by this process */
 };
