@@ -6,6 +6,7 @@
 
 #include "base/num.h"
 #include "base/time.h"
+#include "pgstac/schema.h"
 
 /* Between batches, no more collections than a catalog can have in use. */
 enum { REMEMBERED_MAX = 10000 };
@@ -213,7 +214,9 @@ int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char 
     if (buf_failed(&wanted))
         return err_no_memory(err);
     auto_buf struct buf sql = BUF_INIT;
-    buf_printf(&sql, "SELECT id, %s FROM pgstac.collections AS t WHERE id = ANY($1) ORDER BY id FOR SHARE",
+    buf_printf(&sql,
+               "SELECT id, %s, " SCHEMA_HAS_BASE_ITEMS " FROM pgstac.collections AS t "
+               "WHERE id = ANY($1) ORDER BY id FOR SHARE",
                digest(catalog));
     if (buf_failed(&sql))
         return err_no_memory(err);
@@ -222,6 +225,9 @@ int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char 
     int r = pg_exec(pg, buf_str(&sql), params, 1, &rows, err);
     if (r != 0)
         return r;
+    if (PQntuples(rows) > 0 && (*PQgetvalue(rows, 0, 2) == 't') != catalog->has_base_items)
+        return err_outage(err, "database_upgraded",
+                          "pgstac in this database is another version now: connecting again to look at it");
     *ret_same = true;
     for (size_t i = 0; i < n; i++) {
         const struct catalog_collection *collection = catalog_collection(catalog, ids[i]);

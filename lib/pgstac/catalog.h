@@ -49,7 +49,8 @@ const struct catalog_collection *catalog_collection(const struct catalog *catalo
 
 /*
  * Inside the load's transaction: locks the collections FOR SHARE and compares. *ret_same: none has
- * changed since it was read; else they were read anew and the batch must be made anew.
+ * changed since it was read; else they must be read and the batch prepared again. LATER also: "database_upgraded"
+ * (outage): pgstac was migrated from or to 0.10, so the connection has to look at the schema again.
  */
 int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, bool *ret_same,
                              struct err *err) must_check;

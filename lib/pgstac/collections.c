@@ -60,30 +60,32 @@ static int count_filled_partitions(struct pg *pg, const char *id, int *ret, stru
     return r;
 }
 
-/* No row: the collection is not there. */
+/* No row: the collection is not there, or the catalog keeps versions of base items. */
 static int read_base_item(struct pg *pg, const char *id, PGresult **ret, struct err *err)
 {
     const char *const params[] = { id };
-    return pg_exec(pg, "SELECT base_item::text FROM collections WHERE id = $1", params, 1, ret, err);
+    return pg_exec(pg,
+                   "SELECT to_jsonb(c)->>'base_item' FROM collections c WHERE id = $1 AND "
+                   "to_regclass('pgstac.base_items') IS NULL",
+                   params, 1, ret, err);
 }
 
 static bool same_base_item(const PGresult *a, const PGresult *b)
 {
-    return PQntuples(a) == 0 || strcmp(PQgetvalue(a, 0, 0), PQgetvalue(b, 0, 0)) == 0;
+    return PQntuples(b) == 0 || strcmp(PQgetvalue(a, 0, 0), PQgetvalue(b, 0, 0)) == 0;
 }
 
 /* The upsert itself; looks for items that a change of the base item reaches. */
-static int replace(const struct catalog *catalog, struct pg *pg, const char *id, const char *content,
-                   int *ret_rebased_partitions, struct err *err)
+static int replace(struct pg *pg, const char *id, const char *content, int *ret_rebased_partitions, struct err *err)
 {
     auto_pg_result PGresult *before = NULL, *after = NULL;
     const char *const params[] = { content };
-    int r = catalog->has_base_items ? 0 : read_base_item(pg, id, &before, err);
+    int r = read_base_item(pg, id, &before, err);
     if (r == 0)
         r = pg_exec(pg, UPSERT, params, 1, NULL, err);
-    if (r == 0 && before)
+    if (r == 0 && PQntuples(before) > 0)
         r = read_base_item(pg, id, &after, err);
-    if (r != 0 || !before || same_base_item(before, after))
+    if (r != 0 || !after || same_base_item(before, after))
         return r;
     return count_filled_partitions(pg, id, ret_rebased_partitions, err);
 }
@@ -106,7 +108,7 @@ int collections_upsert(const struct catalog *catalog, struct pg *pg, const char 
     if (r == 0)
         r = is_stale(pg, version, &stale, err);
     if (r == 0 && !stale)
-        r = replace(catalog, pg, id, buf_str(&text), &collection->rebased_partitions, err);
+        r = replace(pg, id, buf_str(&text), &collection->rebased_partitions, err);
     if (r == 0 && !stale)
         r = pg_exec(pg, STAMP, version, 2, NULL, err);
     collection->outcome = stale ? PGSTAC_STALE : PGSTAC_UPDATED;

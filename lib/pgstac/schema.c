@@ -13,7 +13,6 @@
     "attrelid IN (to_regclass('pgstac.items'), to_regclass('pgstac.collections')))"
 #define ITEMS_HAVE "(SELECT count(*) FROM col WHERE of = to_regclass('pgstac.items') AND name IN "
 #define COLLECTIONS_HAVE "(SELECT count(*) FROM col WHERE of = to_regclass('pgstac.collections') AND name IN "
-#define HAS_CURRENT_BASE_ITEM "to_regprocedure('pgstac.current_base_item(text)') IS NOT NULL"
 #define LOOK_AT_SCHEMA                                                                                                 \
     "WITH " COLUMNS ", needed(by_fast, by_portable, what, met) AS (VALUES "                                            \
     "(true, true, 'lacks extension postgis', EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')), "         \
@@ -30,11 +29,10 @@
     "(false, true, 'lacks function pgstac.create_items(jsonb) and its table pgstac.items_staging', "                   \
     "to_regprocedure('pgstac.create_items(jsonb)') IS NOT NULL AND to_regclass('pgstac.items_staging') IS NOT NULL), " \
     "(true, false, 'keeps versions of base_item in table pgstac.base_items without current_base_item(text)', "         \
-    "to_regclass('pgstac.base_items') IS NULL OR " HAS_CURRENT_BASE_ITEM ")) "                                         \
+    "to_regclass('pgstac.base_items') IS NULL OR " SCHEMA_HAS_BASE_ITEMS ")) "                                         \
     "SELECT coalesce(string_agg(what, ', ') FILTER (WHERE by_fast AND NOT met), ''), "                                 \
     "coalesce(string_agg(what, ', ') FILTER (WHERE by_portable AND NOT met), ''), "                                    \
-    "to_regprocedure('pgstac.get_version()') IS NOT NULL, "                                                            \
-    "to_regclass('pgstac.base_items') IS NOT NULL AND " HAS_CURRENT_BASE_ITEM ", "                                     \
+    "to_regprocedure('pgstac.get_version()') IS NOT NULL, " SCHEMA_HAS_BASE_ITEMS ", "                                 \
     "to_regclass('pgstac.item_fragments') IS NOT NULL FROM needed"
 enum { NOT_FAST, NOT_PORTABLE, HAS_VERSION, HAS_BASE_ITEMS, HAS_FRAGMENTS }; /* its columns */
 
