@@ -2,8 +2,8 @@
  * redrive: the last receive that a queue permits is kept in reserve.
  *
  * A message whose worker dies leaves no reason, and after its last permitted receive SQS itself moves it to the
- * dead-letter queue. So the last receive is no attempt (settle_attempts): a message that arrives on it lost its worker
- * on the attempt before, and is dead-lettered as "interrupted" before anybody works on it.
+ * dead-letter queue. So the last receive is not an attempt (settle_attempts): a message that arrives on it lost its
+ * worker on the attempt before, and is dead-lettered as "interrupted" before anybody works on it.
  */
 #ifndef COMMON_REDRIVE_H
 #define COMMON_REDRIVE_H

@@ -362,7 +362,7 @@ def test_limits_do_not_hold_back_from_the_daemon(places: Callable[..., Any]) -> 
 
 @long
 def test_a_module_that_a_server_does_not_come_back_from(places: Callable[..., Any]) -> None:
-    """An item teaches its server a name that hangs it: the next item costs a receive, and then there is another server."""
+    """An item teaches its server a name that hangs it: the next item costs an attempt, and then there is another server."""
     with places("bubblewrap", "self") as site:
         site.start()
         site.send(request("first", "good"))
