@@ -5,6 +5,7 @@
 #   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=10000 BENCH_REPEAT=3 (docs/performance.md)
 #   make simulate     what the scaling policy of terraform/ does with bursts and idle nights (docs/scaling.md)
 #   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
+#   make generate     write what etc/, man/ and docs/reference/ say of configuration keys and metrics from the C tables
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
 #   make deploy, destroy      what config.yaml says, on AWS   make images, deb    container images; a Debian package
 #   TEST_PROCESSES=2: files of tests at the same time (0: one after another, for a debugger); PYTEST="-k leaks": options
@@ -58,7 +59,7 @@ TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
 # Each one file too: bench/load.c is $(OUT)/bench/load.
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/*.c))
 
-.PHONY: all deps deps-test test test-now test-long test-terraform bench simulate run up down status install uninstall deb deb-now images deploy destroy format check-format analyze cppcheck lint clean
+.PHONY: all deps deps-test test test-now test-long test-terraform bench simulate run up down status install uninstall deb deb-now images deploy destroy generate format check-format analyze cppcheck lint clean
 all: $(BINARIES) $(HELPERS)
 
 $(OUT)/obj/%.o: %.c
@@ -169,6 +170,10 @@ test-long:
 # Of these terraform/ alone.
 test-terraform:
 	@LONG=1 $(MAKE) --no-print-directory test TESTS=tests/terraform
+
+# The generated parts of etc/, man/ and docs/reference/. A test in tests/gates compares them with the programs.
+generate: all
+	@python3 local/generate.py $(OUT)/bin
 
 # ------------------------------------------------------------ gates
 SOURCES := $(wildcard lib/*/*.c daemons/*/*.c libexec/*/*.c bench/*.c)

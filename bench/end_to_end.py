@@ -67,7 +67,7 @@ def place(stack: Stack, server: Server) -> Iterator[Place]:
             Name=f"bench-{database}", SecretString=json.dumps(secret | {"username": keywords["user"]})
         )
         dead_letters = queue.attribute(queue.make("bench-dlq"), "QueueArn")
-        redrive = json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": 5})
+        redrive = json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": 6})
         queue_url = queue.make("bench", VisibilityTimeout="60", RedrivePolicy=redrive)
         yield Place(stack, server, queue, queue_url, database, made["ARN"])
 

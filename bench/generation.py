@@ -116,9 +116,9 @@ def run_cold(stack: Stack, repeat: int, say: Say) -> dict[str, Any]:
     with place(stack) as there, tempfile.TemporaryDirectory(dir=stack.directory, prefix="caches.") as folder:
         for name in PACKAGES:
             for i in range(repeat):
-                for contender in STARTERS[:: -1 if i % 2 else 1]:  # what is downloaded first may come from further away
-                    cache = Path(folder) / f"{name}-{i}-{contender.label}"
-                    measure_both(there, name, contender, cache, found)
+                # What is downloaded first may come from further away.
+                measure_neighbours(there, name, STARTERS[:: -1 if i % 2 else 1], Path(folder), found)
+                for contender in STARTERS:
                     told = [f"{found[name, state, contender.label][-1].seconds:.2f} s, {state}" for state in STATES]
                     say(f"{COLD}: {name}: {contender.label}: {'; '.join(told)}")
         rows = cold_rows(found)
@@ -137,31 +137,34 @@ def cold_goal(rows: Sequence[dict[str, Any]]) -> str:
     return f"The original's first item takes {min(ratios):.2f} to {max(ratios):.2f} times as long as ours (goal: not less)."
 
 
-def measure_both(there: Place, name: str, contender: Contender, cache: Path, found: Firsts) -> None:
+def measure_neighbours(there: Place, name: str, contenders: Sequence[Contender], folder: Path, found: Firsts) -> None:
+    """One right after the other: a machine's own speed may change within minutes."""
     request = PACKAGES[name].make_requests(1, there.stack.asset_url)[0]
-    cache.mkdir()
+    caches = {contender.label: Path(tempfile.mkdtemp(dir=folder)) for contender in contenders}
     for state, uv in ((NOTHING, {}), *[(DOWNLOADS, OFFLINE)] * AGAIN):
-        first = measure_first(there, contender, request, cache, uv)
-        found.setdefault((name, state, contender.label), []).append(first)
-        remove_environments(cache)
-    shutil.rmtree(cache)
+        for contender in contenders:
+            first = measure_first(there, contender, request, caches[contender.label], uv)
+            found.setdefault((name, state, contender.label), []).append(first)
+            remove_environments(caches[contender.label])
+    for cache in caches.values():
+        shutil.rmtree(cache)
 
 
 def cold_rows(found: Firsts) -> list[dict[str, Any]]:
-    """Ours before the original's, for each package and state."""
+    """Ours before the original's, for each package and state; the ratio is the median of neighbours' ratios."""
     rows = []
     for name in PACKAGES:
         for state in STATES:
-            best = {contender.label: found[name, state, contender.label] for contender in STARTERS}
-            ours = min(first.seconds for first in best[STARTERS[0].label])
-            for label, firsts in best.items():
+            ours = [first.seconds for first in found[name, state, STARTERS[0].label]]
+            for label in (contender.label for contender in STARTERS):
+                firsts = found[name, state, label]
                 seconds = [first.seconds for first in firsts]
                 rows.append(
                     {
                         "label": f"{name}, {state}: {label}",
                         "seconds": min(seconds),
                         "seconds_max": max(seconds),
-                        "ratio": min(seconds) / ours,
+                        "ratio": statistics.median(its / our for its, our in zip(seconds, ours, strict=True)),
                         "cpu_s": min(first.cpu_s for first in firsts),
                     }
                 )

@@ -71,7 +71,7 @@ static int parse(const struct loader *loader, const struct line *line, struct pg
     *item = (struct pgstac_item){ .text = line->text,
                                   .text_len = line->len,
                                   .published_at_ms = loader->job->published_at_ms };
-    item->result = json_parse(line->text, line->len, &json, &item->err);
+    item->result = stac_item_parse(line->text, line->len, &json, &item->err);
     return item->result != 0 ? item->result : pgstac_item_read(loader->pgstac, json, item);
 }
 

@@ -64,12 +64,12 @@ class Terraform:
 
 def read() -> Terraform:
     config = _config(hcl.parse_folder(MODULES / "config"))
-    receives = _number(hcl.parse_folder(MODULES / "queues").one("variable", "max_receive_count").attribute("default"))
+    max_receive_count = _number(hcl.parse_folder(MODULES / "queues").one("variable", "max_receive_count").attribute("default"))
     daemon = _settings("itemgend")
     return Terraform(
         generation=_stage("itemgend", config, _number(config["itemgend.item_slots"])),
         loading=_stage("itemloadd", config, _number(_settings("itemloadd")["workers"])),
-        retry=Retry(receives, _seconds(daemon["backoff_min"]), _seconds(daemon["backoff_max"])),
+        retry=Retry(max_receive_count - 1, _seconds(daemon["backoff_min"]), _seconds(daemon["backoff_max"])),
         database_instance=config["db_instance_type"].strip('"'),
         database_connections=_number(config["db_max_connections"]),
         database_storage_gib=_number(config["db_allocated_storage"]),

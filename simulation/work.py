@@ -17,9 +17,9 @@ Publish = Callable[[int, int, int], None]  # when, how many items, how many of t
 
 @dataclass(frozen=True)
 class Retry:
-    """docs/messages.md, "later": tried again after a back-off that triples, and dead-lettered on the last receive."""
+    """docs/messages.md, "later": tried again after a back-off that triples, and dead-lettered on the last attempt."""
 
-    receives: int = 5
+    attempts: int = 5
     backoff_min_s: int = 30
     backoff_max_s: int = 600
 
@@ -30,7 +30,7 @@ class Retry:
         """Of the failed ones."""
         if lot.n == 0:
             return
-        if is_permanent or lot.receives >= self.receives:
+        if is_permanent or lot.receives >= self.attempts:
             queue.bury(lot)
         else:
             queue.hide(lot, now_s + self.backoff_s(lot.receives))

@@ -6,12 +6,14 @@
 #include <sysexits.h>
 
 #include "common/health.h"
+#include "common/metrics.h"
 
 static const struct option long_options[] = {
     { "config", required_argument, NULL, 'c' },
     { "check-config", no_argument, NULL, ARGUMENTS_CHECK },
     { "help", no_argument, NULL, 'h' },
-    { "help-config", no_argument, NULL, ARGUMENTS_HELP_CONFIG },
+    { "help-config", optional_argument, NULL, ARGUMENTS_HELP_CONFIG },
+    { "help-metrics", no_argument, NULL, ARGUMENTS_HELP_METRICS },
     { "health", no_argument, NULL, ARGUMENTS_HEALTH },
     { "version", no_argument, NULL, 'V' },
     { "prepare", no_argument, NULL, ARGUMENTS_PREPARE },
@@ -27,16 +29,29 @@ static bool complain(const struct daemon *daemon)
 bool arguments_parse(const struct daemon *daemon, int argc, char **argv, struct arguments *ret)
 {
     *ret = (struct arguments){ .action = ARGUMENTS_RUN };
+    const char *format = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
-        if (option == 'c')
+        switch (option) {
+        case 'c':
             ret->config_path = optarg;
-        else if (option == '?')
+            break;
+        case 'h':
+            ret->action = ARGUMENTS_HELP;
+            break;
+        case 'V':
+            ret->action = ARGUMENTS_VERSION;
+            break;
+        case '?':
             return complain(daemon);
-        else
-            ret->action = option == 'h'   ? ARGUMENTS_HELP
-                          : option == 'V' ? ARGUMENTS_VERSION
-                                          : (enum arguments_action)option;
+        default:
+            ret->action = (enum arguments_action)option;
+            format = option == ARGUMENTS_HELP_CONFIG ? optarg : format;
+        }
+    }
+    if (format && !config_print_format(format, &ret->format)) {
+        fprintf(stderr, "%s: --help-config: '%s' is not one of yaml, man, markdown\n", daemon->name, format);
+        return complain(daemon);
     }
     if (ret->action == ARGUMENTS_PREPARE && !daemon->prepare) {
         fprintf(stderr, "%s: unrecognized option '--prepare'\n", daemon->name);
@@ -57,21 +72,25 @@ static void add_help(const struct daemon *daemon, struct buf *ret)
         "%s: %s\n\n"
         "Usage: %s [--config FILE]\n"
         "       %s [--config FILE] --check-config | --health%s\n\n"
-        "  -c, --config FILE   the configuration (default: %s, if it is there)\n"
-        "      --check-config  print the configuration in force and where each value comes from, and exit\n"
-        "      --health        ask the daemon that runs with this configuration how it is, and exit: 0 healthy,\n"
-        "                      1 not (metrics_address must be set)\n"
+        "  -c, --config FILE   configuration file (default: %s, if it exists)\n"
+        "      --check-config  check the configuration, print each value and where it comes from, and exit\n"
+        "      --health        ask the running daemon for its health, and exit: 0 healthy, 1 not healthy\n"
+        "                      (metrics_address must be set)\n"
         "%s"
-        "      --help-config   print each key of the configuration with its default, and exit\n"
-        "  -h, --help          print this, and exit\n"
+        "      --help-config[=FORMAT]\n"
+        "                      print the documentation of all configuration keys, and exit; FORMAT: yaml, man or\n"
+        "                      markdown (default: plain text)\n"
+        "      --help-metrics  print the documentation of all metrics as a Markdown table, and exit\n"
+        "  -h, --help          print this help, and exit\n"
         "  -V, --version       print the version, and exit\n\n",
         name, daemon->summary, name, name, daemon->prepare ? " | --prepare" : "", daemon->default_config,
-        daemon->prepare ? "      --prepare       make the environments of `packages` in prepared_dir, and exit\n" : "");
+        daemon->prepare ? "      --prepare       install the environments of `packages` into prepared_dir, and exit\n"
+                        : "");
     buf_printf(ret,
-               "Each key can be given by an environment variable instead, %s_KEY; it wins over the file.\n"
-               "SIGTERM and SIGINT finish what is under way and stop, a second one stops at once; SIGHUP reads the\n"
-               "configuration again. Lines go to the journal, else as JSON to stdout.\n\n"
-               "Exit status: 0 stopped as asked, 1 failed (the last lines say why), 64 wrong usage,\n"
+               "The environment variable %s_KEY sets a configuration key and overrides the file.\n"
+               "SIGTERM or SIGINT finishes the work in progress and stops; a second one stops at once. SIGHUP reloads\n"
+               "the configuration. The log goes to the systemd journal, or else as JSON lines to stdout.\n\n"
+               "Exit status: 0 stopped by a signal, 1 failed (see the end of the log), 64 wrong usage,\n"
                "78 wrong configuration.\n\n",
                prefix);
     buf_printf(ret,
@@ -87,8 +106,8 @@ static int print(const struct buf *text)
     return fflush(stdout) == 0 && ok ? 0 : 1;
 }
 
-/* What is in force beside the configuration, as comments: the whole stays readable as a configuration. False: the
- * daemon could not start. */
+/* Adds daemon->describe as comments, so that the output can be read as a configuration. False: the daemon could not
+ * start. */
 static bool add_description(const struct daemon *daemon, const void *config, struct buf *ret)
 {
     auto_buf struct buf text = BUF_INIT;
@@ -148,7 +167,10 @@ int arguments_answer(const struct daemon *daemon, const struct arguments *argume
         add_help(daemon, &text);
         break;
     case ARGUMENTS_HELP_CONFIG:
-        config_print_help(daemon->schema, &text);
+        config_print_help(daemon->schema, arguments->format, &text);
+        break;
+    case ARGUMENTS_HELP_METRICS:
+        metrics_write_help(daemon, &text);
         break;
     case ARGUMENTS_VERSION:
         buf_printf(&text, "%s " VERSION "\n", daemon->name);

@@ -11,17 +11,17 @@
 
 enum { NAME_MAX_LEN = 64, LINE_MAX_LEN = 2048 };
 
-/* One reading: what is read, where it goes, and what is known of each key so far. */
+/* The state of one config_load. */
 struct load {
     const struct config_schema *schema;
     void *config;
     struct config_origin *origins;
-    bool *is_bad; /* by key: an error has been told */
-    bool is_cut;  /* the file could not be read to its end: what is missing may stand there */
+    bool *is_bad; /* by key: an error was reported */
+    bool is_cut;  /* the file was not read to its end, so a missing key may be in the rest */
     struct buf *errors;
 };
 
-/* An error is one line, whatever it quotes. */
+/* An error may quote text with line breaks, but is one line. */
 static void make_one_line(char *text)
 {
     err_make_printable(text);
@@ -44,7 +44,7 @@ void config_complain(struct buf *errors, const char *where, const char *format, 
     buf_printf(errors, "%s: %s\n", place, line);
 }
 
-static void add_variable(const struct config_schema *schema, const char *key, struct buf *ret)
+void config_add_variable(const struct config_schema *schema, const char *key, struct buf *ret)
 {
     buf_printf(ret, "%s_", schema->prefix);
     for (const char *c = key; *c; c++)
@@ -57,7 +57,7 @@ static size_t min3(size_t a, size_t b, size_t c)
     return least < c ? least : c;
 }
 
-/* How many letters must be added, removed or changed; '-' and case count for nothing. Both at most NAME_MAX_LEN long.
+/* The number of letters to add, remove or change. '-' equals '_', and case is ignored. Both at most NAME_MAX_LEN long.
  */
 static size_t edit_distance(const char *a, const char *b)
 {
@@ -79,7 +79,7 @@ static size_t edit_distance(const char *a, const char *b)
     return row[len_b];
 }
 
-/* The key that was most likely meant, or NULL. */
+/* The key whose name is most similar, or NULL. */
 static const char *nearest_key(const struct config_schema *schema, const char *name)
 {
     size_t len = strlen(name);
@@ -99,7 +99,7 @@ static const char *nearest_key(const struct config_schema *schema, const char *n
     return ret;
 }
 
-/* schema->n_keys: there is none. */
+/* Returns schema->n_keys if there is no such key. */
 static size_t find_key(const struct config_schema *schema, const char *name, size_t len)
 {
     size_t i = 0;
@@ -119,7 +119,7 @@ static int note(struct load *load, size_t i, int result, const struct config_ori
     return result < 0 ? result : 0;
 }
 
-/* The index of the entry's key, or schema->n_keys where it cannot be used. `seen` as in apply_entry. */
+/* The index of the entry's key, or schema->n_keys if the entry cannot be used. `seen` as in apply_entry. */
 static size_t key_of_entry(struct load *load, const char *where, const struct config_entry *entry, const int *seen)
 {
     const struct config_schema *schema = load->schema;
@@ -133,13 +133,13 @@ static size_t key_of_entry(struct load *load, const char *where, const struct co
         config_complain(load->errors, where, "unknown key%s%s%s", nearest ? "; did you mean " : "",
                         nearest ? nearest : "", nearest ? "?" : "");
     } else if (seen[i] != 0) {
-        config_complain(load->errors, where, "stands in line %d already", seen[i]);
+        config_complain(load->errors, where, "is already set in line %d", seen[i]);
         i = schema->n_keys;
     }
     return i;
 }
 
-/* An entry of the file (or of the defaults). `seen`: the line of an earlier one of the same key, by key. */
+/* An entry of the file or of the defaults. `seen`: by key, the line of an earlier entry for it, or 0. */
 static int apply_entry(struct load *load, const char *path, const struct config_entry *entry, enum config_from from,
                        int *seen)
 {
@@ -193,7 +193,7 @@ static int apply_yaml(struct load *load, const char *path, const struct buf *tex
     return 0;
 }
 
-/* The defaults are written as they would stand in a file, so they are read as one. */
+/* Defaults have the form that they have in a file, so the same code reads them. */
 static int apply_defaults(struct load *load)
 {
     auto_buf struct buf text = BUF_INIT;
@@ -229,18 +229,18 @@ static void complain_of_variable(struct load *load, const char *where, const cha
     const char *nearest = nearest_key(load->schema, key);
     auto_buf struct buf variable = BUF_INIT;
     if (nearest)
-        add_variable(load->schema, nearest, &variable);
-    config_complain(load->errors, where, "there is no such key%s%s%s", nearest ? "; did you mean " : "",
-                    buf_str(&variable), nearest ? "?" : "");
+        config_add_variable(load->schema, nearest, &variable);
+    config_complain(load->errors, where, "unknown key%s%s%s", nearest ? "; did you mean " : "", buf_str(&variable),
+                    nearest ? "?" : "");
 }
 
-/* `name` as it stands behind the prefix, `value` not empty. */
+/* `name` is without the prefix, `value` is not empty. */
 static int apply_variable(struct load *load, const char *name, int name_len, const char *value)
 {
     const struct config_schema *schema = load->schema;
     char key[NAME_MAX_LEN + 1];
     snprintf(key, sizeof(key), "%.*s", name_len, name);
-    /* Only the upper-case form is the key's: the other is another variable. */
+    /* Only the upper-case variable sets the key. */
     bool is_upper = name_len <= NAME_MAX_LEN;
     for (char *c = key; *c; c++) {
         is_upper = is_upper && !islower((unsigned char)*c);
@@ -278,7 +278,7 @@ static int apply_environment(struct load *load)
     return 0;
 }
 
-/* Returns whether every required key has a value, or has been complained of. */
+/* Returns whether every required key has a value. Reports those that do not, unless they were reported before. */
 static bool check_required(struct load *load, const char *path)
 {
     bool complete = true;
@@ -290,17 +290,46 @@ static bool check_required(struct load *load, const char *path)
             continue;
         const char *key = load->schema->keys[i].name;
         auto_buf struct buf variable = BUF_INIT;
-        add_variable(load->schema, key, &variable);
+        config_add_variable(load->schema, key, &variable);
         char where[LINE_MAX_LEN];
         if (path) {
             snprintf(where, sizeof(where), "%s: %s", path, key);
-            config_complain(load->errors, where, "required; set it here or as %s", buf_str(&variable));
+            config_complain(load->errors, where, "is required; set it in this file or as %s", buf_str(&variable));
         } else {
             snprintf(where, sizeof(where), "environment %s", buf_str(&variable));
-            config_complain(load->errors, where, "required; set it, or %s in the configuration file", key);
+            config_complain(load->errors, where, "is required; set it, or set %s in the configuration file", key);
         }
     }
     return complete;
+}
+
+/* "FILE:LINE: key", "environment PREFIX_KEY", or for a default "key". */
+static void add_place(const struct load *load, const char *path, const char *key, struct buf *ret)
+{
+    size_t i = find_key(load->schema, key, strlen(key));
+    enum config_from from = i < load->schema->n_keys ? load->origins[i].from : CONFIG_UNSET;
+    if (from == CONFIG_ENVIRONMENT) {
+        buf_puts(ret, "environment ");
+        config_add_variable(load->schema, key, ret);
+        return;
+    }
+    if (from == CONFIG_FILE)
+        buf_printf(ret, "%s:%d: ", path, load->origins[i].line);
+    buf_puts(ret, key);
+}
+
+/* schema->check reports "key: text"; the user also gets the place where this key was set. */
+static void check_together(struct load *load, const char *path)
+{
+    auto_buf struct buf lines = BUF_INIT;
+    load->schema->check(load->config, &lines);
+    load->errors->failed |= buf_failed(&lines);
+    char *rest = lines.data;
+    for (char *text = strsep(&rest, "\n"); rest; text = strsep(&rest, "\n")) {
+        const char *key = strsep(&text, ":");
+        add_place(load, path, key, load->errors);
+        buf_printf(load->errors, ":%s\n", text ? text : "");
+    }
 }
 
 static int load_all(struct load *load, const struct config_source *source)
@@ -315,7 +344,7 @@ static int load_all(struct load *load, const struct config_source *source)
         return result;
     if (!load->is_cut && (source->may_be_incomplete || check_required(load, there ? source->path : NULL)) &&
         load->schema->check)
-        load->schema->check(load->config, load->errors);
+        check_together(load, source->path);
     return 0;
 }
 
@@ -346,47 +375,4 @@ void config_clear(const struct config_schema *schema, void *config)
     for (size_t i = 0; i < schema->n_keys; i++)
         config_value_clear(&schema->keys[i], config);
     explicit_bzero(config, schema->size);
-}
-
-static void print_origin(const struct config_schema *schema, const struct config_source *source, size_t i,
-                         struct buf *ret)
-{
-    if (!source->origins)
-        return;
-    const struct config_origin *origin = &source->origins[i];
-    buf_puts(ret, "  # ");
-    if (origin->from == CONFIG_FILE) {
-        buf_printf(ret, "%s:%d", source->path, origin->line);
-    } else if (origin->from == CONFIG_ENVIRONMENT) {
-        buf_puts(ret, "environment ");
-        add_variable(schema, schema->keys[i].name, ret);
-    } else {
-        buf_puts(ret, "default");
-    }
-}
-
-void config_print(const struct config_schema *schema, const struct config_source *source, const void *config,
-                  struct buf *ret)
-{
-    for (size_t i = 0; i < schema->n_keys; i++) {
-        buf_printf(ret, "%s: ", schema->keys[i].name);
-        config_value_print(&schema->keys[i], config, ret);
-        print_origin(schema, source, i, ret);
-        buf_putc(ret, '\n');
-    }
-}
-
-void config_print_help(const struct config_schema *schema, struct buf *ret)
-{
-    for (size_t i = 0; i < schema->n_keys; i++) {
-        const struct config_key *key = &schema->keys[i];
-        buf_printf(ret, "%s%s\n    Environment: ", i == 0 ? "" : "\n", key->name);
-        add_variable(schema, key->name, ret);
-        buf_puts(ret, "\n    Value: ");
-        config_value_describe(key, ret);
-        const char *fallback = !key->default_text   ? "none, it is required"
-                               : *key->default_text ? key->default_text
-                                                    : "not set";
-        buf_printf(ret, "\n    Default: %s\n    %s\n", fallback, key->help);
-    }
 }

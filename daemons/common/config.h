@@ -1,9 +1,8 @@
 /*
- * config: one table per daemon: key, type, place, limits, default, help.
+ * config: reads a daemon's configuration, as described by one table of keys per daemon.
  *
- * A value comes from the environment (PREFIX_KEY, as ITEMLOADD_BATCH_WINDOW), else from the YAML
- * file (a mapping of plain keys), else it is the default. Everything wrong is found in one run: each
- * error names the file and line, or the variable.
+ * The value of a key comes from the environment (PREFIX_KEY, for example ITEMLOADD_BATCH_WINDOW), else from the YAML
+ * file, else from the table (the default). One run reports all errors, each with its file and line or its variable.
  */
 #ifndef COMMON_CONFIG_H
 #define COMMON_CONFIG_H
@@ -32,19 +31,23 @@ struct config_key {
     size_t offset;              /* of the value in the daemon's config struct */
     int64_t min, max;           /* of CONFIG_INT, CONFIG_DURATION (ms), CONFIG_SIZE (bytes) */
     const char *const *choices; /* of CONFIG_CHOICE, ends with NULL */
-    const char
-        *default_text; /* as it would stand in the file; NULL: required; "": not set (a NULL string, an empty list) */
-    bool secret;       /* shown as *** */
-    const char *help;  /* one or two sentences */
+    /* As in a file. NULL: the key is required. "": the default is "not set" (a NULL string, an empty list). */
+    const char *default_text;
+    const char *example; /* for the documentation, as in a file; NULL: none. Required keys have one. */
+    bool secret;         /* printed as *** */
+    const char *help;    /* whole sentences; the documentation is generated from them (config_print.h) */
 };
 
 struct config_schema {
     const char *prefix; /* of environment variables: "ITEMLOADD" */
     const struct config_key *keys;
     size_t n_keys;
-    size_t size; /* of the daemon's config struct, zeroed before reading */
-    /* What no single key shows ("b must be over a"): adds lines to `errors` by config_complain. NULL: none. Called
-     * once every required key has a value, or may be without. */
+    size_t size; /* of the daemon's config struct, which config_load zeroes first */
+    /*
+     * Checks what the table cannot express, such as "backoff_min must not be longer than backoff_max". Reports with
+     * config_complain and the key's name as `where`; config_load adds the file and line. Called only if all required
+     * keys have values (or may be missing). NULL: no such checks.
+     */
     void (*check)(const void *config, struct buf *errors);
 };
 
@@ -54,45 +57,33 @@ struct config_origin {
     int line; /* of CONFIG_FILE */
 };
 
-/* What to read. */
+/* Where config_load reads from. */
 struct config_source {
-    const char *path;              /* NULL: no file, the environment only */
-    bool must_exist;               /* false: a file that is not there is empty */
-    bool may_be_incomplete;        /* required keys without a value stay zero */
-    struct config_origin *origins; /* room for schema->n_keys, filled by config_load; NULL: nobody asks */
+    const char *path;              /* NULL: no file, only the environment */
+    bool must_exist;               /* false: a missing file counts as empty */
+    bool may_be_incomplete;        /* required keys may be missing; they stay zero */
+    struct config_origin *origins; /* filled by config_load, one for each key of the schema; NULL: not wanted */
 };
 
 /*
- * Reads into `config` (schema->size bytes). A file is at most 1 MiB of YAML: one mapping of plain keys to scalars
- * (or sequences of scalars for lists), without anchors, tags or nesting; "key:" with nothing behind it is for keys that
- * can be not set. A variable that begins with the prefix and names no key is an error, since it is most likely a typo;
- * one that is empty counts as not set.
- * NEVER: `errors` holds one line for each thing wrong ("FILE:LINE: key: what", "environment PREFIX_KEY: what"), and
- * `config` is cleared. < 0: no memory, cleared too. Values of secret keys are never in the errors.
+ * Reads into `config` (schema->size bytes).
+ * - The file is at most 1 MiB of YAML: one mapping of plain keys to scalars, or to sequences of scalars for lists. It
+ *   has no anchors, tags or nesting. "key:" without a value is allowed for keys whose default is "not set".
+ * - An empty variable counts as not set. A variable with the prefix that names no key is an error, because it is most
+ *   likely a typing error.
+ * Returns NEVER with one line in `errors` for each error ("FILE:LINE: key: text", "environment PREFIX_KEY: text"), or
+ * < 0 if there is no memory; `config` is cleared in both cases. `errors` never contains the value of a secret key.
  */
 int config_load(const struct config_schema *schema, const struct config_source *source, void *config,
                 struct buf *errors) must_check;
-/* Frees what the values own, secrets wiped, and zeroes `config`. */
+/* Frees what the values own, wipes secrets, and zeroes `config`. */
 void config_clear(const struct config_schema *schema, void *config);
 
-/* Adds the line "WHERE: what" to the errors, made printable. schema->check gives the name of a key as `where`. */
+/* Adds the line "WHERE: text" to the errors, without control characters. schema->check passes the name of a key as
+ * `where`. */
 void config_complain(struct buf *errors, const char *where, const char *format, ...) printf_like(3, 4);
 
-/*
- * The effective configuration as YAML that config_load would read, secrets masked; each value's origin as a
- * comment. `source` is the one it was loaded from, with its origins.
- */
-void config_print(const struct config_schema *schema, const struct config_source *source, const void *config,
-                  struct buf *ret);
-/*
- * Each key with its variable, limits, default and help, for --help-config and the test that compares man page and
- * file:
- *     batch_window
- *         Environment: ITEMLOADD_BATCH_WINDOW
- *         Value: a duration, 1s to 15m
- *         Default: 60s
- *         The help.
- */
-void config_print_help(const struct config_schema *schema, struct buf *ret);
+/* Appends the name of a key's environment variable: "ITEMLOADD_BATCH_WINDOW". */
+void config_add_variable(const struct config_schema *schema, const char *key, struct buf *ret);
 
 #endif

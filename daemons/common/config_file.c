@@ -45,7 +45,7 @@ static int read_all(int fd, struct buf *ret, struct err *err)
         ret->len += (size_t)n;
         ret->data[ret->len] = '\0';
         if (ret->len > CONFIG_FILE_MAX)
-            return err_never(err, "unreadable", "over 1 MiB");
+            return err_never(err, "unreadable", "is larger than 1 MiB");
     }
 }
 
@@ -57,7 +57,7 @@ int config_file_read(const char *path, struct buf *ret, struct err *err)
         return err_never(err, errno == ENOENT ? "not_there" : "unreadable", "cannot be read: %s", strerror(errno));
     struct stat status;
     if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
-        return err_never(err, "unreadable", "no regular file");
+        return err_never(err, "unreadable", "is not a regular file");
     return read_all(fd, ret, err);
 }
 
@@ -65,7 +65,7 @@ struct reader {
     yaml_parser_t yaml;
     const char *text;
     size_t len;
-    int line; /* of the last event, or of what is wrong */
+    int line; /* of the last event or error */
 };
 
 static int line_at(const struct reader *reader, size_t offset)
@@ -92,10 +92,10 @@ static int fail(struct reader *reader, struct err *err)
         reader->line = line_at(reader, yaml->problem_offset);
     else
         reader->line = line_of(reader, yaml->problem_mark);
-    const char *problem = yaml->problem ? yaml->problem : "it cannot be parsed";
+    const char *problem = yaml->problem ? yaml->problem : "cannot be parsed";
     if (!yaml->context)
-        return err_never(err, "bad_yaml", "not YAML: %s", problem);
-    return err_never(err, "bad_yaml", "not YAML: %s %s that begins at line %d", problem, yaml->context,
+        return err_never(err, "bad_yaml", "is not valid YAML: %s", problem);
+    return err_never(err, "bad_yaml", "is not valid YAML: %s %s that begins in line %d", problem, yaml->context,
                      line_of(reader, yaml->context_mark));
 }
 
@@ -107,7 +107,7 @@ static int next(struct reader *reader, yaml_event_t *ret, struct err *err)
     return 0;
 }
 
-/* A value may be a secret. */
+/* The value may be a secret. */
 static void event_clear(yaml_event_t *event)
 {
     if (event->type == YAML_SCALAR_EVENT)
@@ -116,7 +116,7 @@ static void event_clear(yaml_event_t *event)
 }
 #define auto_event cleanup(event_clear)
 
-/* Reads on to the end of the node that `event` begins. */
+/* Reads to the end of the node that began with an event of this type. */
 static int skip_node(struct reader *reader, yaml_event_type_t type, struct err *err)
 {
     int depth = 0;
@@ -125,9 +125,9 @@ static int skip_node(struct reader *reader, yaml_event_type_t type, struct err *
         depth -= type == YAML_SEQUENCE_END_EVENT || type == YAML_MAPPING_END_EVENT;
         if (depth == 0)
             return 0;
-        /* libyaml's time grows with the square of the depth. */
+        /* The time that libyaml takes grows with the square of the depth. */
         if (depth > 100)
-            return err_never(err, "bad_yaml", "nested too deeply");
+            return err_never(err, "bad_yaml", "is nested too deeply");
         auto_event yaml_event_t event = { .type = YAML_NO_EVENT };
         int result = next(reader, &event, err);
         if (result != 0)
@@ -136,7 +136,7 @@ static int skip_node(struct reader *reader, yaml_event_type_t type, struct err *
     }
 }
 
-/* Takes over what the entry owns. */
+/* Moves the entry into the list. */
 static int add_entry(struct config_entries *entries, struct config_entry *entry, struct err *err)
 {
     if (entries->n == entries->cap) {
@@ -154,7 +154,7 @@ static int add_entry(struct config_entries *entries, struct config_entry *entry,
 
 static int add_value(struct config_list *values, const yaml_event_t *event, struct err *err)
 {
-    /* One at a time: a configuration has a handful. */
+    /* Grows by one: a configuration has few lists, and they are short. */
     char **items = reallocarray(values->items, values->n + 1, sizeof(*items));
     if (!items)
         return err_no_memory(err);
@@ -166,16 +166,16 @@ static int add_value(struct config_list *values, const yaml_event_t *event, stru
     return 0;
 }
 
-/* Why a scalar cannot be a value, or NULL. */
+/* Why the scalar cannot be a value; NULL: it can. */
 static const char *scalar_problem(const yaml_event_t *event)
 {
     const char *value = (const char *)event->data.scalar.value;
     if (event->data.scalar.anchor)
-        return "anchors and aliases are not used here";
+        return "anchors and aliases are not supported";
     if (event->data.scalar.tag)
-        return "tags are not used here";
+        return "tags are not supported";
     if (strlen(value) != event->data.scalar.length)
-        return "holds a NUL character";
+        return "contains a NUL character";
     return NULL;
 }
 
@@ -190,9 +190,9 @@ static int read_list(struct reader *reader, const yaml_event_t *begin, struct co
 {
     entry->is_list = true;
     if (begin->data.sequence_start.anchor)
-        entry->problem = "anchors and aliases are not used here";
+        entry->problem = "anchors and aliases are not supported";
     else if (begin->data.sequence_start.tag)
-        entry->problem = "tags are not used here";
+        entry->problem = "tags are not supported";
     for (;;) {
         auto_event yaml_event_t event = { .type = YAML_NO_EVENT };
         int result = next(reader, &event, err);
@@ -200,11 +200,11 @@ static int read_list(struct reader *reader, const yaml_event_t *begin, struct co
             return result;
         const char *problem = NULL;
         if (event.type == YAML_SCALAR_EVENT)
-            problem = is_null(&event) ? "holds an empty element" : scalar_problem(&event);
+            problem = is_null(&event) ? "contains an empty element" : scalar_problem(&event);
         else if (event.type == YAML_ALIAS_EVENT)
-            problem = "anchors and aliases are not used here";
+            problem = "anchors and aliases are not supported";
         else
-            problem = "a list holds plain values only, nothing nested";
+            problem = "a list contains plain values only, nested ones are not supported";
         if (!entry->problem)
             entry->problem = problem;
         result = problem ? skip_node(reader, event.type, err) : add_value(&entry->values, &event, err);
@@ -225,9 +225,9 @@ static int read_value(struct reader *reader, struct config_entry *entry, struct 
     if (event.type == YAML_SCALAR_EVENT)
         problem = scalar_problem(&event);
     else if (event.type == YAML_ALIAS_EVENT)
-        problem = "anchors and aliases are not used here";
+        problem = "anchors and aliases are not supported";
     else
-        problem = "holds nested keys; keys stand at the top only";
+        problem = "nested keys are not supported";
     if (!entry->problem)
         entry->problem = problem;
     entry->is_null = is_null(&event);
@@ -243,7 +243,7 @@ static int read_key(struct reader *reader, const yaml_event_t *event, struct con
         return skip_node(reader, event->type, err);
     }
     if (event->data.scalar.anchor || event->data.scalar.tag)
-        entry->problem = "anchors, aliases and tags are not used here";
+        entry->problem = "anchors, aliases and tags are not supported";
     entry->key = strdup((const char *)event->data.scalar.value);
     return entry->key ? 0 : err_no_memory(err);
 }
@@ -266,7 +266,7 @@ static int read_mapping(struct reader *reader, struct config_entries *ret, struc
     }
 }
 
-/* The document's one node: a mapping, or nothing at all ("---" alone). */
+/* The root node of the document: a mapping, or empty ("---" alone). */
 static int read_root(struct reader *reader, struct config_entries *ret, struct err *err)
 {
     auto_event yaml_event_t event = { .type = YAML_NO_EVENT };
@@ -291,7 +291,7 @@ static int read_stream(struct reader *reader, struct config_entries *ret, struct
         if (event.type != YAML_DOCUMENT_START_EVENT)
             continue;
         if (had_document)
-            return err_never(err, "bad_yaml", "a second document begins here; one is read");
+            return err_never(err, "bad_yaml", "a second YAML document begins here; a configuration has only one");
         had_document = true;
         result = read_root(reader, ret, err);
         if (result != 0)
@@ -305,11 +305,11 @@ int config_file_parse(const char *text, size_t len, struct config_entries *ret, 
     size_t valid = utf8_valid_prefix(text, len);
     if (valid < len) {
         *ret_line = line_at(&reader, valid);
-        return err_never(err, "bad_yaml", "not UTF-8");
+        return err_never(err, "bad_yaml", "is not UTF-8");
     }
     if (!yaml_parser_initialize(&reader.yaml))
         return err_no_memory(err);
-    /* Otherwise libyaml would take UTF-16 too. */
+    /* Otherwise libyaml would also accept UTF-16. */
     yaml_parser_set_encoding(&reader.yaml, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&reader.yaml, (const unsigned char *)text, len);
     int result = read_stream(&reader, ret, err);

@@ -6,7 +6,7 @@
 #include "base/num.h"
 #include "base/utf8.h"
 
-/* Of the types that own something the pointer is in the config struct, of the others the value itself. */
+/* The member of the config struct: a pointer for the types that own memory, else the value itself. */
 static void *place(const struct config_key *key, void *config)
 {
     return (char *)config + key->offset;
@@ -17,7 +17,7 @@ static const void *value_of(const struct config_key *key, const void *config)
     return (const char *)config + key->offset;
 }
 
-/* What YAML could not hold, and no URL, name or path has. */
+/* False: the text has characters that YAML does not allow and that no URL, name or path needs. */
 static bool is_clean(const char *text)
 {
     size_t len = strlen(text);
@@ -75,7 +75,7 @@ static int set_list(const struct config_key *key, struct config_list *at, const 
         return err_never(err, "bad_value", "must not be empty");
     for (size_t i = 0; i < values->n; i++)
         if (!*values->items[i])
-            return err_never(err, "bad_value", "holds an empty element");
+            return err_never(err, "bad_value", "contains an empty element");
     auto_list struct config_list copy = { .items = NULL };
     int result = copy_list(values, &copy, err);
     if (result != 0)
@@ -101,7 +101,7 @@ static int set_bool(bool *at, const char *text, struct err *err)
 static void add_choices(const struct config_key *key, struct buf *ret)
 {
     for (size_t i = 0; key->choices[i]; i++)
-        buf_printf(ret, "%s%s", i == 0 ? "" : key->choices[i + 1] ? ", " : " or ", key->choices[i]);
+        buf_printf(ret, "%s%s", i == 0 ? "" : ", ", key->choices[i]);
 }
 
 static int set_choice(const struct config_key *key, int *at, const char *text, struct err *err)
@@ -114,7 +114,7 @@ static int set_choice(const struct config_key *key, int *at, const char *text, s
     }
     auto_buf struct buf choices = BUF_INIT;
     add_choices(key, &choices);
-    return err_never(err, "bad_value", "expected %s, got \"%.64s\"", buf_str(&choices), text);
+    return err_never(err, "bad_value", "\"%.64s\" is not one of %s", text, buf_str(&choices));
 }
 
 static int set_scalar(const struct config_key *key, void *at, const char *text, struct err *err)
@@ -135,10 +135,10 @@ static int set_scalar(const struct config_key *key, void *at, const char *text, 
     case CONFIG_LIST:
         break;
     }
-    /* "" alone empties a list, as it does a string. */
+    /* "" empties a list, as it empties a string. */
     if (!*text)
         return set_list(key, at, &(struct config_list){ .items = NULL }, err);
-    return err_never(err, "bad_value", "expected a list, like [a, b]");
+    return err_never(err, "bad_value", "expected a list, for example [a, b]");
 }
 
 int config_value_set(const struct config_key *key, void *config, const struct config_list *values, bool list,
@@ -146,7 +146,7 @@ int config_value_set(const struct config_key *key, void *config, const struct co
 {
     for (size_t i = 0; i < values->n; i++)
         if (!is_clean(values->items[i]))
-            return err_never(err, "bad_value", "holds a control character, or is not UTF-8");
+            return err_never(err, "bad_value", "contains a control character or is not UTF-8");
     int result = 0;
     if (key->type == CONFIG_LIST && list)
         result = set_list(key, place(key, config), values, err);
@@ -155,7 +155,7 @@ int config_value_set(const struct config_key *key, void *config, const struct co
     else
         result = set_scalar(key, place(key, config), values->items[0], err);
     if (result == NEVER && key->secret)
-        return err_never(err, "bad_value", "is not valid (the value is a secret and not shown)");
+        return err_never(err, "bad_value", "is not valid (the value is secret, so it is not shown)");
     return result;
 }
 
@@ -246,19 +246,19 @@ void config_value_describe(const struct config_key *key, struct buf *ret)
         buf_puts(ret, "text");
         break;
     case CONFIG_LIST:
-        buf_puts(ret, "a list, [a, b]; in the environment a,b");
+        buf_puts(ret, "list, [a, b]; in the environment a,b");
         break;
     case CONFIG_INT:
-        buf_printf(ret, "a whole number, %" PRId64 " to %" PRId64, key->min, key->max);
+        buf_printf(ret, "whole number, %" PRId64 " to %" PRId64, key->min, key->max);
         break;
     case CONFIG_DURATION:
-        buf_puts(ret, "a duration, ");
+        buf_puts(ret, "duration, ");
         num_print_duration(key->min, ret);
         buf_puts(ret, " to ");
         num_print_duration(key->max, ret);
         break;
     case CONFIG_SIZE:
-        buf_puts(ret, "a size, ");
+        buf_puts(ret, "size, ");
         num_print_size(key->min, ret);
         buf_puts(ret, " to ");
         num_print_size(key->max, ret);
@@ -267,6 +267,7 @@ void config_value_describe(const struct config_key *key, struct buf *ret)
         buf_puts(ret, "true or false");
         break;
     case CONFIG_CHOICE:
+        buf_puts(ret, "one of ");
         add_choices(key, ret);
         break;
     }

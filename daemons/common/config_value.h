@@ -1,24 +1,24 @@
-/* config_value: one key's value, from text to its place in the config struct and back. For config, and for
- * values that stand within another. */
+/* config_value: the value of one key, from text to its member of the config struct and back. Used by config, and by
+ * values that contain settings (itemgend's `packages`). */
 #ifndef COMMON_CONFIG_VALUE_H
 #define COMMON_CONFIG_VALUE_H
 
 #include "common/config.h"
 
 /*
- * Puts a value in its place, instead of what was there. `list`: it was written as a list; else `values` holds one.
- * NEVER: err->text says what was expected (and quotes no secret); what was there stays.
+ * Replaces the value. `list`: it was written as a list; otherwise `values` has exactly one element.
+ * NEVER: the old value stays, and err->text says what was expected. It does not quote secrets.
  */
 int config_value_set(const struct config_key *key, void *config, const struct config_list *values, bool list,
                      struct err *err) must_check;
-/* The same from a variable that is not empty: a list is separated by commas. */
+/* The same from an environment variable that is not empty; commas separate the elements of a list. */
 int config_value_set_text(const struct config_key *key, void *config, const char *text, struct err *err) must_check;
-/* Frees what the value owns, a secret wiped. */
+/* Frees what the value owns, and wipes a secret. */
 void config_value_clear(const struct config_key *key, void *config);
 
-/* As it would stand in a file; a secret that is set is "***". */
+/* The value as it would be written in a file; "***" for a secret that is set. */
 void config_value_print(const struct config_key *key, const void *config, struct buf *ret);
-/* "a duration, 1s to 15m". */
+/* The type and what it allows: "duration, 1s to 15m". */
 void config_value_describe(const struct config_key *key, struct buf *ret);
 
 #endif

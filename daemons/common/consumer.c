@@ -1,7 +1,22 @@
 #include "common/consumer.h"
 
-#include "common/last_receive.h"
+#include <stdio.h>
+
 #include "common/log.h"
+#include "common/redrive.h"
+
+/* An operator may expect as many as maxReceiveCount. */
+static void log_attempts(int max_receive_count)
+{
+    int attempts = settle_attempts(max_receive_count);
+    char count[16], why[128] = "the queue has no redrive policy";
+    snprintf(count, sizeof(count), "%d", attempts);
+    if (max_receive_count > 0)
+        snprintf(why, sizeof(why), "the queue's maxReceiveCount is %d, and %s receive is kept for when a worker dies",
+                 max_receive_count, max_receive_count > attempts ? "the last" : "no");
+    log_write(attempts < SETTLE_ATTEMPTS ? LOG_NOTICE : LOG_INFO, LOG_EVENT_QUEUE_OPENED,
+              LOG_FIELDS({ "ATTEMPTS", count }), "attempts per message: %s; %s", count, why);
+}
 
 static int read_queue(struct consumer *consumer, struct aws_client *client, struct err *err)
 {
@@ -16,6 +31,8 @@ static int read_queue(struct consumer *consumer, struct aws_client *client, stru
     r = settle_check_queue(&info, consumer->settings->queue_url, consumer->settings->dead_letter_queue_url, err);
     int configured_s = (int)((consumer->settings->visibility_timeout_ms + 999) / 1000);
     consumer->visibility_s = configured_s ? configured_s : info.visibility_s;
+    if (r == 0)
+        log_attempts(info.max_receive_count);
     sqs_queue_info_clear(&info);
     /* A queue may have 0 s: what is received from it must be held all the same. */
     if (consumer->visibility_s < 2)
@@ -157,8 +174,7 @@ int consumer_receive(struct consumer_thread *thread, size_t n_requests, int max_
         return r;
     if (ret->n == before)
         return 0;
-    last_receive_count(ret, before);
-    service_pulse(thread->worker, 300000); /* some calls for what is on its last receive, each with its attempts */
+    service_pulse(thread->worker, 300000); /* some calls for dead letters, each with its retries */
     r = hold(thread, ret, before, err);
-    return r == 0 ? last_receive_take_out(thread->settler, ret, before, err) : r;
+    return r == 0 ? redrive_take_out(thread->settler, ret, before, err) : r;
 }

@@ -36,8 +36,8 @@ void consumer_thread_close(struct consumer_thread *thread);
 
 /*
  * Receives and holds. Appends to `ret`; *ret_full as sqs_receive's. 0 also where nothing came, or where the queue could
- * not be reached and the service drains now; waits while it cannot be reached. What common/last_receive.h takes out is
- * not appended, and counted in *ret_full all the same.
+ * not be reached and the service drains now; waits while it cannot be reached. Messages that
+ * redrive_take_out dead-letters are not appended, and counted in *ret_full all the same.
  */
 int consumer_receive(struct consumer_thread *thread, size_t n_requests, int max_messages, int wait_s,
                      struct sqs_messages *ret, size_t *ret_full, struct err *err) must_check;

@@ -5,14 +5,14 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "base/time.h"
-#include "common/copy.h"
 
 enum { ERROR_MAX = 1024 };
 
 static const char error_code_name[] = "error_code";
 static const char failed_at_name[] = "failed_at";
 static const char original_name[] = "original_attributes";
-static const char source_name[] = COPY_SOURCE;
+static const char published_at_name[] = "published_at";
+static const char source_name[] = "source_message_id";
 
 /* The text that the next attribute will have; the array has room for each that there is. */
 static struct buf *begin(struct dead_letter *letter, const char *name, const char *type)
@@ -32,13 +32,9 @@ static bool is_replay(const struct sqs_message *message)
 
 static void write_original(const struct sqs_message *message, struct buf *ret)
 {
-    bool is_copy = copy_receives_before(message) > 0, is_first = true;
     for (size_t i = 0; i < message->n_attributes; i++) {
         const struct sqs_attribute *attribute = &message->attributes[i];
-        if (is_copy && copy_has_added(attribute->name))
-            continue;
-        buf_putc(ret, is_first ? '{' : ',');
-        is_first = false;
+        buf_putc(ret, i == 0 ? '{' : ',');
         json_write_string(attribute->name, ret);
         buf_puts(ret, ":{\"Type\":");
         json_write_string(attribute->type, ret);
@@ -46,7 +42,7 @@ static void write_original(const struct sqs_message *message, struct buf *ret)
         json_write_string(attribute->value, ret);
         buf_putc(ret, '}');
     }
-    if (!is_first)
+    if (message->n_attributes > 0)
         buf_putc(ret, '}');
 }
 
@@ -64,7 +60,7 @@ static void add_original(struct dead_letter *letter, const struct sqs_message *m
 
 static int64_t published_at(const struct dead_letter_options *options)
 {
-    const char *attribute = sqs_message_attribute(options->message, COPY_PUBLISHED_AT);
+    const char *attribute = sqs_message_attribute(options->message, published_at_name);
     int64_t value_ms = 0;
     if (options->published_at_ms > 0)
         return options->published_at_ms;
@@ -93,12 +89,10 @@ static void build(const struct dead_letter_options *options, int reduction, stru
     buf_puts(begin(ret, error_code_name, "String"), code);
     if (reduction < 1)
         add_error(ret, options->error, code);
-    buf_puts(begin(ret, source_name, "String"), copy_receives_before(options->message)
-                                                    ? sqs_message_attribute(options->message, source_name)
-                                                    : options->message->message_id);
+    buf_puts(begin(ret, source_name, "String"), options->message->message_id);
     buf_printf(begin(ret, "receive_count", "Number"), "%d", options->message->receive_count);
     buf_puts(begin(ret, failed_at_name, "String"), failed_at);
-    buf_printf(begin(ret, COPY_PUBLISHED_AT, "Number"), "%" PRId64, published_at(options));
+    buf_printf(begin(ret, published_at_name, "Number"), "%" PRId64, published_at(options));
     if (reduction < 2)
         add_original(ret, options->message);
     for (size_t i = 0; i < ret->send.n_attributes; i++)

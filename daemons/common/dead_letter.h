@@ -4,7 +4,7 @@
  * The original body, unchanged, with these message attributes (never more than SQS's ten):
  *     error_code           String  a short stable name
  *     error                String  what happened, printable, at most 1 KiB
- *     source_message_id    String  of the message as it was received; of a copy (common/copy.h) its message's
+ *     source_message_id    String  of the message as it was received
  *     receive_count        Number  how often it had been received
  *     failed_at            String  RFC 3339
  *     published_at         Number  ms since 1970, see docs/messages.md

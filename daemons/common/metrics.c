@@ -4,54 +4,27 @@
 #include <inttypes.h>
 
 #include "base/json.h"
+#include "common/service.h"
 
 enum kind { COUNTER, COUNTER_MS, GAUGE, GAUGE_MS };
 
 static const struct metric {
-    const char *name;     /* Prometheus'; the daemon's comes before it, unless it is a name of every program's */
-    const char *embedded; /* CloudWatch's; NULL: not there, where each is paid for */
     enum kind kind;
+    int daemons;
     size_t offset;
-    const char *help;
+    const char *name, *embedded, *help;
 } metrics_table[] = {
-#define AT(member) offsetof(struct metrics, member)
-    { "messages_received_total", "MessagesReceived", COUNTER, AT(received), "Messages received from the queue." },
-    { "messages_done_total", "MessagesDone", COUNTER, AT(done), "Messages whose work is done, deleted." },
-    { "messages_later_total", "MessagesLater", COUNTER, AT(later), "Messages left in the queue to be tried again." },
-    { "messages_never_total", "MessagesNever", COUNTER, AT(never), "Messages sent to the dead-letter queue." },
-    { "messages_returned_total", "MessagesReturned", COUNTER, AT(returned), "Messages given back by a stop." },
-    { "heartbeats_total", NULL, COUNTER, AT(heartbeats), "Times that a message was kept invisible for longer." },
-    { "items_total", "Items", COUNTER, AT(items), "Items published or loaded." },
-    { "batches_total", "Batches", COUNTER, AT(batches), "Batches loaded." },
-    { "retries_total", "Retries", COUNTER, AT(retries), "Requests to AWS that were made again." },
-    { "message_age_seconds_total", NULL, COUNTER_MS, AT(age_ms),
-      "Age of the messages when they were received, since they were first sent, together." },
-    { "work_seconds_total", NULL, COUNTER_MS, AT(work_ms),
-      "Time that workers took to make items or to load batches, together." },
-    { "messages_held", "MessagesHeld", GAUGE, AT(held), "Messages held and kept invisible." },
-    { "ready", NULL, GAUGE, AT(ready), "1: it has started and does not drain." },
-    { "workers", NULL, GAUGE, AT(workers), "Workers." },
-    { "workers_overdue", "WorkersOverdue", GAUGE, AT(overdue), "Workers that gave no sign of life in time." },
-    { "workers_waiting", "WorkersWaiting", GAUGE, AT(waiting),
-      "Workers that wait for a dependency that is down, and receive nothing." },
-    { "process_start_time_seconds", NULL, GAUGE_MS, AT(started_at_ms), "When the process started, since 1970." },
-#undef AT
+#define ROW(member, kind, daemons, name, embedded, help) \
+    { kind, METRICS_##daemons, offsetof(struct metrics, member), name, embedded, help },
+    METRICS_COUNTED(ROW) METRICS_OBSERVED(ROW)
+#undef ROW
 };
 
 void metrics_read(const struct service_counters *counters, struct metrics *ret)
 {
-    ret->received = counters->received;
-    ret->done = counters->done;
-    ret->later = counters->later;
-    ret->never = counters->never;
-    ret->returned = counters->returned;
-    ret->heartbeats = counters->heartbeats;
-    ret->items = counters->items;
-    ret->batches = counters->batches;
-    ret->retries = counters->retries;
-    ret->age_ms = counters->age_ms;
-    ret->work_ms = counters->work_ms;
-    ret->held = counters->held;
+#define READ(member, ...) ret->member = counters->member;
+    METRICS_COUNTED(READ)
+#undef READ
 }
 
 static bool is_counter(const struct metric *metric)
@@ -61,7 +34,7 @@ static bool is_counter(const struct metric *metric)
 
 static bool is_of(const struct metric *metric, const struct daemon *daemon)
 {
-    return metric->offset != offsetof(struct metrics, batches) || daemon->has_batches;
+    return (metric->daemons & daemon->metrics) != 0;
 }
 
 static int64_t value_of(const struct metric *metric, const struct metrics *metrics)
@@ -92,14 +65,24 @@ static void write_info(const struct daemon *daemon, struct buf *ret)
     ret->failed |= buf_failed(&name);
 }
 
+static void add_full_name(const struct daemon *daemon, const struct metric *metric, struct buf *ret)
+{
+    if (strncmp(metric->name, "process_", 8) == 0)
+        buf_puts(ret, metric->name);
+    else
+        add_name(daemon, metric->name, ret);
+}
+
+static const char *type_of(const struct metric *metric)
+{
+    return is_counter(metric) ? "counter" : "gauge";
+}
+
 static void write_text(const struct metric *metric, const struct daemon *daemon, int64_t value, struct buf *ret)
 {
     auto_buf struct buf name = BUF_INIT;
-    if (strncmp(metric->name, "process_", 8) == 0)
-        buf_puts(&name, metric->name);
-    else
-        add_name(daemon, metric->name, &name);
-    write_head(buf_str(&name), metric->help, is_counter(metric) ? "counter" : "gauge", ret);
+    add_full_name(daemon, metric, &name);
+    write_head(buf_str(&name), metric->help, type_of(metric), ret);
     if (metric->kind == COUNTER_MS || metric->kind == GAUGE_MS)
         buf_printf(ret, " %" PRId64 ".%03d\n", value / 1000, (int)(value % 1000));
     else
@@ -132,4 +115,20 @@ void metrics_write_embedded(const struct metrics_document *document, const struc
     }
     buf_printf(ret, "]}]},\"Service\":\"%s\"%s", document->daemon->name, buf_str(&values));
     ret->failed |= buf_failed(&values);
+}
+
+void metrics_write_help(const struct daemon *daemon, struct buf *ret)
+{
+    buf_puts(ret, "| name | type | in CloudWatch | meaning |\n| --- | --- | --- | --- |\n| `");
+    add_name(daemon, "build_info{version}", ret);
+    buf_puts(ret, "` | gauge | | Always 1; the label has the version. |\n");
+    for (size_t i = 0; i < N_ELEMENTS(metrics_table); i++) {
+        const struct metric *metric = &metrics_table[i];
+        if (!is_of(metric, daemon))
+            continue;
+        buf_puts(ret, "| `");
+        add_full_name(daemon, metric, ret);
+        buf_printf(ret, "` | %s |%s%s | %s |\n", type_of(metric), metric->embedded ? " " : "",
+                   metric->embedded ? metric->embedded : "", metric->help);
+    }
 }

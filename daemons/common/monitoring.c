@@ -6,8 +6,8 @@
 
 enum { NAMESPACE_MAX = 255 };
 
-/* https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html: those that begin with "AWS/"
- * are the services' own. */
+/* https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html. "AWS/..." is reserved for
+ * AWS services. */
 static bool is_namespace(const char *text)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_/#:";
@@ -23,5 +23,6 @@ void monitoring_check(const struct monitoring *monitoring, struct buf *errors)
     if (where && *where && address_parse(where, &address, &err) != 0)
         config_complain(errors, "metrics_address", "%s", err.text);
     if (space && *space && !is_namespace(space))
-        config_complain(errors, "metrics_namespace", "\"%.300s\" is no namespace of one's own in CloudWatch", space);
+        config_complain(errors, "metrics_namespace",
+                        "\"%.300s\" is not a valid CloudWatch namespace for custom metrics", space);
 }

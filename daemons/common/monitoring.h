@@ -1,4 +1,4 @@
-/* monitoring: the keys that say how a daemon is watched, as a part of its table. */
+/* monitoring: the configuration keys for monitoring a daemon, as a part of its table. */
 #ifndef COMMON_MONITORING_H
 #define COMMON_MONITORING_H
 
@@ -15,25 +15,30 @@ struct monitoring {
 /* For schema->check. */
 void monitoring_check(const struct monitoring *monitoring, struct buf *errors);
 
-/* The keys for a config struct TYPE whose member MEMBER is a struct monitoring. */
+/* The keys, for a config struct TYPE whose member MEMBER is a struct monitoring. */
 #define MONITORING_KEYS(TYPE, MEMBER)                                                                                  \
     { .name = "metrics_address",                                                                                       \
       .type = CONFIG_STRING,                                                                                           \
       .offset = offsetof(TYPE, MEMBER.metrics_address),                                                                \
       .default_text = "",                                                                                              \
-      .help = "HOST:PORT or [IPv6]:PORT where /health, /ready and /metrics (Prometheus) are served by HTTP; not set: " \
-              "nowhere." },                                                                                            \
+      .example = "127.0.0.1:9464",                                                                                     \
+      .help = "HOST:PORT or [IPv6]:PORT at which /health, /ready and /metrics (Prometheus) are served over HTTP. Not " \
+              "set: "                                                                                                  \
+              "nothing listens." },                                                                                    \
         { .name = "metrics_namespace",                                                                                 \
           .type = CONFIG_STRING,                                                                                       \
           .offset = offsetof(TYPE, MEMBER.metrics_namespace),                                                          \
           .default_text = "",                                                                                          \
-          .help = "CloudWatch namespace of the metrics that go into the log each minute, where that is JSON lines on " \
-                  "stdout; not set: none." },                                                                          \
+          .example = "StactoolsIngest",                                                                                \
+          .help = "CloudWatch namespace. The metrics are written to the log each minute for CloudWatch, if the log "   \
+                  "goes to "                                                                                           \
+                  "stdout as JSON lines. Not set: they are not." },                                                    \
     {                                                                                                                  \
         .name = "task_protection", .type = CONFIG_BOOL, .offset = offsetof(TYPE, MEMBER.task_protection),              \
         .default_text = "true",                                                                                        \
-        .help = "Whether an ECS task is protected from scale-in while it holds messages; does nothing without "        \
-                "ECS_AGENT_URI."                                                                                       \
+        .help = "Whether an ECS task is protected from scale-in while it holds messages. Without ECS_AGENT_URI, "      \
+                "which ECS "                                                                                           \
+                "sets, it has no effect."                                                                              \
     }
 
 #endif

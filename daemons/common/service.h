@@ -1,68 +1,70 @@
 /*
- * service: one daemon's life: signals, systemd, worker threads.
+ * service: the life of a daemon: signals, systemd, worker threads.
  *
- * daemon_main does what both daemons have in common: arguments, config, log, then run() until a
- * signal. The main thread reads the signals (signalfd; blocked in every other thread), keeps the deadlines and talks to
- * systemd and to whoever asks how it is (common/monitor.h), also while run(), in a thread of its own, still starts.
- * SIGTERM and SIGINT drain: `drain_fd` becomes readable, workers begin nothing new and come home; after stop_timeout
- * (or at a second signal) `abort_fd` becomes readable too and every wait ends. Who has not come home ten seconds later
- * is named in the log, and the process exits without it. SIGHUP reads the config again: a bad one is refused with its
- * errors in the log, a good one drains the workers and runs anew; one that run() cannot start with gives way to the one
- * before.
+ * daemon_main handles what both daemons have in common: arguments, configuration, log, and then run() until a signal
+ * arrives. run() has a thread of its own. The main thread reads the signals (signalfd; they are blocked in all other
+ * threads), watches the deadlines, and answers systemd and the monitoring (common/monitor.h), even while run() starts.
  *
- * Whoever starts a process: it inherits the blocked signals and the ignored SIGPIPE, and has to put both back.
+ * - SIGTERM and SIGINT drain: `drain_fd` becomes readable, and the workers finish what they have and return. After
+ *   stop_timeout, or at a second signal, `abort_fd` becomes readable too, and every wait ends. Ten seconds later the
+ *   process exits without the workers that have not returned, and logs their names.
+ * - SIGHUP reloads the configuration. One with errors is refused, and the errors are logged. A good one drains the
+ *   workers and calls run() again. If run() cannot start with it, the previous configuration is used again.
+ *
+ * A child process inherits the blocked signals and the ignored SIGPIPE. Code that starts one must reset both.
  */
 #ifndef COMMON_SERVICE_H
 #define COMMON_SERVICE_H
 
 #include <pthread.h>
 
+#include "common/metrics.h"
 #include "common/monitoring.h"
 
-struct service; /* one run, from start to drained */
+struct service; /* one call of run() */
 
-struct service_counters { /* of the process since its start; each is added to where it happens */
-    _Atomic int64_t received, done, later, never, returned, heartbeats, items, batches, retries;
-    _Atomic int64_t age_ms;  /* of all messages as they were received */
-    _Atomic int64_t work_ms; /* that workers took for all items, or batches */
-    _Atomic int64_t held;    /* now */
+struct service_counters { /* since the start of the process; common/metrics.h says what each counts */
+#define SERVICE_COUNTER(member, ...) _Atomic int64_t member;
+    METRICS_COUNTED(SERVICE_COUNTER)
+#undef SERVICE_COUNTER
 };
 
 struct daemon {
     const char *name;
-    const char *summary; /* for --help: what it does, in a line */
+    const char *summary; /* for --help: what the daemon does, in one line */
     const struct config_schema *schema;
     const char *default_config; /* path */
-    /* Where common settings lie in the config struct. */
+    /* Read common settings from the config struct. */
     const char *(*log_level)(const void *config); /* as log_priority reads it */
     int64_t (*stop_timeout_ms)(const void *config);
-    const struct monitoring *(*monitoring)(const void *config); /* NULL: none of it */
-    bool has_batches;                                           /* the counter of batches means something */
+    const struct monitoring *(*monitoring)(const void *config); /* NULL: no monitoring */
+    int metrics;                                                /* METRICS_ITEMGEND or METRICS_ITEMLOADD */
     /*
-     * Starts workers (service_start), calls service_wait, joins them, frees what it made. `config` lives until it
-     * returns. Returns 0, or < 0 / LATER / NEVER with err where it could not start or a worker could not go on.
-     * A start that has to wait for something heeds drain_fd.
+     * Starts the workers (service_start), calls service_wait, and frees what it allocated. `config` stays valid until
+     * it returns. Returns 0, or < 0 / LATER / NEVER with err if it could not start or a worker could not continue. A
+     * start that waits for something must watch drain_fd.
      */
     int (*run)(const void *config, struct service *service, struct err *err);
-    /* --check-config: further lines on what will be in force. False: it could not start here. NULL: nothing to tell. */
+    /* --check-config: adds lines about what the configuration means on this machine. False: the daemon could not start
+     * here. NULL: no such lines. */
     bool (*describe)(const void *config, struct buf *ret);
-    /* --prepare: makes ahead what the service would make, with a configuration that may be incomplete; adds lines on
-     * what is there then. NULL: there is no such option. */
+    /* --prepare: makes in advance what the service would make later, and adds lines about it. The configuration may be
+     * incomplete. NULL: the daemon has no such option. */
     int (*prepare)(const void *config, struct buf *ret, struct err *err);
 };
 
 /* Exit codes: 0; 1 failed; 64 usage; 78 bad configuration (sysexits). */
 int daemon_main(const struct daemon *daemon, int argc, char **argv);
 
-int service_drain_fd(const struct service *service); /* readable: begin nothing new */
+int service_drain_fd(const struct service *service); /* readable: start no new work */
 int service_abort_fd(const struct service *service); /* readable: end every wait */
 bool service_is_draining(const struct service *service);
 struct service_counters *service_counters(struct service *service);
 
 /*
- * A worker thread: `work` runs until it returns, which ends the service; a result other than 0 is the service's, with
- * its err. Before each step that may take longer than a minute it tells so with service_pulse; the watchdog is fed only
- * while no worker is overdue.
+ * A worker thread. When `work` returns, the service ends; a result other than 0, with its err, becomes that of the
+ * service. Before each step the worker calls service_pulse with the longest time that the step may take. The watchdog
+ * is fed only while no worker is overdue.
  */
 struct worker {
     struct service *service;
@@ -70,27 +72,28 @@ struct worker {
     int (*work)(struct worker *worker, struct err *err);
     void *context;
     _Atomic int64_t due_at_ms;       /* time_mono_ms(); INT64_MAX: never */
-    _Atomic(const char *) waits_for; /* the code of the outage that it waits through, a literal; NULL: none */
+    _Atomic(const char *) waits_for; /* during an outage: its error code, a literal; else NULL */
     pthread_t thread;
     bool started;
-    _Atomic bool has_ended; /* result and err are there */
+    _Atomic bool has_ended; /* result and err are valid */
     int result;
     struct err err;
 };
 /*
- * The caller fills in name, work and context, and keeps the (else zeroed) worker where it is until it is joined.
- * After a failure go on to service_wait with all workers: it drains those that run and returns the failure.
+ * The caller zeroes the worker, fills in name, work and context, and does not move it until it is joined.
+ * After a failure the caller still calls service_wait with all workers: it drains the running ones and returns the
+ * failure.
  */
 int service_start(struct service *service, struct worker *worker, struct err *err) must_check;
-/* Nothing where it was not started. */
+/* Does nothing for a worker that was not started. */
 void service_join(struct worker *worker);
-/* The worker moves, and its next sign of life comes within `within_ms` (INT64_MAX: no limit). */
+/* The worker is alive, and will call this again within `within_ms` (INT64_MAX: no limit). */
 void service_pulse(struct worker *worker, int64_t within_ms);
 
 /*
- * Has systemd told READY=1, then waits in the calling thread, which is run()'s, until all `n` workers have returned:
- * draining has been asked for, or one of them has ended and so made the others drain. After it all workers are joined.
- * Returns the first result that was not 0, with its err.
+ * Sends READY=1 to systemd, then waits until all `n` workers have returned, and joins them. They return when the
+ * service drains, or because one of them has ended, which drains the others. Called by run(), in its thread. Returns
+ * the first result that was not 0, with its err.
  */
 int service_wait(struct service *service, struct worker *workers, size_t n, struct err *err) must_check;
 

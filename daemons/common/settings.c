@@ -9,7 +9,7 @@ const char *settings_log_level(const struct settings *settings)
     return settings_log_levels[settings->log_level];
 }
 
-/* https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, or what an endpoint of one's own makes of it. */
+/* https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, or the same of a custom endpoint. */
 static bool is_queue_url(const char *url)
 {
     size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
@@ -20,7 +20,7 @@ static bool is_queue_url(const char *url)
 static void check_queue_url(const char *key, const char *url, struct buf *errors)
 {
     if (url && *url && !is_queue_url(url))
-        config_complain(errors, key, "is no queue's URL, like https://sqs.us-west-2.amazonaws.com/123456789012/name");
+        config_complain(errors, key, "is not a queue URL like https://sqs.us-west-2.amazonaws.com/123456789012/NAME");
 }
 
 void settings_check(const struct settings *settings, struct buf *errors)
@@ -29,7 +29,7 @@ void settings_check(const struct settings *settings, struct buf *errors)
     check_queue_url("dead_letter_queue_url", settings->dead_letter_queue_url, errors);
     monitoring_check(&settings->monitoring, errors);
     if (settings->backoff_min_ms > settings->backoff_max_ms)
-        config_complain(errors, "backoff_min", "is longer than backoff_max");
+        config_complain(errors, "backoff_min", "must not be longer than backoff_max");
     if (settings->visibility_timeout_ms > 0 && settings->visibility_timeout_ms < 2000)
-        config_complain(errors, "visibility_timeout", "is shorter than 2s: heartbeats need time to arrive");
+        config_complain(errors, "visibility_timeout", "must be 0s or at least 2s, or heartbeats come too late");
 }

@@ -1,4 +1,4 @@
-/* settings: the keys that both daemons have, as a part of their tables. */
+/* settings: the configuration keys that both daemons have, as a part of their tables. */
 #ifndef COMMON_SETTINGS_H
 #define COMMON_SETTINGS_H
 
@@ -20,19 +20,24 @@ const char *settings_log_level(const struct settings *settings);
 /* For schema->check. */
 void settings_check(const struct settings *settings, struct buf *errors);
 
-/* The keys for a config struct TYPE whose member MEMBER is a struct settings. */
-#define SETTINGS_KEYS(TYPE, MEMBER, WORKERS, WORKERS_HELP, QUEUE_HELP, STOP_HELP)                                      \
-    { .name = "queue_url", .type = CONFIG_STRING, .offset = offsetof(TYPE, MEMBER.queue_url), .help = QUEUE_HELP },    \
+/* The keys, for a config struct TYPE whose member MEMBER is a struct settings. The rest differs between the daemons. */
+#define SETTINGS_KEYS(TYPE, MEMBER, QUEUE_NAME, QUEUE_HELP, WORKERS, WORKERS_HELP, STOP_HELP)                          \
+    { .name = "queue_url",                                                                                             \
+      .type = CONFIG_STRING,                                                                                           \
+      .offset = offsetof(TYPE, MEMBER.queue_url),                                                                      \
+      .example = "https://sqs.us-west-2.amazonaws.com/123456789012/stactools-ingest-test-" QUEUE_NAME,                 \
+      .help = QUEUE_HELP },                                                                                            \
         { .name = "dead_letter_queue_url",                                                                             \
           .type = CONFIG_STRING,                                                                                       \
           .offset = offsetof(TYPE, MEMBER.dead_letter_queue_url),                                                      \
           .default_text = "",                                                                                          \
-          .help = "URL of the dead-letter queue; not set: the one that the queue's redrive policy names." },           \
+          .help = "URL of the dead-letter queue. Not set: the queue that the redrive policy of queue_url names." },    \
         { .name = "region",                                                                                            \
           .type = CONFIG_STRING,                                                                                       \
           .offset = offsetof(TYPE, MEMBER.region),                                                                     \
           .default_text = "",                                                                                          \
-          .help = "AWS region; not set: AWS_REGION, AWS_DEFAULT_REGION or the profile's." },                           \
+          .example = "us-west-2",                                                                                      \
+          .help = "AWS region. Not set: AWS_REGION, AWS_DEFAULT_REGION or the region of the AWS profile." },           \
         { .name = "workers",                                                                                           \
           .type = CONFIG_INT,                                                                                          \
           .offset = offsetof(TYPE, MEMBER.workers),                                                                    \
@@ -45,34 +50,35 @@ void settings_check(const struct settings *settings, struct buf *errors);
           .offset = offsetof(TYPE, MEMBER.wait_time_ms),                                                               \
           .max = 20000,                                                                                                \
           .default_text = "20s",                                                                                       \
-          .help = "How long one receive waits for a message (long polling). A stop waits for it too." },               \
+          .help = "How long a receive waits for a message (long polling), in whole seconds. A stop waits for open "    \
+                  "receives to return." },                                                                             \
         { .name = "visibility_timeout",                                                                                \
           .type = CONFIG_DURATION,                                                                                     \
           .offset = offsetof(TYPE, MEMBER.visibility_timeout_ms),                                                      \
           .max = 43200000,                                                                                             \
           .default_text = "0s",                                                                                        \
-          .help = "How long a message stays invisible without a heartbeat (one comes at half of it); 0s: the queue's " \
-                  "own." },                                                                                            \
+          .help = "How long a received message stays invisible to others. Heartbeats renew it at half of this time "   \
+                  "while work on the message goes on. 0s: as configured at the queue." },                              \
         { .name = "backoff_min",                                                                                       \
           .type = CONFIG_DURATION,                                                                                     \
           .offset = offsetof(TYPE, MEMBER.backoff_min_ms),                                                             \
           .max = 43200000,                                                                                             \
           .default_text = "30s",                                                                                       \
-          .help = "Wait before a message that failed is tried again; it triples with each receive." },                 \
+          .help = "Delay before the first retry of a message. It triples with each further retry." },                  \
         { .name = "backoff_max",                                                                                       \
           .type = CONFIG_DURATION,                                                                                     \
           .offset = offsetof(TYPE, MEMBER.backoff_max_ms),                                                             \
           .max = 43200000,                                                                                             \
           .default_text = "10m",                                                                                       \
-          .help = "The longest such wait." },                                                                          \
+          .help = "Maximum delay before a retry of a message." },                                                      \
         { .name = "probe_interval",                                                                                    \
           .type = CONFIG_DURATION,                                                                                     \
           .offset = offsetof(TYPE, MEMBER.probe_interval_ms),                                                          \
           .min = 100,                                                                                                  \
           .max = 600000,                                                                                               \
           .default_text = "10s",                                                                                       \
-          .help = "How often, at least, something that is down (database, queue, topic) is tried again: after a "      \
-                  "second first, then after ever longer up to this." },                                                \
+          .help = "Maximum delay before a dependency that is down (database, queue, topic) is tried again. The delay " \
+                  "begins at 1s and doubles." },                                                                       \
         { .name = "stop_timeout",                                                                                      \
           .type = CONFIG_DURATION,                                                                                     \
           .offset = offsetof(TYPE, MEMBER.stop_timeout_ms),                                                            \
@@ -84,7 +90,7 @@ void settings_check(const struct settings *settings, struct buf *errors);
           .offset = offsetof(TYPE, MEMBER.log_level),                                                                  \
           .choices = settings_log_levels,                                                                              \
           .default_text = "info",                                                                                      \
-          .help = "What is logged: this and all that is graver." },                                                    \
+          .help = "Minimum severity to log." },                                                                        \
         MONITORING_KEYS(TYPE, MEMBER.monitoring)
 
 #endif

@@ -75,8 +75,6 @@ static int open_queues(struct settler *settler, const struct settler_options *op
         err_prefix(err, "the queue %s", options->queue_url);
         return result;
     }
-    if (settler->info.max_receive_count == 0)
-        settler->info.max_receive_count = SETTLE_RECEIVES;
     return find_dead_letter_queue(settler, options, err);
 }
 
@@ -112,9 +110,16 @@ struct sqs *settler_queue(struct settler *settler)
     return settler->queue;
 }
 
-const struct sqs_queue_info *settler_queue_info(const struct settler *settler)
+int settler_attempts(const struct settler *settler)
 {
-    return &settler->info;
+    return settle_attempts(settler->info.max_receive_count);
+}
+
+int settle_attempts(int max_receive_count)
+{
+    if (max_receive_count == 0)
+        return SETTLE_ATTEMPTS;
+    return max_receive_count > 1 ? max_receive_count - 1 : 1;
 }
 
 int64_t settle_backoff_ms(int64_t min_ms, int64_t max_ms, int receive_count, double unit)
@@ -140,11 +145,6 @@ static int backoff_s(const struct settler *settler, const struct sqs_message *me
     return wait_s < 1 ? 1 : (int)wait_s;
 }
 
-static bool is_last_receive(const struct settler *settler, const struct sqs_message *message)
-{
-    return message->receive_count >= settler->info.max_receive_count;
-}
-
 static void explain(struct item *item, const char *code, const char *text)
 {
     item->code = code && *code ? code : "unknown";
@@ -154,17 +154,15 @@ static void explain(struct item *item, const char *code, const char *text)
 static void decide(const struct settler *settler, struct item *item)
 {
     const struct settlement *settlement = item->settlement;
-    bool is_last = is_last_receive(settler, settlement->message);
-    if (settlement->result == 0 || settlement->result == SETTLE_SENT_ANEW) {
+    bool is_last = settlement->message->receive_count >= settler_attempts(settler);
+    if (settlement->result == 0) {
         item->action = ACTION_DELETE;
-        item->text = settlement->result == 0 ? "done" : "its receives would else be spent";
+        item->text = "done";
         return;
     }
     if (settlement->result == SETTLE_RETURN) {
         item->action = is_last ? ACTION_BURY : ACTION_GIVE_BACK;
-        explain(item, "interrupted",
-                is_last ? "the service stopped while it worked on the last receive that the queue permits"
-                        : "the service stops");
+        explain(item, "interrupted", is_last ? "the service stopped during the last attempt" : "the service stops");
     } else {
         item->action = settlement->result == NEVER || is_last ? ACTION_BURY : ACTION_WAIT;
         explain(item, settlement->err ? settlement->err->code : NULL, settlement->err ? settlement->err->text : NULL);
@@ -296,12 +294,23 @@ static void tell(const struct settler *settler, const struct item *item, int pri
                  const char *what)
 {
     const struct sqs_message *message = item->settlement->message;
-    char count[16];
+    int attempts = settler_attempts(settler);
+    char count[16], which[48];
     snprintf(count, sizeof(count), "%d", message->receive_count);
+    snprintf(which, sizeof(which),
+             message->receive_count > attempts ? "receive %d, after %d attempts" : "attempt %d of %d",
+             message->receive_count, attempts);
     log_write(
         priority, event,
         LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "ERROR_CODE", item->code }, { "RECEIVE_COUNT", count }),
-        "%s (receive %s of %d): %s", what, count, settler->info.max_receive_count, item->text);
+        "%s (%s): %s", what, which, item->text);
+}
+
+/* The queue permits no other. */
+static bool is_last_receive(const struct settler *settler, const struct item *item)
+{
+    int permitted = settler->info.max_receive_count;
+    return permitted > 0 && item->settlement->message->receive_count >= permitted;
 }
 
 static void conclude(const struct settler *settler, const struct item *item)
@@ -311,8 +320,6 @@ static void conclude(const struct settler *settler, const struct item *item)
     if (item->is_buried) {
         counters->never++;
         tell(settler, item, LOG_WARNING, LOG_EVENT_MESSAGE_DEAD, "dead-lettered");
-    } else if (item->settlement->result == SETTLE_SENT_ANEW) {
-        tell(settler, item, LOG_INFO, LOG_EVENT_MESSAGE_SENT_ANEW, "goes on as a copy");
     } else if (item->action == ACTION_DELETE) {
         counters->done++;
         tell(settler, item, LOG_DEBUG, LOG_EVENT_MESSAGE_DONE, "deleted");
@@ -324,7 +331,8 @@ static void conclude(const struct settler *settler, const struct item *item)
         if (item->action == ACTION_LEAVE)
             snprintf(what, sizeof(what), "left alone, for it is visible to others again");
         else if (item->failure.code)
-            snprintf(what, sizeof(what), "could not be dead-lettered (%s), comes back in %d s", item->failure.text,
+            snprintf(what, sizeof(what), "could not be dead-lettered (%s), %s in %d s", item->failure.text,
+                     is_last_receive(settler, item) ? "is moved by the queue, without this reason," : "comes back",
                      item->visibility_s);
         else
             snprintf(what, sizeof(what), "tried again in %d s", item->visibility_s);

@@ -2,15 +2,13 @@
  * settle: the only place where a result becomes a queue action.
  *
  *     0        deleted
- *     LATER    invisible for the back-off of its receive count; on its last permitted receive dead-lettered with the
- *              reason
+ *     LATER    invisible for the back-off of its receive count; on its last attempt dead-lettered with the reason
  *     NEVER    dead-lettered at once
- *     RETURN   given back: visible again at once; on its last permitted receive dead-lettered as "interrupted"
- *     SENT_ANEW  deleted, and not counted as done (common/last_receive.h)
+ *     RETURN   given back: visible again at once; on its last attempt dead-lettered as "interrupted"
  *
- * A dead letter (common/dead_letter.h) is sent first, and only then is the original deleted. What cannot be sent is
- * logged, backs off like LATER and is left to the queue's redrive policy, or to whoever receives it next: nothing is
- * lost.
+ * A dead letter (common/dead_letter.h) is sent first, and only then is the original deleted. If it cannot be sent, that
+ * is logged, and the message backs off like LATER: it is received again, or after the last permitted receive the queue
+ * itself moves it. Nothing is lost.
  */
 #ifndef COMMON_SETTLE_H
 #define COMMON_SETTLE_H
@@ -19,8 +17,7 @@
 
 enum {
     SETTLE_RETURN = 3,
-    SETTLE_SENT_ANEW = 4,
-    SETTLE_RECEIVES = 5, /* permitted where the queue has no redrive policy that says it */
+    SETTLE_ATTEMPTS = 5, /* where the queue has no redrive policy that says it */
 };
 
 struct settler;
@@ -43,8 +40,7 @@ int settle_check_queue(const struct sqs_queue_info *info, const char *queue_url,
 int settler_new(const struct settler_options *options, struct settler **ret, struct err *err) must_check;
 void settler_free(struct settler *settler);
 struct sqs *settler_queue(struct settler *settler);
-/* As it was at the start; max_receive_count is SETTLE_RECEIVES where dead_letter_arn is NULL. */
-const struct sqs_queue_info *settler_queue_info(const struct settler *settler);
+int settler_attempts(const struct settler *settler); /* settle_attempts of the queue as it was at the start */
 
 struct settlement {
     const struct sqs_message *message;
@@ -60,8 +56,14 @@ struct settlement {
 int settle(struct settler *settler, const struct settlement *settlements, size_t n, struct err *err) must_check;
 
 /*
+ * How often a message is worked on, where its queue's redrive policy permits `max_receive_count` receives: one fewer,
+ * which stays in reserve (common/redrive.h). 1: once, without a reserve. 0, no redrive policy: SETTLE_ATTEMPTS.
+ */
+int settle_attempts(int max_receive_count);
+
+/*
  * How long a message stays invisible before it is tried again: min * 3^(receive_count - 1), at most max, less up to a
- * quarter by `unit` in [0, 1). 30 s to 10 min: 30 s, 90 s, 270 s, 10 min before the fifth receive, about 15 min in all.
+ * quarter by `unit` in [0, 1). 30 s to 10 min: 30 s, 90 s, 270 s, 10 min before the fifth attempt, about 15 min in all.
  */
 int64_t settle_backoff_ms(int64_t min_ms, int64_t max_ms, int receive_count, double unit);
 

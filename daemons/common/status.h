@@ -1,30 +1,30 @@
 /*
- * status: how a process is, for those who ask. Internal to service.
+ * status: answers HTTP requests about the state of the process. Internal to service.
  *
- *     /health   200, or 503 with the names of the workers that are overdue: the watchdog would not be fed
- *     /ready    200 once it works and until it drains, also through an outage, which it names; else 503
+ *     /health   200, or 503 with the names of the overdue workers; then the watchdog is not fed either
+ *     /ready    200 from the end of the start until the process drains, else 503; names an outage, which stays 200
  *     /metrics  200, metrics_write_text
  */
 #ifndef COMMON_STATUS_H
 #define COMMON_STATUS_H
 
-#include "common/metrics.h"
+#include "common/service.h"
 
 struct status {
     const struct daemon *daemon;
     const struct service_counters *counters;
     int64_t started_at_ms;   /* wall clock */
-    pthread_mutex_t lock;    /* of the run: who reads it keeps it from ending */
-    struct service *service; /* NULL: none is under way */
+    pthread_mutex_t lock;    /* for `service`: it does not end while the lock is held */
+    struct service *service; /* NULL: no run() is in progress */
 };
 void status_init(struct status *status, const struct daemon *daemon, const struct service_counters *counters);
 void status_destroy(struct status *status);
 
-/* The run that is asked about from now on; NULL before it is freed. */
+/* The service to report on from now on; NULL before the service is freed. */
 void status_watch(struct status *status, struct service *service);
 
 void status_metrics(struct status *status, struct metrics *ret);
-/* Appends the answer to a path, and returns HTTP's status: 404 for any other. */
+/* Appends the answer to a path and returns the HTTP status: 404 for an unknown path. */
 int status_answer(struct status *status, const char *path, struct buf *ret);
 
 #endif

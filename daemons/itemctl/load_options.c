@@ -23,30 +23,32 @@ static const struct option long_options[] = {
 
 static void print_help(void)
 {
-    fputs("itemctl load: put items or collections from files into pgstac\n\n"
-          "Usage: itemctl load items [OPTION...] FILE...\n"
-          "       itemctl load collections [OPTION...] FILE...\n\n"
-          "Each FILE, or '-' for stdin, holds documents one per line (ndjson), a JSON array, a FeatureCollection, or\n"
-          "documents over many lines. It may be of any size, each document up to 64 MiB.\n\n"
-          "      --checkpoint FILE   remember there how far the input is committed; after an interruption the same\n"
-          "                          command goes on from there; removed at the end\n"
-          "      --checkpoint-interval TIME\n"
-          "                          how often (default: 5s); each waits until no batch is under way\n"
-          "      --jobs N            connections that items are loaded over, 1 to 64 (default: 2)\n"
-          "      --json              print the summary as JSON\n"
-          "      --missing-collection reject|retry|create\n"
-          "                          what becomes of an item whose collection is not in the catalog: rejected\n"
-          "                          (default), tried again for half a minute, or a minimal collection is made\n"
-          "      --no-wait           fail when the database cannot be had, instead of waiting for it\n"
-          "      --published-at TIME the time of these versions (RFC 3339, or ms since 1970; default: now); a newer\n"
-          "                          version in the catalog stays\n"
-          "      --rejects FILE      write what is rejected there with the reason; it can be mended and loaded again\n"
-          "      --secret ARN|NAME   take the database's address and password from Secrets Manager\n"
-          "  -h, --help              print this, and exit\n\n",
-          stdout);
-    fputs("Without --secret the database is where libpq finds it: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD,\n"
-          "PGSERVICE, ~/.pgpass. Ctrl-C finishes what is under way and stops, a second one stops at once.\n\n"
-          "Exit status: 0 all is in, 1 could not go on (stderr says why), 2 some documents were rejected,\n"
+    fputs(
+        "itemctl load: load items or collections from files into pgstac\n\n"
+        "Usage: itemctl load items [OPTION...] FILE...\n"
+        "       itemctl load collections [OPTION...] FILE...\n\n"
+        "Each FILE, or '-' for stdin, contains one document per line (ndjson), a JSON array, a FeatureCollection or\n"
+        "documents that span lines. A file can have any size, a document up to 64 MiB.\n\n"
+        "      --checkpoint FILE   record the progress in FILE; after an interruption the same command continues from\n"
+        "                          there; FILE is removed at the end\n"
+        "      --checkpoint-interval TIME\n"
+        "                          how often to record the progress (default: 5s); this waits for open batches\n"
+        "      --jobs N            number of connections for loading items, 1 to 64 (default: 2)\n"
+        "      --json              print the summary as JSON\n"
+        "      --missing-collection reject|retry|create\n"
+        "                          if the collection of an item does not exist: reject the item (default), retry for\n"
+        "                          30 s, or create a minimal collection\n"
+        "      --no-wait           fail if the database is not available, instead of waiting for it\n"
+        "      --published-at TIME publication time of the documents, in RFC 3339 or in ms since 1970 (default: now);\n"
+        "                          a newer version in the catalog is kept\n"
+        "      --rejects FILE      write rejected documents with the reason to FILE, which can be corrected and\n"
+        "                          loaded again\n"
+        "      --secret ARN|NAME   read the address and password of the database from Secrets Manager\n"
+        "  -h, --help              print this help, and exit\n\n",
+        stdout);
+    fputs("Without --secret, libpq looks up the database: PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, PGSERVICE,\n"
+          "~/.pgpass. Ctrl-C finishes the work in progress and stops; a second one stops at once.\n\n"
+          "Exit status: 0 all documents are loaded, 1 failed (stderr has the reason), 2 some documents were rejected,\n"
           "64 wrong usage.\n\n"
           "Examples:\n"
           "  itemctl load collections collection.json\n"
@@ -96,26 +98,26 @@ static enum load_action parse_option(int option, struct load_options *ret)
     case 'i':
         return num_parse_duration(optarg, 10, 3600000, &ret->checkpoint_interval_ms, NULL) == 0
                    ? LOAD_RUN
-                   : complain("--checkpoint-interval: a time from 10ms to 1h was expected, like 5s, not '%s'", optarg);
+                   : complain("--checkpoint-interval: expected a duration from 10ms to 1h, for example 5s, got '%s'",
+                              optarg);
     case 'j':
         return num_parse_i64(optarg, 1, 64, &ret->jobs, NULL) == 0
                    ? LOAD_RUN
-                   : complain("--jobs: a number from 1 to 64 was expected, not '%s'", optarg);
+                   : complain("--jobs: expected a number from 1 to 64, got '%s'", optarg);
     case 'J':
         ret->json = true;
         return LOAD_RUN;
     case 'm':
         return parse_missing(optarg, &ret->missing_collection)
                    ? LOAD_RUN
-                   : complain("--missing-collection: reject, retry or create was expected, not '%s'", optarg);
+                   : complain("--missing-collection: '%s' is not one of reject, retry, create", optarg);
     case 'n':
         ret->no_wait = true;
         return LOAD_RUN;
     case 'p':
         return parse_time(optarg, &ret->published_at_ms)
                    ? LOAD_RUN
-                   : complain("--published-at: a time like 2021-01-01T00:00:00Z, or ms since 1970, was expected, not "
-                              "'%s'",
+                   : complain("--published-at: expected a time like 2021-01-01T00:00:00Z or ms since 1970, got '%s'",
                               optarg);
     case 'r':
         ret->rejects = optarg;
@@ -127,7 +129,7 @@ static enum load_action parse_option(int option, struct load_options *ret)
         print_help();
         return LOAD_SHOWN;
     default:
-        fputs("Try 'itemctl load --help'.\n", stderr); /* getopt has said what is wrong */
+        fputs("Try 'itemctl load --help'.\n", stderr); /* getopt has printed the error */
         return LOAD_USAGE;
     }
 }
@@ -135,12 +137,12 @@ static enum load_action parse_option(int option, struct load_options *ret)
 static enum load_action parse_operands(int n, char **operands, struct load_options *ret)
 {
     if (n == 0 || (strcmp(operands[0], "items") != 0 && strcmp(operands[0], "collections") != 0))
-        return complain("'items' or 'collections' was expected%s%s", n > 0 ? ", not " : "", n > 0 ? operands[0] : "");
+        return complain("expected 'items' or 'collections'%s%s", n > 0 ? ", got " : "", n > 0 ? operands[0] : "");
     ret->collections = *operands[0] == 'c';
     ret->paths = operands + 1;
     ret->n_paths = (size_t)n - 1;
     if (n == 1)
-        return complain("a FILE was expected, or '-' for stdin");
+        return complain("expected a FILE, or '-' for stdin");
     int stdins = 0;
     for (size_t i = 0; i < ret->n_paths; i++)
         stdins += strcmp(ret->paths[i], "-") == 0;

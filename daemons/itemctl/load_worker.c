@@ -243,6 +243,11 @@ static int load_collection_entry(struct job *job, struct load_entry *entry, stru
                 : err_outage(&why, "interrupted", "interrupted while a collection was to be tried again");
     }
     entry->outcome = collection.outcome;
+    if (r == 0 && collection.rebased_partitions > 0)
+        load_progress_say(job->shared->progress,
+                          "warning: line %lld: the collection now has another base item (item_assets or stac_version): "
+                          "items that are already in %d partitions may read back differently; load them again",
+                          (long long)entry->document.line, collection.rebased_partitions);
     if (r == NEVER || (r == LATER && !why.outage))
         return reject(entry, &why, err);
     if (r != 0)

@@ -1,4 +1,4 @@
-/* itemctl: the operator's command. */
+/* itemctl: the command line tool for operators. */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -12,18 +12,18 @@ static const struct command {
     const char *summary;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    { "load", "itemctl load", "put items or collections from files into pgstac", load_command },
+    { "load", "itemctl load", "load items or collections from files into pgstac", load_command },
 };
 
 static void print_help(FILE *file)
 {
-    fputs("itemctl: the operator's command for a STAC catalog in pgstac\n\n"
+    fputs("itemctl: manages a STAC catalog in pgstac\n\n"
           "Usage: itemctl COMMAND [ARGUMENT...]\n\n"
           "Commands:\n",
           file);
     for (size_t i = 0; i < N_ELEMENTS(commands); i++)
         fprintf(file, "  %-14s%s\n", commands[i].name, commands[i].summary);
-    fputs("\n  -h, --help    print this, or with a command what it takes, and exit\n"
+    fputs("\n  -h, --help    print this help, or after a command the help of the command, and exit\n"
           "  -V, --version print the version, and exit\n",
           file);
 }
@@ -50,7 +50,7 @@ int main(int argc, char **argv)
         return commands[i].run(argc - 1, argv + 1);
     }
     if (argc > 1)
-        fprintf(stderr, "itemctl: there is no command '%s'\n", argv[1]);
+        fprintf(stderr, "itemctl: unknown command '%s'\n", argv[1]);
     print_help(stderr);
     return EX_USAGE;
 }

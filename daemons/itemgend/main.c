@@ -32,6 +32,7 @@ int main(int argc, char **argv)
         .log_level = log_level,
         .stop_timeout_ms = stop_timeout_ms,
         .monitoring = monitoring,
+        .metrics = METRICS_ITEMGEND,
         .run = generator_run,
         .describe = generator_describe,
         .prepare = environment_prepare,

@@ -15,222 +15,233 @@ static const char *const sandboxes[] = { "auto", "bubblewrap", "limits", NULL };
 static const char *const networks[] = { "auto", "filtered", "open", "closed", NULL };
 
 static const struct config_key keys[] = {
-    SETTINGS_KEYS(struct itemgend_options, common, "1", "Items made at the same time. Each may take memory_limit.",
-                  "URL of the queue of ItemRequests (ItemGenQueue).",
-                  "How long a stop lets running items finish before they are ended and their requests handed back."),
     { .name = "load_topic_arn",
       .type = CONFIG_STRING,
       .offset = AT(load_topic_arn),
-      .help = "ARN of the topic that finished items are published to (ItemLoadTopic)." },
+      .example = "arn:aws:sns:us-west-2:123456789012:stactools-ingest-test-ItemLoadTopic",
+      .help = "ARN of the topic to which items are published (ItemLoadTopic)." },
     { .name = "allowed_packages",
       .type = CONFIG_LIST,
       .offset = AT(allowed_packages),
       .default_text = "[stactools-*]",
-      .help = "Patterns (* and ?) of the package names that requests may ask for." },
+      .help = "Patterns (* and ?) of the package names that requests may use." },
     { .name = "packages",
       .type = CONFIG_LIST,
       .offset = AT(packages),
       .default_text = "",
-      .help = "Packages whose environments are made at the start, and limits of their own: a requirement, then any of "
-              "memory_limit, time_limit, cpu_limit, process_limit, open_files_limit, disk_limit, output_limit and "
-              "concurrency (items made at the same time) as KEY=VALUE, with blanks between." },
+      .example = "[stactools-glad-glclu2020, stactools-landsat==0.5.0 memory_limit=2GiB concurrency=2]",
+      .help = "Packages to install at the start, and packages with limits of their own. An entry is a requirement, "
+              "then any number of KEY=VALUE, separated by blanks. The keys are memory_limit, time_limit, cpu_limit, "
+              "process_limit, open_files_limit, disk_limit, output_limit and concurrency (items of this package made "
+              "at the same time)." },
     { .name = "runner",
       .type = CONFIG_CHOICE,
       .offset = AT(runner),
       .choices = runners,
       .default_text = "warm",
-      .help = "How create-item is run: in processes that have imported the package already (warm), or by uvx, once for "
-              "each item." },
+      .help = "How create-item runs. warm: in a process that has already imported the package. uvx: by the command "
+              "uvx, once for each item." },
     { .name = "with",
       .type = CONFIG_LIST,
       .offset = AT(with),
       .default_text = "[requests]",
-      .help = "Requirements that every environment gets beside the package." },
+      .help = "Requirements to install into every environment in addition to the package." },
     { .name = "uv",
       .type = CONFIG_STRING,
       .offset = AT(uv),
       .default_text = "uv",
-      .help = "The uv program: a path, or a name that is looked for in PATH." },
+      .help = "The program uv: its path, or a name to look up in PATH." },
     { .name = "uvx",
       .type = CONFIG_STRING,
       .offset = AT(uvx),
       .default_text = "uvx",
-      .help = "The uvx program: a path, or a name that is looked for in PATH." },
+      .help = "The program uvx: its path, or a name to look up in PATH." },
     { .name = "python",
       .type = CONFIG_STRING,
       .offset = AT(python),
       .default_text = "python3",
-      .help = "The Python that environments are made with: a path, a name or a version. None is ever downloaded." },
+      .help = "The Python for the environments: a path, a name or a version. itemgend never downloads a Python." },
     { .name = "constraints",
       .type = CONFIG_STRING,
       .offset = AT(constraints),
       .default_text = "",
-      .help = "A constraints file for uv: the pins without which packages fail; not set: none." },
+      .example = "/etc/stactools-ingest/constraints.txt",
+      .help =
+          "Constraints file for uv, with the version pins without which some packages fail. Not set: no constraints." },
     { .name = "default_index",
       .type = CONFIG_STRING,
       .offset = AT(default_index),
       .default_text = "",
-      .secret = true, /* a URL may hold a password */
-      .help = "URL of the package index that is asked last; not set: uv's own (UV_DEFAULT_INDEX, else PyPI)." },
+      .secret = true, /* a URL may contain a password */
+      .help =
+          "URL of the package index that is searched last. Not set: the default of uv (UV_DEFAULT_INDEX, else PyPI)." },
     { .name = "indexes",
       .type = CONFIG_LIST,
       .offset = AT(indexes),
       .default_text = "",
-      .secret = true, /* a URL may hold a password */
-      .help = "URLs of package indexes that are asked before the default one." },
+      .example = "[https://packages.example.com/simple]",
+      .secret = true, /* a URL may contain a password */
+      .help = "URLs of package indexes that are searched before the default one." },
     { .name = "source_builds",
       .type = CONFIG_BOOL,
       .offset = AT(source_builds),
       .default_text = "false",
-      .help = "Whether a package that has no wheel may be built, which runs its code while the environment is made." },
+      .help = "Whether packages without a wheel may be built from source. A build runs code of the package." },
     { .name = "cache_dir",
       .type = CONFIG_STRING,
       .offset = AT(cache_dir),
       .default_text = "/var/cache/itemgend",
-      .help = "Where uv keeps packages and environments." },
+      .help = "Directory of the environments and of the cache of uv." },
     { .name = "prepared_dir",
       .type = CONFIG_STRING,
       .offset = AT(prepared_dir),
       .default_text = "",
-      .help = "Where environments lie that itemgend --prepare has made, as in a container's image: used as they are, "
-              "never made anew or removed; not set: nowhere." },
+      .example = "/usr/local/lib/itemgend",
+      .help = "Directory of the environments that itemgend --prepare has installed, for example in a container image. "
+              "They are used as they are, and never updated or removed. Not set: none." },
     { .name = "cache_limit",
       .type = CONFIG_SIZE,
       .offset = AT(cache_limit),
       .min = 64 << 20,
       .max = INT64_C(1) << 50,
       .default_text = "10GiB",
-      .help =
-          "Size of all environments and of uv's own cache together, above which the environment that was used longest "
-          "ago is removed, and that cache emptied." },
+      .help = "Maximum size of all environments and the cache of uv together. Above it, the least recently used "
+              "environments are removed and the cache is emptied." },
     { .name = "environment_ttl",
       .type = CONFIG_DURATION,
       .offset = AT(environment_ttl_ms),
       .min = 1000,
       .max = INT64_C(365) * 86400000,
       .default_text = "24h",
-      .help = "Age at which an environment is made anew, in the background; a request with an exact version gets the "
-              "same version again." },
+      .help = "Age at which an environment is installed again, in the background, to get new versions. A requirement "
+              "with an exact version keeps that version." },
     { .name = "work_dir",
       .type = CONFIG_STRING,
       .offset = AT(work_dir),
       .default_text = "/var/lib/itemgend",
-      .help = "Where each item gets a private directory while it is made." },
+      .help = "Directory in which each item gets a private directory while it is made." },
     { .name = "server_items",
       .type = CONFIG_INT,
       .offset = AT(server_items),
       .min = 1,
       .max = 1000000,
       .default_text = "1000",
-      .help = "Items that one warm process makes before another takes its place." },
+      .help = "Maximum number of items that one warm process makes before it is replaced." },
     { .name = "server_age",
       .type = CONFIG_DURATION,
       .offset = AT(server_age_ms),
       .min = 1000,
       .max = 86400000,
       .default_text = "1h",
-      .help = "Age at which another takes its place." },
+      .help = "Maximum age of a warm process before it is replaced." },
     { .name = "server_idle",
       .type = CONFIG_DURATION,
       .offset = AT(server_idle_ms),
       .min = 1000,
       .max = 86400000,
       .default_text = "10m",
-      .help = "How long it is kept while there is nothing to do." },
+      .help = "How long a warm process is kept without work." },
     { .name = "sandbox",
       .type = CONFIG_CHOICE,
       .offset = AT(sandbox),
       .choices = sandboxes,
       .default_text = "auto",
-      .help = "What package code runs in: bubblewrap, which hides the machine from it, or limits only; auto: "
-              "bubblewrap where it works." },
+      .help = "Isolation of package code. bubblewrap: a sandbox that hides the machine. limits: resource limits only. "
+              "auto: bubblewrap if it works here, else limits." },
     { .name = "network",
       .type = CONFIG_CHOICE,
       .offset = AT(network),
       .choices = networks,
       .default_text = "auto",
-      .help = "What package code reaches: everything but addresses of the machine and of its credentials (filtered), "
-              "everything (open), nothing (closed); auto: filtered where that works, else open." },
+      .help = "Network access of package code. filtered: everything except addresses of this machine and of its "
+              "credentials. open: everything. closed: nothing. auto: filtered if it works here, else open." },
     { .name = "loopback_ports",
       .type = CONFIG_LIST,
       .offset = AT(loopback_ports),
       .default_text = "",
-      .help = "Ports of 127.0.0.1 that package code reaches although the network is filtered." },
+      .example = "[8080]",
+      .help = "Ports of 127.0.0.1 that package code can reach even though the network is filtered." },
     { .name = "package_role_arn",
       .type = CONFIG_STRING,
       .offset = AT(package_role_arn),
       .default_text = "",
-      .help = "ARN of a role whose short-lived credentials package code gets, to read private buckets; not set: it "
-              "gets none." },
+      .example = "arn:aws:iam::123456789012:role/read-scenes",
+      .help = "ARN of a role. Package code gets short-lived credentials of it, for example to read private buckets. "
+              "Not set: package code gets no credentials." },
     { .name = "memory_limit",
       .type = CONFIG_SIZE,
       .offset = AT(limits.memory),
       .min = 64 << 20,
       .max = INT64_C(1) << 40,
       .default_text = "1024MiB",
-      .help = "Memory that the processes of one item may take together." },
+      .help = "Maximum memory of all processes of one item together." },
     { .name = "time_limit",
       .type = CONFIG_DURATION,
       .offset = AT(limits.time_ms),
       .min = 1000,
       .max = 39600000,
       .default_text = "120s",
-      .help = "Time that one item may take." },
+      .help = "Maximum time to make one item." },
     { .name = "cpu_limit",
       .type = CONFIG_DURATION,
       .offset = AT(limits.cpu_ms),
       .min = 1000,
       .max = 39600000,
       .default_text = "120s",
-      .help = "Processor time that the processes of one item may take together." },
+      .help = "Maximum processor time of all processes of one item together." },
     { .name = "process_limit",
       .type = CONFIG_INT,
       .offset = AT(limits.processes),
       .min = 1,
       .max = 100000,
       .default_text = "256",
-      .help = "Processes that one item may have at the same time." },
+      .help = "Maximum number of processes of one item at the same time." },
     { .name = "open_files_limit",
       .type = CONFIG_INT,
       .offset = AT(limits.files),
       .min = 16,
       .max = 1000000,
       .default_text = "1024",
-      .help = "Files that one process of an item may have open." },
+      .help = "Maximum number of files that one process of an item has open." },
     { .name = "disk_limit",
       .type = CONFIG_SIZE,
       .offset = AT(limits.disk),
       .min = 1 << 20,
       .max = INT64_C(1) << 40,
       .default_text = "1GiB",
-      .help = "Size of all files that one item may leave in its directory." },
+      .help = "Maximum size of all files in the directory of one item together." },
     { .name = "output_limit",
       .type = CONFIG_SIZE,
       .offset = AT(limits.output),
       .min = 1024,
       .max = INT64_C(1) << 40,
       .default_text = "64MiB",
-      .help = "How much one item may print." },
+      .help = "Maximum size of what create-item prints for one item." },
     { .name = "item_limit",
       .type = CONFIG_SIZE,
       .offset = AT(item_limit),
       .min = 1024,
       .max = 64 << 20,
       .default_text = "8MiB",
-      .help = "Size of the item file that is read at all. What is published must also fit SNS's 256 KiB, unless there "
-              "is an overflow_bucket." },
+      .help = "Maximum size of the item file. A published item must also fit into a message of SNS (256 KiB), unless "
+              "overflow_bucket is set." },
     { .name = "overflow_bucket",
       .type = CONFIG_STRING,
       .offset = AT(overflow_bucket),
       .default_text = "",
-      .help = "S3 bucket for items that are too large for a message: a pointer is published in their place. Itemloadd "
-              "must have it among its s3_buckets; not set: such an item is dead-lettered." },
+      .example = "stac-items",
+      .help = "S3 bucket for items that are too large for a message. A pointer to the object is published instead; "
+              "itemloadd must have the bucket among its s3_buckets. Not set: such items are dead-lettered." },
     { .name = "provenance",
       .type = CONFIG_BOOL,
       .offset = AT(provenance),
       .default_text = "false",
-      .help = "Whether each item tells the package and version that made it (processing:software of the STAC "
-              "processing extension); runner uvx does not know the version." },
+      .help = "Whether to record in each item the package and version that made it (processing:software of the STAC "
+              "processing extension). It has no effect with runner uvx." },
+    SETTINGS_KEYS(struct itemgend_options, common, "ItemGenQueue", "URL of the queue of item requests (ItemGenQueue).",
+                  "1", "Number of items made at the same time. Each may use memory_limit.",
+                  "How long a stop waits for items in progress. After that they are ended and their requests are "
+                  "returned to the queue."),
 };
 
 static void check_ports(const struct config_list *ports, struct buf *errors)
@@ -248,9 +259,9 @@ static void check_prepared(const struct itemgend_options *options, struct buf *e
     if (!options->prepared_dir)
         return;
     if (options->prepared_dir[0] != '/')
-        config_complain(errors, "prepared_dir", "%s is no absolute path", options->prepared_dir);
+        config_complain(errors, "prepared_dir", "%s is not an absolute path", options->prepared_dir);
     if (strcmp(options->prepared_dir, options->cache_dir) == 0)
-        config_complain(errors, "prepared_dir", "must be another directory than cache_dir");
+        config_complain(errors, "prepared_dir", "must not be the same directory as cache_dir");
 }
 
 static void check(const void *config, struct buf *errors)
@@ -263,7 +274,8 @@ static void check(const void *config, struct buf *errors)
     check_ports(&options->loopback_ports, errors);
     const char *role = options->package_role_arn;
     if (role && *role && (strncmp(role, "arn:", 4) != 0 || !strstr(role, ":role/")))
-        config_complain(errors, "package_role_arn", "\"%.200s\" is no ARN of a role", role);
+        config_complain(errors, "package_role_arn",
+                        "\"%.200s\" is not the ARN of a role, for example arn:aws:iam::123456789012:role/NAME", role);
     auto_packages struct packages *packages = NULL;
     if (packages_parse(options, &packages, errors) < 0)
         errors->failed = true;

@@ -16,7 +16,7 @@ void packages_free(struct packages *packages)
     free(packages);
 }
 
-/* The configuration's key of one of `limits`; NULL: it is none. */
+/* The configuration key of one of `limits`; NULL: no limit has this name. */
 static const struct config_key *find_limit(const char *name)
 {
     size_t from = offsetof(struct itemgend_options, limits), to = from + sizeof(struct limits);
@@ -32,7 +32,7 @@ static int set_limit(struct package *package, const char *name, const char *valu
 {
     const struct config_key *key = find_limit(name);
     if (!key)
-        return err_never(err, "bad_value", "there is no such limit");
+        return err_never(err, "bad_value", "unknown limit");
     struct itemgend_options own = { .limits = package->limits };
     int r = config_value_set_text(key, &own, value, err);
     package->limits = own.limits;
@@ -44,7 +44,7 @@ static int read_pair(struct package *package, char *text, struct err *err)
 {
     char *value = strchr(text, '=');
     if (!value || !value[1])
-        return err_never(err, "bad_value", "\"%.100s\" is no KEY=VALUE", text);
+        return err_never(err, "bad_value", "\"%.100s\" is not KEY=VALUE", text);
     *value++ = '\0';
     int r = strcmp(text, "concurrency") == 0 ? num_parse_i64(value, 1, CONCURRENCY_MAX, &package->concurrency, err)
                                              : set_limit(package, text, value, err);
@@ -81,7 +81,7 @@ static int add_entry(const struct itemgend_options *options, const char *entry, 
     auto_free char *copy = strdup(entry);
     int r = copy ? read_entry(options, copy, &package, err) : err_no_memory(err);
     if (r == 0 && is_there(packages, package.requirement))
-        r = err_never(err, "bad_value", "there is an entry for this already");
+        r = err_never(err, "bad_value", "this requirement already has an entry");
     if (r == 0)
         packages->list[packages->n++] = package;
     else

@@ -251,7 +251,7 @@ static int open_payload(struct documents *documents, size_t index, struct err *e
                                 .end = true };
     auto_json cJSON *json = NULL;
     struct err why = ERR_INIT;
-    int r = may_be_whole(text) ? json_parse(text.data, text.len, &json, &why) : NEVER;
+    int r = may_be_whole(text) ? stac_item_parse(text.data, text.len, &json, &why) : NEVER;
     if (r < 0)
         return fail(documents, index, r, &why, err);
     if (r == 0 && s3_is_reference(json))

@@ -18,7 +18,8 @@ struct loader {
     struct consumer *consumer;
     struct consumer_thread thread;
     struct database database;
-    char told[64]; /* of the database: what it is, and how it is loaded into */
+    bool has_statistics_due; /* items were loaded since all statistics were written */
+    char told[64];           /* version and load path, as logged last */
 };
 
 /* ---------------------------------------------------------------- loading */
@@ -29,7 +30,7 @@ static void log_connected(struct loader *loader)
     const char *version = pgstac_version(pgstac), *why = pgstac_why_portable(pgstac);
     char told[sizeof(loader->told)];
     snprintf(told, sizeof(told), "%s %s", version, why ? "portable" : "fast");
-    /* A disk that is full lets us in each time. */
+    /* With a full disk, every attempt connects and then fails: log the connection once. */
     if (loader->thread.outage.attempts > 0 && strcmp(told, loader->told) == 0)
         return;
     memcpy(loader->told, told, sizeof(told));
@@ -51,7 +52,7 @@ static int connect(struct loader *loader, struct err *err)
     return r;
 }
 
-/* Connected, or given up because the service drains (LATER). */
+/* 0: connected. LATER: the service drains and the database is still down. */
 static int connect_patiently(struct loader *loader, struct err *err)
 {
     int r;
@@ -61,7 +62,7 @@ static int connect_patiently(struct loader *loader, struct err *err)
     return r;
 }
 
-/* A call that found the database gone connects anew the next time. */
+/* After a call that found the database gone, the next call connects again. */
 static int after_call(struct loader *loader, int result, const struct err *err)
 {
     if (result == LATER && err->outage)
@@ -73,11 +74,12 @@ static int load_chunk(struct loader *loader, struct pgstac_item *const *items, s
 {
     int r;
     do {
-        /* Together: a database that lets us in and then cannot write (a full disk) is not working again. */
+        /* In one loop, because a connection alone does not end an outage: with a full disk, only writing fails. */
         r = connect(loader, err);
         service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
         if (r == 0)
             r = after_call(loader, pgstac_load(loader->database.pgstac, items, n, err), err);
+        loader->has_statistics_due = true; /* even after an error: a part of the items may be in */
     } while (outage_wait(&loader->thread.outage, r, err));
     return r;
 }
@@ -134,7 +136,7 @@ static int load_collection(struct loader *loader, struct document *document, str
     return 0;
 }
 
-/* Before the items: they may be theirs. Each version: a newer one may be refused, and the database keeps the newest. */
+/* Before the items, which may belong to them. Loads every version: if a newer one is refused, an older one remains. */
 static int load_collections(struct loader *loader, struct documents *documents, struct err *err)
 {
     for (size_t i = 0; i < documents->n; i++) {
@@ -146,7 +148,18 @@ static int load_collections(struct loader *loader, struct documents *documents, 
     return 0;
 }
 
-/* ---------------------------------------------------------------- telling */
+/* ---------------------------------------------------------------- log */
+
+static void log_base_item_replaced(const struct document *document)
+{
+    char partitions[16];
+    snprintf(partitions, sizeof(partitions), "%d", document->item.rebased_partitions);
+    log_write(LOG_WARNING, LOG_EVENT_BASE_ITEM_REPLACED,
+              LOG_FIELDS({ "COLLECTION", document->id }, { "PARTITIONS", partitions }),
+              "collection %s now has another base item (item_assets or stac_version): items that are already in %s "
+              "partitions may read back differently; load them again, or use pgstac 0.10, which keeps versions",
+              document->id, partitions);
+}
 
 static void log_document(const struct documents *documents, const struct document *document)
 {
@@ -154,7 +167,9 @@ static void log_document(const struct documents *documents, const struct documen
     const struct sqs_message *message = documents->messages[document->message].message;
     const char *id = document->id;
     if (document->item.result != 0)
-        return; /* settle tells */
+        return; /* settle logs it */
+    if (document->item.rebased_partitions > 0)
+        log_base_item_replaced(document);
     if (document->is_collection)
         log_write(LOG_INFO, LOG_EVENT_COLLECTION_LOADED,
                   LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "COLLECTION", id }),
@@ -209,7 +224,7 @@ static int load_documents(struct loader *loader, struct documents *documents, st
     return 0;
 }
 
-/* After the messages' own documents: a batch at a time, until all objects that messages name are loaded. */
+/* Loads the S3 objects that messages name, one batch at a time. Comes after the documents in the messages. */
 static int load_objects(struct loader *loader, struct documents *documents, struct err *err)
 {
     auto_objects struct objects objects = { .options = loader->options,
@@ -232,8 +247,8 @@ static int load_objects(struct loader *loader, struct documents *documents, stru
 }
 
 /*
- * Those messages that name objects, or the others. `loaded` false: the service drains and a dependency is gone; what
- * has no result of its own goes back.
+ * Settles the messages that name objects, or the others. `loaded` false: the service drains during an outage, so
+ * messages without a result of their own go back to the queue.
  */
 static int settle_batch(struct loader *loader, const struct documents *documents, bool name_objects, bool loaded,
                         struct err *err)
@@ -256,17 +271,23 @@ static int settle_batch(struct loader *loader, const struct documents *documents
     return settle(loader->thread.settler, settlements, n, err);
 }
 
+/* Statistics that are due stay due when the connection ends, so this connects again if it has to. */
 static int update_statistics(struct loader *loader, int64_t interval_ms, struct err *err)
 {
-    if (!pgstac_is_connected(loader->database.pgstac))
+    bool stop_will = interval_ms > 0 && service_is_draining(loader->consumer->service);
+    if (!loader->has_statistics_due || stop_will)
         return 0;
-    service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
-    int r = after_call(loader, pgstac_update_statistics(loader->database.pgstac, (int)interval_ms, err), err);
-    if (r == 0 || r < 0)
-        return r;
-    log_write(LOG_WARNING, LOG_EVENT_WARNING, NULL, "%s: statistics were not written, they will be later: %s",
-              loader->name, err->text);
-    return 0;
+    int r = connect_patiently(loader, err);
+    if (r == 0) {
+        service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
+        r = after_call(loader, pgstac_update_statistics(loader->database.pgstac, (int)interval_ms, err), err);
+    }
+    if (r == 0)
+        loader->has_statistics_due = interval_ms > 0; /* those of the last interval still are */
+    if (r > 0)
+        log_write(LOG_WARNING, LOG_EVENT_WARNING, NULL, "%s: the statistics of partitions are not up to date: %s",
+                  loader->name, err->text);
+    return r < 0 ? r : 0;
 }
 
 static int step(struct loader *loader, struct err *err)
@@ -299,7 +320,7 @@ static int open_database(struct loader *loader, struct err *err)
     const struct itemloadd_options *options = loader->options;
     struct database_options database = {
         .secret_arn = options->secret_arn,
-        .sslmode = options->db_sslmode,
+        .sslmode = itemloadd_sslmodes[options->db_sslmode],
         .sslrootcert = options->db_sslrootcert,
         .application_name = "itemloadd",
         .statement_timeout_ms = (int)options->statement_timeout_ms,
@@ -316,7 +337,7 @@ static int work(struct worker *worker, struct err *err)
     int r = consumer_thread_open(loader->consumer, worker, &loader->thread, err);
     if (r == 0)
         r = open_database(loader, err);
-    /* Before the first message is taken: what cannot be loaded should not be received. */
+    /* First the connection: messages that cannot be loaded should not be received. */
     if (r == 0)
         r = connect_patiently(loader, err);
     while (r == 0 && !service_is_draining(loader->consumer->service))
@@ -325,7 +346,7 @@ static int work(struct worker *worker, struct err *err)
         r = update_statistics(loader, 0, err);
     database_close(&loader->database);
     consumer_thread_close(&loader->thread);
-    /* An outage that lasts into the stop is no failure of ours. */
+    /* An outage that lasts until the stop is not a failure of the daemon. */
     return r == LATER ? 0 : r;
 }
 

@@ -31,7 +31,7 @@ int main(int argc, char **argv)
         .log_level = log_level,
         .stop_timeout_ms = stop_timeout_ms,
         .monitoring = monitoring,
-        .has_batches = true,
+        .metrics = METRICS_ITEMLOADD,
         .run = loader_run,
     };
     return daemon_main(&daemon, argc, argv);

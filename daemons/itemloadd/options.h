@@ -6,7 +6,8 @@
 
 struct itemloadd_options {
     struct settings common;
-    char *secret_arn, *db_sslmode, *db_sslrootcert;
+    char *secret_arn, *db_sslrootcert;
+    int db_sslmode; /* index into itemloadd_sslmodes */
     int64_t batch_items, batch_window_ms, batch_idle_ms, batch_bytes, receives;
     int64_t statement_timeout_ms, connect_timeout_ms, statistics_interval_ms;
     int64_t document_limit;
@@ -14,6 +15,7 @@ struct itemloadd_options {
     int missing_collection; /* enum missing_collection */
 };
 
+extern const char *const itemloadd_sslmodes[];
 extern const struct config_schema itemloadd_schema;
 
 #endif

@@ -94,14 +94,20 @@ static bool drop_duplicates(cJSON *node)
 
 int json_parse(const char *text, size_t len, cJSON **ret, struct err *err)
 {
-    return json_parse_part(text, len, (struct json_place){ 1, 1 }, ret, err);
+    return json_parse_part(text, len, (struct json_position){ 1, 1 }, NULL, ret, err);
 }
 
-int json_parse_part(const char *text, size_t len, struct json_place place, cJSON **ret, struct err *err)
+int json_parse_keeping(const char *text, size_t len, const struct json_place *keep, cJSON **ret, struct err *err)
+{
+    return json_parse_part(text, len, (struct json_position){ 1, 1 }, keep, ret, err);
+}
+
+int json_parse_part(const char *text, size_t len, struct json_position position, const struct json_place *keep,
+                    cJSON **ret, struct err *err)
 {
     cleanup(json_tree_clear) struct json_tree tree;
-    json_tree_begin(&tree);
-    int r = json_scan(text, len, place, &tree, err);
+    json_tree_begin(&tree, keep);
+    int r = json_scan(text, len, position, &tree, err);
     if (r != 0)
         return r;
     if (!drop_duplicates(tree.root))
@@ -167,6 +173,10 @@ void json_write(const cJSON *json, struct buf *ret)
         buf_putc(ret, '}');
         break;
     case cJSON_Array:
+        if (json->valuestring) {
+            buf_puts(ret, json->valuestring);
+            break;
+        }
         buf_putc(ret, '[');
         write_children(json, ret);
         buf_putc(ret, ']');
@@ -214,6 +224,11 @@ const char *json_get_string(const cJSON *object, const char *key)
 char *json_take_string(cJSON *json)
 {
     return json->type & cJSON_IsReference ? strdup(json->valuestring) : TAKE(json->valuestring);
+}
+
+const char *json_kept_text(const cJSON *json)
+{
+    return cJSON_IsArray(json) ? json->valuestring : NULL;
 }
 
 bool json_is_number(const cJSON *json)

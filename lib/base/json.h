@@ -34,13 +34,28 @@ static inline void json_free_pointer(cJSON **json)
  */
 int json_parse(const char *text, size_t len, cJSON **ret, struct err *err) must_check;
 
-/* A place in a text, from 1. */
+/* The member `key` of the outermost object's member `parent`, both written without escapes. */
 struct json_place {
+    const char *parent, *key;
+};
+
+/*
+ * json_parse, but an array at this place is only checked: its node has no children, and json_kept_text gives its
+ * text. A long one is read several times as fast. json_write writes it as it was; json_equal does not compare it.
+ */
+int json_parse_keeping(const char *text, size_t len, const struct json_place *keep, cJSON **ret, struct err *err)
+    must_check;
+/* The text of an array that json_parse_keeping kept, which is the tree's; NULL: it is something else. */
+const char *json_kept_text(const cJSON *json);
+
+/* Where a text stands in a longer one, from 1. */
+struct json_position {
     size_t line, column;
 };
-/* The same of a part of a longer text, which stands there at `place`: the error names lines and columns of the whole.
- */
-int json_parse_part(const char *text, size_t len, struct json_place place, cJSON **ret, struct err *err) must_check;
+/* json_parse_keeping (`keep` NULL: json_parse) of a part of a longer text: the error names lines and columns of the
+ * whole. */
+int json_parse_part(const char *text, size_t len, struct json_position position, const struct json_place *keep,
+                    cJSON **ret, struct err *err) must_check;
 
 /* Appends the value in compact form, numbers as they were written. A failed allocation is left in `ret`. */
 void json_write(const cJSON *json, struct buf *ret);

@@ -24,14 +24,14 @@ struct scan {
     enum expected expected;
     int depth;
     bool in_object[JSON_MAX_DEPTH + 1]; /* by depth */
-    struct json_place place;
+    struct json_position position;
     struct json_tree *tree;
     struct err *err;
 };
 
 static int refuse(const struct scan *s, size_t at, const char *what)
 {
-    size_t line = s->place.line, column = s->place.column;
+    size_t line = s->position.line, column = s->position.column;
     for (size_t i = 0; i < at; i++) {
         column = s->text[i] == '\n' ? 1 : column + 1;
         line += s->text[i] == '\n';
@@ -235,8 +235,7 @@ static int open_container(struct scan *s, bool is_object)
         return refuse(s, s->at, "nesting deeper than 500 levels");
     s->in_object[++s->depth] = is_object;
     s->expected = is_object ? KEY_OR_END : VALUE_OR_END;
-    s->at++;
-    json_tree_open(s->tree, is_object);
+    json_tree_open(s->tree, s->text + s->at++);
     return 0;
 }
 
@@ -248,7 +247,7 @@ static int close_container(struct scan *s, bool is_object)
     s->depth--;
     s->at++;
     value_ended(s);
-    json_tree_close(s->tree);
+    json_tree_close(s->tree, s->text + s->at);
     return 0;
 }
 
@@ -327,9 +326,9 @@ static int scan_token(struct scan *s)
     }
 }
 
-int json_scan(const char *text, size_t len, struct json_place place, struct json_tree *tree, struct err *err)
+int json_scan(const char *text, size_t len, struct json_position position, struct json_tree *tree, struct err *err)
 {
-    struct scan s = { .text = text, .len = len, .place = place, .tree = tree, .err = err };
+    struct scan s = { .text = text, .len = len, .position = position, .tree = tree, .err = err };
     if (len > INT_MAX)
         return err_never(err, "invalid_json", "not valid JSON: longer than 2 GiB");
     size_t valid = utf8_valid_prefix(text, len);

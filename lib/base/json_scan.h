@@ -8,9 +8,9 @@
 
 /*
  * Checks the whole grammar of RFC 8259, and what jsonb cannot hold. `tree` is given each token as it has
- * been found good; the caller clears it, also on failure. `place`: of the text, for the error.
+ * been found good; the caller clears it, also on failure. `position`: of the text, for the error.
  */
-int json_scan(const char *text, size_t len, struct json_place place, struct json_tree *tree, struct err *err)
+int json_scan(const char *text, size_t len, struct json_position position, struct json_tree *tree, struct err *err)
     must_check;
 
 #endif

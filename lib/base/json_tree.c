@@ -2,15 +2,17 @@
 
 #include <string.h>
 
+#include "base/num.h"
 #include "base/word.h"
 
 /* A longer value is an allocation of its own: json_take_string hands it over without a copy. */
 enum { BESIDE_MAX = 256 };
 
-void json_tree_begin(struct json_tree *tree)
+void json_tree_begin(struct json_tree *tree, const struct json_place *keep)
 {
     tree->root = NULL;
-    tree->key.text = NULL;
+    tree->keep = keep;
+    tree->kept = tree->key = (struct json_token){ .text = NULL };
     tree->failed = false;
     tree->depth = 0;
 }
@@ -18,7 +20,7 @@ void json_tree_begin(struct json_tree *tree)
 void json_tree_clear(struct json_tree *tree)
 {
     cJSON_Delete(tree->root);
-    json_tree_begin(tree);
+    tree->root = NULL;
 }
 
 /* Of cJSON's own allocator, which frees it. */
@@ -173,69 +175,68 @@ static cJSON *add(struct json_tree *tree, int type, const struct json_token *val
 
 void json_tree_key(struct json_tree *tree, const struct json_token *key)
 {
-    tree->key = *key;
+    if (!tree->kept.text)
+        tree->key = *key;
 }
 
 void json_tree_string(struct json_tree *tree, const struct json_token *string)
 {
-    add(tree, cJSON_String, string);
-}
-
-/* ---------------------------------------------------------------- numbers */
-
-/*
- * The nearest double of a short decimal without an exponent: digits and power of ten are exact doubles, and so
- * the one division rounds rightly (Clinger, "How to read floating point numbers accurately", 1990).
- */
-static bool short_decimal(const char *text, size_t len, double *ret)
-{
-    enum { DIGITS_MAX = 15 };
-    static const double powers[] = { 1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                     1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
-    size_t i = text[0] == '-', n_digits = 0, n_fraction = 0;
-    bool in_fraction = false;
-    int64_t digits = 0;
-    for (; i < len; i++) {
-        if (text[i] == '.') {
-            in_fraction = true;
-            continue;
-        }
-        if (text[i] < '0' || text[i] > '9' || n_digits == DIGITS_MAX)
-            return false;
-        digits = digits * 10 + (text[i] - '0');
-        n_digits++;
-        n_fraction += in_fraction;
-    }
-    double value = (double)digits / powers[n_fraction];
-    *ret = text[0] == '-' ? -value : value;
-    return true;
+    if (!tree->kept.text)
+        add(tree, cJSON_String, string);
 }
 
 void json_tree_number(struct json_tree *tree, const struct json_token *number)
 {
+    if (tree->kept.text)
+        return;
     cJSON *node = add(tree, cJSON_Raw, number);
-    if (node && node->valuestring && !short_decimal(number->text, number->len, &node->valuedouble))
-        node->valuedouble = strtod(node->valuestring, NULL);
+    if (node && node->valuestring)
+        node->valuedouble = num_nearest_double(node->valuestring, NULL);
 }
-
-/* ----------------------------------------------------------------- the rest */
 
 void json_tree_literal(struct json_tree *tree, char first)
 {
+    if (tree->kept.text)
+        return;
     cJSON *node = add(tree, first == 't' ? cJSON_True : first == 'f' ? cJSON_False : cJSON_NULL, NULL);
     if (node)
         node->valueint = first == 't';
 }
 
-void json_tree_open(struct json_tree *tree, bool is_object)
+/* ------------------------------------------------------------- containers */
+
+/* Whether the container that comes next is the one to keep. A key with an escape in it is another. */
+static bool is_to_keep(const struct json_tree *tree)
 {
+    if (!tree->keep || tree->depth != 2 || !tree->key.text || !tree->open[2]->string)
+        return false;
+    return strlen(tree->keep->key) == tree->key.len && memcmp(tree->key.text, tree->keep->key, tree->key.len) == 0 &&
+           strcmp(tree->open[2]->string, tree->keep->parent) == 0;
+}
+
+void json_tree_open(struct json_tree *tree, const char *text)
+{
+    bool is_object = *text == '{';
+    if (!tree->kept.text && !is_object && is_to_keep(tree)) {
+        tree->kept.text = text;
+        tree->kept_depth = 0;
+    }
+    if (tree->kept.text) {
+        tree->kept_depth++;
+        return;
+    }
     cJSON *node = add(tree, is_object ? cJSON_Object : cJSON_Array, NULL);
     if (node)
         tree->open[++tree->depth] = node;
 }
 
-void json_tree_close(struct json_tree *tree)
+void json_tree_close(struct json_tree *tree, const char *end)
 {
-    if (!tree->failed)
-        tree->depth--;
+    if (!tree->kept.text) {
+        tree->depth -= !tree->failed;
+    } else if (--tree->kept_depth == 0) {
+        tree->kept.len = (size_t)(end - tree->kept.text);
+        add(tree, cJSON_Array, &tree->kept);
+        tree->kept.text = NULL;
+    }
 }

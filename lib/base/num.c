@@ -2,7 +2,9 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -16,7 +18,9 @@ struct unit {
 static const struct unit durations[] = {
     { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }
 };
-static const struct unit sizes[] = { { "GiB", 1 << 30 }, { "MiB", 1 << 20 }, { "KiB", 1 << 10 }, { "B", 1 } };
+static const struct unit sizes[] = {
+    { "TiB", INT64_C(1) << 40 }, { "GiB", 1 << 30 }, { "MiB", 1 << 20 }, { "KiB", 1 << 10 }, { "B", 1 }
+};
 
 /* The leading integer of `text`; *ret_rest is what follows it. */
 static bool leading_i64(const char *text, int64_t *ret, const char **ret_rest)
@@ -38,7 +42,7 @@ int num_parse_i64(const char *text, int64_t min, int64_t max, int64_t *ret, stru
     if (!leading_i64(text, &value, &rest) || *rest)
         return err_never(err, "bad_number", "expected a whole number, got \"%.64s\"", text);
     if (value < min || value > max)
-        return err_never(err, "bad_number", "%" PRId64 " is not from %" PRId64 " to %" PRId64, value, min, max);
+        return err_never(err, "bad_number", "%" PRId64 " is not in the range %" PRId64 " to %" PRId64, value, min, max);
     *ret = value;
     return 0;
 }
@@ -86,7 +90,7 @@ int num_parse_duration(const char *text, int64_t min_ms, int64_t max_ms, int64_t
         num_print_duration(min_ms, &range);
         buf_puts(&range, " to ");
         num_print_duration(max_ms, &range);
-        return err_never(err, "bad_number", "%.64s is not from %s", text, buf_str(&range));
+        return err_never(err, "bad_number", "%.64s is not in the range %s", text, buf_str(&range));
     }
     *ret_ms = value;
     return 0;
@@ -106,7 +110,7 @@ int num_parse_size(const char *text, int64_t min, int64_t max, int64_t *ret, str
         num_print_size(min, &range);
         buf_puts(&range, " to ");
         num_print_size(max, &range);
-        return err_never(err, "bad_number", "%.64s is not from %s", text, buf_str(&range));
+        return err_never(err, "bad_number", "%.64s is not in the range %s", text, buf_str(&range));
     }
     *ret = value;
     return 0;
@@ -160,4 +164,47 @@ bool num_equal(const char *a, const char *b)
             return false;
     }
     return x.first > x.last && y.first > y.last;
+}
+
+/*
+ * dividend / divisor, rounded once. Both fit into a double: one division does it (Clinger, "How to read floating point
+ * numbers accurately", 1990). Else by a quotient of 63 or 64 bits, whose last bit stands for all that follow it.
+ */
+static double divide(uint64_t dividend, uint64_t divisor)
+{
+    if (dividend < UINT64_C(1) << DBL_MANT_DIG)
+        return (double)dividend / (double)divisor;
+    int up = __builtin_clzll(dividend), down = __builtin_clzll(divisor);
+    unsigned __int128 wide = (unsigned __int128)(dividend << up) << 63;
+    uint64_t quotient = (uint64_t)(wide / (divisor << down));
+    quotient |= wide % (divisor << down) != 0;
+    return ldexp((double)quotient, down - up - 63);
+}
+
+double num_nearest_double(const char *text, const char **ret_end)
+{
+    enum { DIGITS_MAX = 19 }; /* these and their power of ten fit; of more the two wrap around, and strtod is asked */
+    bool is_negative = *text == '-', in_fraction = false;
+    const char *first = text + is_negative, *at = first;
+    uint64_t digits = 0, power = 1;
+    for (; (*at >= '0' && *at <= '9') || *at == '.'; at++) {
+        if (*at == '.') {
+            in_fraction = true;
+        } else {
+            digits = digits * 10 + (uint64_t)(*at - '0');
+            power *= in_fraction ? 10 : 1;
+        }
+    }
+    double value;
+    if (*at == 'e' || *at == 'E' || at - first - in_fraction > DIGITS_MAX) {
+        char *end = NULL;
+        value = strtod(text, &end);
+        at = end;
+    } else {
+        value = divide(digits, power);
+        value = is_negative ? -value : value;
+    }
+    if (ret_end)
+        *ret_end = at;
+    return value;
 }

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static int64_t clock_ms(clockid_t clock)
@@ -107,21 +108,6 @@ static bool skip(const char **at, char c)
     return true;
 }
 
-static bool parse_date(const char **at, struct date *ret)
-{
-    ret->year = digits(at, 4);
-    if (ret->year < 1 || !skip(at, '-'))
-        return false;
-    ret->month = digits(at, 2);
-    if (ret->month < 1 || ret->month > 12 || !skip(at, '-'))
-        return false;
-    ret->day = digits(at, 2);
-    static const int lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    bool leap = (ret->year % 4 == 0 && ret->year % 100 != 0) || ret->year % 400 == 0;
-    int length = lengths[ret->month - 1] + (ret->month == 2 && leap);
-    return ret->day >= 1 && ret->day <= length;
-}
-
 /* The fraction of a second behind a '.', in microseconds; the seventh digit rounds, further ones change nothing. */
 static bool parse_fraction(const char **at, int64_t *ret_us)
 {
@@ -142,49 +128,109 @@ static bool parse_fraction(const char **at, int64_t *ret_us)
     return true;
 }
 
-static bool parse_offset(const char **at, int64_t *ret_s)
+/* The parts of a date-time as they were written. */
+struct parts {
+    struct date date;
+    int hour, minute, second;
+    int64_t fraction_us;
+    int offset_sign, offset_hours, offset_minutes;
+};
+
+/* Four digits. ISO 8601 has longer and negative years too: each becomes one that is out of range. */
+static int parse_year(const char **at)
 {
-    *ret_s = 0;
+    enum { OUT_OF_RANGE = 12000 };
+    bool is_signed = **at == '+' || **at == '-';
+    size_t n = strspn(*at + is_signed, "0123456789");
+    if (n < 4 || (n == 4 && **at != '-'))
+        return digits(at, 4);
+    *at += is_signed + n;
+    return OUT_OF_RANGE;
+}
+
+static bool parse_date(const char **at, struct date *ret)
+{
+    ret->year = parse_year(at);
+    if (ret->year < 0 || !skip(at, '-'))
+        return false;
+    ret->month = digits(at, 2);
+    if (ret->month < 0 || !skip(at, '-'))
+        return false;
+    ret->day = digits(at, 2);
+    return ret->day >= 0;
+}
+
+static bool parse_clock(const char **at, struct parts *ret)
+{
+    ret->hour = digits(at, 2);
+    if (ret->hour < 0 || !skip(at, ':'))
+        return false;
+    ret->minute = digits(at, 2);
+    if (ret->minute < 0 || !skip(at, ':'))
+        return false;
+    ret->second = digits(at, 2);
+    return ret->second >= 0 && parse_fraction(at, &ret->fraction_us);
+}
+
+static bool parse_offset(const char **at, struct parts *ret)
+{
+    ret->offset_sign = ret->offset_hours = ret->offset_minutes = 0;
     if (skip(at, 'Z') || skip(at, 'z'))
         return true;
-    int sign = **at == '-' ? -1 : 1;
+    ret->offset_sign = **at == '-' ? -1 : 1;
     if (!skip(at, '+') && !skip(at, '-'))
         return false;
-    int hours = digits(at, 2);
-    if (hours < 0 || hours > 23 || !skip(at, ':'))
+    ret->offset_hours = digits(at, 2);
+    if (ret->offset_hours < 0 || !skip(at, ':'))
         return false;
-    int minutes = digits(at, 2);
-    if (minutes < 0 || minutes > 59)
-        return false;
-    *ret_s = sign * (hours * 3600 + minutes * 60);
-    return true;
+    ret->offset_minutes = digits(at, 2);
+    return ret->offset_minutes >= 0;
+}
+
+/* NULL: all of it exists. */
+static const char *impossible_part(const struct parts *parts)
+{
+    static const int lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    struct date d = parts->date;
+    if (d.month < 1 || d.month > 12)
+        return "month";
+    bool leap = (d.year % 4 == 0 && d.year % 100 != 0) || d.year % 400 == 0;
+    if (d.day < 1 || d.day > lengths[d.month - 1] + (d.month == 2 && leap))
+        return "day";
+    if (parts->hour > 23)
+        return "hour";
+    if (parts->minute > 59)
+        return "minute";
+    if (parts->second > 60)
+        return "second";
+    return parts->offset_hours > 23 || parts->offset_minutes > 59 ? "offset" : NULL;
+}
+
+enum time_reading time_read_rfc3339(const char *text, int64_t *ret_us, const char **ret_part)
+{
+    const char *at = text;
+    struct parts p;
+    if (!parse_date(&at, &p.date) || !(skip(&at, 'T') || skip(&at, 't') || skip(&at, ' ')) || !parse_clock(&at, &p) ||
+        !parse_offset(&at, &p) || *at)
+        return TIME_MALFORMED;
+    const char *part = impossible_part(&p);
+    if (part) {
+        *ret_part = part;
+        return TIME_IMPOSSIBLE;
+    }
+    int64_t offset_s = p.offset_sign * (p.offset_hours * 3600 + p.offset_minutes * 60);
+    int64_t s = days_from_date(p.date) * 86400 + p.hour * 3600 + p.minute * 60 + p.second - offset_s;
+    int64_t us = s * 1000000 + p.fraction_us;
+    if (p.date.year == 0 || us < time_of_date(1, 1, 1) || us >= time_of_date(10000, 1, 1))
+        return TIME_OUT_OF_RANGE;
+    *ret_us = us;
+    return TIME_READ;
 }
 
 bool time_parse_rfc3339(const char *text, int64_t *ret_us)
 {
-    const char *at = text;
-    struct date date;
-    if (!parse_date(&at, &date) || !(skip(&at, 'T') || skip(&at, 't') || skip(&at, ' ')))
-        return false;
-    int hour = digits(&at, 2);
-    if (hour < 0 || hour > 23 || !skip(&at, ':'))
-        return false;
-    int minute = digits(&at, 2);
-    if (minute < 0 || minute > 59 || !skip(&at, ':'))
-        return false;
-    int second = digits(&at, 2);
-    int64_t fraction_us = 0, offset_s = 0;
-    if (second < 0 || second > 60 || !parse_fraction(&at, &fraction_us) || !parse_offset(&at, &offset_s) || *at)
-        return false;
-
-    int64_t s = days_from_date(date) * 86400 + hour * 3600 + minute * 60 + second - offset_s;
-    int64_t us = s * 1000000 + fraction_us;
-    int64_t first = days_from_date((struct date){ 1, 1, 1 }) * 86400 * 1000000;
-    int64_t end = days_from_date((struct date){ 10000, 1, 1 }) * 86400 * 1000000;
-    if (us < first || us >= end)
-        return false;
-    *ret_us = us;
-    return true;
+    const char *part = NULL;
+    return time_read_rfc3339(text, ret_us, &part) == TIME_READ;
 }
 
 void time_year_month(int64_t unix_us, int *ret_year, int *ret_month)

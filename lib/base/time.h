@@ -13,11 +13,21 @@ void time_format_basic(int64_t unix_s, char ret[TIME_TEXT_SIZE]);       /* 20150
 void time_format_rfc3339(int64_t unix_ms, char ret[TIME_TEXT_SIZE]);    /* 2015-08-30T12:36:00.000Z */
 void time_format_rfc3339_us(int64_t unix_us, char ret[TIME_TEXT_SIZE]); /* 2015-08-30T12:36:00.000000Z */
 
+enum time_reading {
+    TIME_READ,
+    TIME_MALFORMED,    /* not RFC 3339's date-time, or without a zone */
+    TIME_IMPOSSIBLE,   /* 31 April, hour 24, second 61, offset +24:00 */
+    TIME_OUT_OF_RANGE, /* not in the years 0001 to 9999, as written or in UTC and rounded */
+};
+
 /*
  * RFC 3339's date-time: "2021-01-01T00:00:00Z", any fraction (rounded to the microsecond, as
  * PostgreSQL does), any offset, t/T and z/Z or a blank between date and time; second 60 is the next minute's 0.
- * Result in microseconds since 1970, within years 0001 to 9999 in UTC. Returns whether it is one.
+ * *ret_us is set where it is read, in microseconds since 1970; *ret_part where it is impossible: "month", "day",
+ * "hour", "minute", "second" or "offset".
  */
+enum time_reading time_read_rfc3339(const char *text, int64_t *ret_us, const char **ret_part) must_check;
+/* Whether it is one and can be read. */
 bool time_parse_rfc3339(const char *text, int64_t *ret_us);
 
 /* The UTC year and month (1 to 12) of a time in microseconds since 1970. */

@@ -1,6 +1,7 @@
 #include "pgstac/batch.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ int batch_dehydrate(const struct catalog_collection *collection, const cJSON *js
 {
     auto_buf struct buf content = BUF_INIT;
     (void)buf_reserve(&content, item->text_len); /* so that it seldom grows */
-    int r = dehydrate(collection->base_item, json, &content, err);
+    int r = dehydrate(&collection->base, json, &content, err);
     if (r != 0)
         return r;
     free(item->content);
@@ -45,7 +46,7 @@ int batch_dehydrate(const struct catalog_collection *collection, const cJSON *js
 static int dehydrate_text(const struct catalog_collection *collection, struct pgstac_item *item, struct err *err)
 {
     auto_json cJSON *json = NULL;
-    int r = json_parse(item->text, item->text_len, &json, err);
+    int r = stac_item_parse(item->text, item->text_len, &json, err);
     return r != 0 ? r : batch_dehydrate(collection, json, item, err);
 }
 
@@ -58,10 +59,6 @@ static int prepare_row(const struct catalog *catalog, enum missing_collection mi
         settle_missing_collection(row, missing);
         return 0;
     }
-    int year = 0, month = 0;
-    time_year_month(item->item.datetime_us, &year, &month);
-    row->year = row->collection->trunc == TRUNC_NONE ? 0 : year;
-    row->month = row->collection->trunc == TRUNC_MONTH ? month : 0;
     if (item->content && item->generation == row->collection->generation)
         return 0;
     int r = dehydrate_text(row->collection, item, &item->err);
@@ -92,20 +89,14 @@ static int compare_rows(const void *a, const void *b)
     const struct batch_row *x = a, *y = b;
     int order = strcmp(x->item->item.collection, y->item->item.collection);
     if (order == 0)
-        order = (x->year > y->year) - (x->year < y->year);
-    if (order == 0)
-        order = (x->month > y->month) - (x->month < y->month);
+        order = (x->partition_us > y->partition_us) - (x->partition_us < y->partition_us);
     return order != 0 ? order : strcmp(x->item->item.id, y->item->item.id);
 }
 
-void batch_sort(struct batch_row *rows, size_t n)
+/* By collection, partition, id: the order of everything below. */
+static void sort_rows(struct batch_row *rows, size_t n)
 {
     qsort(rows, n, sizeof(*rows), compare_rows);
-}
-
-static bool same_partition(const struct batch_row *a, const struct batch_row *b)
-{
-    return a->collection == b->collection && a->year == b->year && a->month == b->month;
 }
 
 static void widen(struct partition_range *range, int64_t us)
@@ -114,6 +105,46 @@ static void widen(struct partition_range *range, int64_t us)
         range->min_us = us;
     if (us > range->max_us)
         range->max_us = us;
+}
+
+/* Those of one collection. */
+static int place_rows(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
+                      struct batch_row *rows, size_t n, struct err *err)
+{
+    const struct catalog_collection *collection = rows[0].collection;
+    struct partition_range unknown = { INT64_MAX, INT64_MIN };
+    for (size_t i = 0; i < n; i++)
+        if (!rows[i].settled && !partition_find(partitions, collection, rows[i].item->item.datetime_us))
+            widen(&unknown, rows[i].item->item.datetime_us);
+    if (unknown.min_us <= unknown.max_us) {
+        int r = partition_read(partitions, catalog, pg, collection, unknown, err);
+        if (r != 0)
+            return r;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!rows[i].settled)
+            rows[i].partition_us = partition_bounds(partitions, collection, rows[i].item->item.datetime_us).min_us;
+    return 0;
+}
+
+int batch_place(struct partitions *partitions, const struct catalog *catalog, struct pg *pg, struct batch_row *rows,
+                size_t n, struct err *err)
+{
+    sort_rows(rows, n);
+    for (size_t first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n && rows[end].collection == rows[first].collection; end++)
+            ;
+        int r = rows[first].collection ? place_rows(partitions, catalog, pg, rows + first, end - first, err) : 0;
+        if (r != 0)
+            return r;
+    }
+    sort_rows(rows, n);
+    return 0;
+}
+
+static bool same_partition(const struct batch_row *a, const struct batch_row *b)
+{
+    return a->collection == b->collection && a->partition_us == b->partition_us;
 }
 
 int batch_groups(const struct batch_row *rows, size_t n, struct batch_group **ret, size_t *ret_n, struct err *err)
@@ -134,7 +165,6 @@ int batch_groups(const struct batch_row *rows, size_t n, struct batch_group **re
             group->need.collection = rows[i].collection;
             group->need.datetime = (struct partition_range){ item->datetime_us, item->datetime_us };
             group->need.end_datetime = (struct partition_range){ item->end_datetime_us, item->end_datetime_us };
-            partition_name(rows[i].collection, item->datetime_us, group->need.name);
         }
         group->n = i + 1 - group->first;
         widen(&group->need.datetime, item->datetime_us);
@@ -172,6 +202,13 @@ static void put_bytes(struct buf *out, const void *data, size_t len)
     buf_add(out, data, len);
 }
 
+static void put_jsonb(struct buf *out, const char *text, size_t len)
+{
+    put_i32(out, (int32_t)(len + 1));
+    buf_putc(out, 1); /* jsonb_recv's version */
+    buf_add(out, text, len);
+}
+
 static void put_timestamp(struct buf *out, int64_t unix_us)
 {
     put_i32(out, 8);
@@ -180,13 +217,26 @@ static void put_timestamp(struct buf *out, int64_t unix_us)
 
 #define BATCH_TABLE                                                                                         \
     "CREATE TEMP TABLE itemloadd_batch (partition int4, id text, geometry geometry, datetime timestamptz, " \
-    "end_datetime timestamptz, content jsonb, published_at int8) ON COMMIT DROP"
+    "end_datetime timestamptz, content jsonb, private jsonb) ON COMMIT DROP"
 /* Enough for one write. */
 enum { COPY_CHUNK = 64 * 1024 };
 
 #define BATCH_COPY "COPY itemloadd_batch FROM STDIN (FORMAT binary)"
 
-static void put_row(struct buf *out, int32_t partition, const struct batch_row *row)
+void batch_put_private(const struct pgstac_item *item, struct buf *ret)
+{
+    buf_putc(ret, '{');
+    if (item->private && *item->private == '{')
+        buf_add(ret, item->private + 1, strlen(item->private) - 2);
+    else if (item->private)
+        buf_printf(ret, "\"private\":%s", item->private);
+    /* Of two equal keys the last one counts. */
+    buf_printf(ret, "%s\"published_at\":%" PRId64 "}", item->private && strcmp(item->private, "{}") != 0 ? "," : "",
+               item->published_at_ms);
+}
+
+/* `private`: room for its text. */
+static void put_row(struct buf *out, int32_t partition, const struct batch_row *row, struct buf *private)
 {
     const struct stac_item *item = &row->item->item;
     put_i16(out, 7);
@@ -196,18 +246,17 @@ static void put_row(struct buf *out, int32_t partition, const struct batch_row *
     put_bytes(out, item->geometry.data, item->geometry.len);
     put_timestamp(out, item->datetime_us);
     put_timestamp(out, item->end_datetime_us);
-    put_i32(out, (int32_t)(row->item->content_len + 1));
-    buf_putc(out, 1); /* jsonb_recv's version */
-    buf_add(out, row->item->content, row->item->content_len);
-    put_i32(out, 8);
-    put_i64(out, row->item->published_at_ms);
+    put_jsonb(out, row->item->content, row->item->content_len);
+    buf_reset(private);
+    batch_put_private(row->item, private);
+    put_jsonb(out, buf_str(private), private->len);
 }
 
 /* Row by row, so that the server takes in the first ones while the last are written. */
 static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
                      struct err *err)
 {
-    auto_buf struct buf data = BUF_INIT;
+    auto_buf struct buf data = BUF_INIT, private = BUF_INIT;
     int r = pg_run(pg, BATCH_TABLE "; " BATCH_COPY, err);
     static const char signature[] = "PGCOPY\n\377\r\n"; /* its NUL is a part of it */
     buf_add(&data, signature, sizeof(signature));
@@ -217,7 +266,7 @@ static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct b
         for (size_t i = groups[g].first; r == 0 && i < groups[g].first + groups[g].n; i++) {
             if (rows[i].settled)
                 continue;
-            put_row(&data, (int32_t)g, &rows[i]);
+            put_row(&data, (int32_t)g, &rows[i], &private);
             if (data.len >= COPY_CHUNK)
                 r = pg_copy_send(pg, &data, err);
         }
@@ -234,9 +283,7 @@ static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct b
  * is stored, so that an unchanged item rewrites nothing but `private` (its large values stay where they are).
  */
 #define UPSERT_INTO " AS t (id, geometry, collection, datetime, end_datetime, content, private) SELECT id, geometry, "
-#define UPSERT_FROM                                                                        \
-    ", datetime, end_datetime, content, jsonb_build_object('published_at', published_at) " \
-    "FROM itemloadd_batch WHERE partition = "
+#define UPSERT_FROM ", datetime, end_datetime, content, private FROM itemloadd_batch WHERE partition = "
 #define UPSERT_SET                                                                                             \
     " ORDER BY id COLLATE \"C\" "                                                                              \
     "ON CONFLICT (id) DO UPDATE SET "                                                                          \

@@ -12,24 +12,34 @@
 struct batch_row {
     struct pgstac_item *item;
     const struct catalog_collection *collection;
-    int year, month; /* of the partition: 0 where its partitioning has none */
-    bool settled;    /* the item has its result already: not loaded */
+    int64_t partition_us; /* where the bounds of its partition begin */
+    bool settled;         /* the item has its result already: not loaded */
 };
+
+/*
+ * Appends what the column `private` gets of the item: an object with the members of the item's own `private` (a value
+ * that is not an object: under the key "private"), and published_at.
+ */
+void batch_put_private(const struct pgstac_item *item, struct buf *ret);
 
 /* Dehydrates the item whose JSON this is against the remembered collection. NEVER: "reserved_value". */
 int batch_dehydrate(const struct catalog_collection *collection, const cJSON *json, struct pgstac_item *item,
                     struct err *err) must_check;
 
 /*
- * Finds the rows' partitions by the remembered collections, and dehydrates from the text what was not dehydrated
- * against their present versions. An item whose collection is not there, or that cannot be dehydrated, gets its result
- * and is settled. < 0 only.
+ * Finds the rows' remembered collections, and dehydrates from the text what was not dehydrated against their present
+ * versions. An item whose collection is not there, or that cannot be dehydrated, gets its result and is settled. < 0
+ * only.
  */
 int batch_prepare(const struct catalog *catalog, enum missing_collection missing, struct batch_row *rows, size_t n,
                   struct err *err) must_check;
 
-/* By collection, partition, id: the order of everything below. */
-void batch_sort(struct batch_row *rows, size_t n);
+/*
+ * Finds the rows' partitions, and sorts the rows by collection, partition and id: the order of everything below.
+ * Partitions of their times that are not remembered are read. LATER as pg.h has it.
+ */
+int batch_place(struct partitions *partitions, const struct catalog *catalog, struct pg *pg, struct batch_row *rows,
+                size_t n, struct err *err) must_check;
 
 /* One partition's share: rows[first .. first + n - 1]. */
 struct batch_group {

@@ -6,6 +6,7 @@
 
 #include "base/num.h"
 #include "base/time.h"
+#include "pgstac/schema.h"
 
 /* Between batches, no more collections than a catalog can have in use. */
 enum { REMEMBERED_MAX = 10000 };
@@ -18,7 +19,7 @@ static void collection_free(struct catalog_collection *collection)
         return;
     free(collection->id);
     free(collection->version);
-    cJSON_Delete(collection->base_item);
+    cJSON_Delete(collection->base.json);
     free(collection);
 }
 
@@ -98,6 +99,9 @@ static int unusable(const char *id, struct err *err)
     return NEVER;
 }
 
+/* The columns of read_rows. */
+enum { AT_ID, AT_BASE_ITEM, AT_KEY, AT_TRUNC, AT_DIGEST, AT_VERSION };
+
 /* `row` < 0: the database has none of this id. */
 static int remember_row(struct catalog *catalog, const PGresult *rows, int row, const char *id, struct err *err)
 {
@@ -111,16 +115,19 @@ static int remember_row(struct catalog *catalog, const PGresult *rows, int row, 
         return err_no_memory(err);
     }
     if (row >= 0) {
-        const char *base_item = PQgetvalue(rows, row, 1);
+        const char *base_item = PQgetvalue(rows, row, AT_BASE_ITEM);
         collection->is_known = true;
-        collection->trunc = trunc_from(PQgetvalue(rows, row, 3));
-        collection->version = strdup(PQgetvalue(rows, row, 4));
+        collection->base.is_versioned = catalog->has_base_items;
+        collection->trunc = trunc_from(PQgetvalue(rows, row, AT_TRUNC));
+        collection->version = strdup(PQgetvalue(rows, row, AT_DIGEST));
         if (!collection->version)
             r = err_no_memory(err);
         if (r == 0)
-            r = num_parse_i64(PQgetvalue(rows, row, 2), 0, INT64_MAX, &collection->key, err);
+            r = num_parse_i64(PQgetvalue(rows, row, AT_KEY), 0, INT64_MAX, &collection->key, err);
         if (r == 0)
-            r = json_parse(base_item, strlen(base_item), &collection->base_item, err);
+            r = num_parse_i64(PQgetvalue(rows, row, AT_VERSION), 0, INT64_MAX, &collection->base.version, err);
+        if (r == 0)
+            r = json_parse(base_item, strlen(base_item), &collection->base.json, err);
         if (r == NEVER)
             r = unusable(id, err);
     }
@@ -137,25 +144,38 @@ static bool is_repeated(const char *const *ids, size_t i)
     return i > 0 && strcmp(ids[i - 1], ids[i]) == 0;
 }
 
-#define READ_COLLECTIONS(base_item, version)                                 \
-    "SELECT id, " base_item ", key, coalesce(partition_trunc, ''), " version \
-    " FROM pgstac.collections WHERE id = ANY($1)"
-#define LOCK_COLLECTIONS(version) \
-    "SELECT id, " version " FROM pgstac.collections WHERE id = ANY($1) ORDER BY id FOR SHARE"
-#define VERSION_WITH_BASE_ITEM "md5(concat_ws('/', base_item::text, key, partition_trunc))"
-#define VERSION_PORTABLE "concat_ws('/', key, partition_trunc)"
+/*
+ * The version of the base item is the one whose content equals the collection's, by pgstac's own function: the table
+ * alone does not say which one is current. Versions never change, so one that was read stays right.
+ */
+#define BASE_VERSION "(SELECT base_item_id FROM pgstac.current_base_item(t.id))"
+#define DIGEST_PORTABLE "concat_ws('/', key, partition_trunc)"
+#define DIGEST "md5(concat_ws('/', base_item::text, key, partition_trunc))"
+#define DIGEST_VERSIONED "md5(concat_ws('/', base_item::text, key, partition_trunc, 'version', " BASE_VERSION "))"
+
+static const char *digest(const struct catalog *catalog)
+{
+    if (catalog->is_portable)
+        return DIGEST_PORTABLE;
+    return catalog->has_base_items ? DIGEST_VERSIONED : DIGEST;
+}
 
 /* In a transaction, for its statement timeout: somebody may hold a lock on the table. */
 static int read_rows(const struct catalog *catalog, struct pg *pg, const struct buf *ids, PGresult **ret,
                      struct err *err)
 {
+    auto_buf struct buf sql = BUF_INIT;
+    buf_printf(&sql,
+               "SELECT id, %s, key, coalesce(partition_trunc, ''), %s, coalesce(%s, 0) FROM pgstac.collections AS t "
+               "WHERE id = ANY($1)",
+               catalog->is_portable ? "'null'" : "base_item::text", digest(catalog),
+               catalog->has_base_items && !catalog->is_portable ? BASE_VERSION : "NULL");
+    if (buf_failed(&sql))
+        return err_no_memory(err);
     const char *params[] = { buf_str(ids) };
     int r = catalog_begin(catalog, pg, err);
     if (r == 0)
-        r = pg_exec(pg,
-                    catalog->is_portable ? READ_COLLECTIONS("'null'", VERSION_PORTABLE)
-                                         : READ_COLLECTIONS("base_item::text", VERSION_WITH_BASE_ITEM),
-                    params, 1, ret, err);
+        r = pg_exec(pg, buf_str(&sql), params, 1, ret, err);
     if (r == 0)
         r = pg_run(pg, "COMMIT", err);
     if (r != 0)
@@ -193,13 +213,21 @@ int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char 
     pg_array_end(&wanted);
     if (buf_failed(&wanted))
         return err_no_memory(err);
+    auto_buf struct buf sql = BUF_INIT;
+    buf_printf(&sql,
+               "SELECT id, %s, " SCHEMA_HAS_BASE_ITEMS " FROM pgstac.collections AS t "
+               "WHERE id = ANY($1) ORDER BY id FOR SHARE",
+               digest(catalog));
+    if (buf_failed(&sql))
+        return err_no_memory(err);
     auto_pg_result PGresult *rows = NULL;
     const char *params[] = { buf_str(&wanted) };
-    int r = pg_exec(
-        pg, catalog->is_portable ? LOCK_COLLECTIONS(VERSION_PORTABLE) : LOCK_COLLECTIONS(VERSION_WITH_BASE_ITEM),
-        params, 1, &rows, err);
+    int r = pg_exec(pg, buf_str(&sql), params, 1, &rows, err);
     if (r != 0)
         return r;
+    if (PQntuples(rows) > 0 && (*PQgetvalue(rows, 0, 2) == 't') != catalog->has_base_items)
+        return err_outage(err, "database_upgraded",
+                          "pgstac in this database is another version now: connecting again to look at it");
     *ret_same = true;
     for (size_t i = 0; i < n; i++) {
         const struct catalog_collection *collection = catalog_collection(catalog, ids[i]);

@@ -1,13 +1,13 @@
 /*
  * catalog: what the database says of collections, remembered between batches.
  *
- * A collection is remembered with the md5 of its base_item: the load transaction reads it again,
- * and a batch that was dehydrated against another one is done again.
+ * A collection is remembered with a digest of its base item: the load transaction reads the digest again, and a batch
+ * that was dehydrated against another base item is prepared again.
  */
 #ifndef PGSTAC_CATALOG_H
 #define PGSTAC_CATALOG_H
 
-#include "base/json.h"
+#include "pgstac/dehydrate.h"
 #include "pgstac/pg.h"
 
 enum catalog_trunc { TRUNC_NONE, TRUNC_YEAR, TRUNC_MONTH };
@@ -15,8 +15,8 @@ enum catalog_trunc { TRUNC_NONE, TRUNC_YEAR, TRUNC_MONTH };
 struct catalog_collection {
     struct catalog_collection *next;
     char *id;
-    cJSON *base_item;
-    char *version;       /* changes with base_item, key or partition_trunc */
+    struct base_item base;
+    char *version;       /* changes with the base item, key or partition_trunc */
     uint64_t generation; /* of this version, no other has it: what was made from another one is stale */
     int64_t key;
     enum catalog_trunc trunc;
@@ -25,7 +25,8 @@ struct catalog_collection {
 
 struct catalog {
     int statement_timeout_ms;               /* set by the owner, for catalog_begin */
-    bool is_portable;                       /* set by the owner: pgstac dehydrates, base_items are not looked at */
+    bool is_portable;                       /* set by the owner: pgstac dehydrates, base items are not looked at */
+    bool has_base_items;                    /* set by the owner: the catalog keeps versions of base items */
     struct catalog_collection *collections; /* each stays where it is, its content replaced, until catalog_trim */
     size_t n_collections;
     uint64_t generations; /* the last one given */
@@ -48,7 +49,8 @@ const struct catalog_collection *catalog_collection(const struct catalog *catalo
 
 /*
  * Inside the load's transaction: locks the collections FOR SHARE and compares. *ret_same: none has
- * changed since it was read; else they were read anew and the batch must be made anew.
+ * changed since it was read; else they must be read and the batch prepared again. LATER also: "database_upgraded"
+ * (outage): pgstac was migrated from or to 0.10, so the connection has to look at the schema again.
  */
 int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, bool *ret_same,
                              struct err *err) must_check;

@@ -1,5 +1,6 @@
 #include "pgstac/dehydrate.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 struct out {
@@ -21,12 +22,19 @@ static bool is_marker(const cJSON *json)
     return cJSON_IsString(json) && strcmp(json->valuestring, DEHYDRATE_MARKER) == 0;
 }
 
-static bool is_column(const char *key)
+#define VERSION_KEY "pgstac:base_item"
+
+/* Members of an item that are not part of its content. */
+static bool is_left_out(const struct base_item *base, const char *key)
 {
-    return strcmp(key, "id") == 0 || strcmp(key, "geometry") == 0 || strcmp(key, "collection") == 0;
+    static const char *const columns[] = { "id", "geometry", "collection", "private" };
+    for (size_t i = 0; i < N_ELEMENTS(columns); i++)
+        if (strcmp(key, columns[i]) == 0)
+            return true;
+    return base->is_versioned && strcmp(key, VERSION_KEY) == 0;
 }
 
-static void put_object(struct out *out, const cJSON *base, const cJSON *object, bool is_item);
+static void put_object(struct out *out, const cJSON *base, const cJSON *object);
 
 /* Lists of equal length go element by element, because that is how pgstac puts them together again. */
 static void put_array(struct out *out, const cJSON *base, const cJSON *array)
@@ -38,7 +46,7 @@ static void put_array(struct out *out, const cJSON *base, const cJSON *array)
             buf_putc(out->buf, ',');
         out->found_marker |= is_marker(element);
         if (cJSON_IsObject(element) && cJSON_IsObject(below))
-            put_object(out, below, element, false);
+            put_object(out, below, element);
         else
             json_write(element, out->buf);
     }
@@ -48,40 +56,58 @@ static void put_array(struct out *out, const cJSON *base, const cJSON *array)
 static void put_value(struct out *out, const cJSON *base, const cJSON *value)
 {
     if (cJSON_IsObject(value) && cJSON_IsObject(base))
-        put_object(out, base, value, false);
+        put_object(out, base, value);
     else if (cJSON_IsArray(value) && cJSON_IsArray(base) && cJSON_GetArraySize(value) == cJSON_GetArraySize(base))
         put_array(out, base, value);
     else
         json_write(value, out->buf);
 }
 
-static void put_object(struct out *out, const cJSON *base, const cJSON *object, bool is_item)
+static void put_member(struct out *out, bool *first, const cJSON *base, const cJSON *member)
 {
-    bool first = true;
-    buf_putc(out->buf, '{');
-    for (const cJSON *member = object->child; member; member = member->next) {
-        if (is_item && is_column(member->string))
-            continue;
-        out->found_marker |= is_marker(member);
-        const cJSON *below = json_get(base, member->string);
-        if (below && json_equal(below, member))
-            continue;
-        put_key(out, &first, member->string);
-        put_value(out, below, member);
-    }
+    const cJSON *below = json_get(base, member->string);
+    out->found_marker |= is_marker(member);
+    if (below && json_equal(below, member))
+        return;
+    put_key(out, first, member->string);
+    put_value(out, below, member);
+}
+
+/* The mark for each key that the base has and the object does not. */
+static void put_marks(struct out *out, bool *first, const cJSON *base, const cJSON *object)
+{
     for (const cJSON *below = base ? base->child : NULL; below; below = below->next) {
         if (json_get(object, below->string))
             continue;
-        put_key(out, &first, below->string);
+        put_key(out, first, below->string);
         buf_puts(out->buf, "\"" DEHYDRATE_MARKER "\"");
     }
+}
+
+static void put_object(struct out *out, const cJSON *base, const cJSON *object)
+{
+    bool first = true;
+    buf_putc(out->buf, '{');
+    for (const cJSON *member = object->child; member; member = member->next)
+        put_member(out, &first, base, member);
+    put_marks(out, &first, base, object);
     buf_putc(out->buf, '}');
 }
 
-int dehydrate(const cJSON *base_item, const cJSON *item, struct buf *ret, struct err *err)
+int dehydrate(const struct base_item *base, const cJSON *item, struct buf *ret, struct err *err)
 {
     struct out out = { .buf = ret };
-    put_object(&out, base_item, item, true);
+    bool first = true;
+    buf_putc(ret, '{');
+    for (const cJSON *member = item->child; member; member = member->next)
+        if (!is_left_out(base, member->string))
+            put_member(&out, &first, base->json, member);
+    put_marks(&out, &first, base->json, item);
+    if (base->version > 0) {
+        put_key(&out, &first, VERSION_KEY);
+        buf_printf(ret, "%" PRId64, base->version);
+    }
+    buf_putc(ret, '}');
     if (buf_failed(ret))
         return err_no_memory(err);
     if (out.found_marker)

@@ -7,9 +7,6 @@
 #include "base/num.h"
 #include "base/time.h"
 
-/* One lock for the database ("pgstacpt"): a lock per collection deadlocks on pgstac's shared objects. */
-#define PARTITION_LOCK "SELECT pg_advisory_xact_lock(8099569398536433780)"
-
 /*
  * While check_partition waits for a reader, every later reader waits behind it: do not wait long. Set when the lock is
  * held already: for that one, others may have to make many partitions first.
@@ -17,13 +14,16 @@
 #define LOCK_TIMEOUT "SET LOCAL lock_timeout TO '5s'"
 
 /*
- * Making a partition takes this lock anyway (`items` has a foreign key), but late, and waits then, with the partition
- * locked, for one who changes a collection and waits for a loader that waits for the partition. And while it is held
- * nobody partitions a collection anew: check_partition could see the old partition_trunc and make a partition by it.
+ * Making a partition takes this lock anyway (`items` has a foreign key), but late: it would then wait, with the
+ * partition locked, for a session that changes a collection and itself waits for a loader of that partition. While it
+ * is held nobody partitions a collection again: check_partition could see the old partition_trunc and make a partition
+ * by it.
  */
 #define COLLECTIONS_LOCK "LOCK TABLE collections IN SHARE ROW EXCLUSIVE MODE"
 
 enum { REMEMBERED_MAX = 10000 };
+
+static const int64_t DAY_US = INT64_C(86400) * 1000000;
 
 void partitions_clear(struct partitions *partitions)
 {
@@ -31,82 +31,128 @@ void partitions_clear(struct partitions *partitions)
     *partitions = (struct partitions){ .entries = NULL };
 }
 
-static void keep_due(struct partitions *partitions)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < partitions->n; i++)
-        if (partitions->entries[i].statistics_due)
-            partitions->entries[kept++] = partitions->entries[i];
-    partitions->n = kept;
-}
-
-void partitions_forget(struct partitions *partitions)
-{
-    keep_due(partitions);
-    for (size_t i = 0; i < partitions->n; i++)
-        partitions->entries[i].exists = false;
-}
-
 void partitions_trim(struct partitions *partitions)
 {
     if (partitions->n > REMEMBERED_MAX)
-        keep_due(partitions);
+        partitions->n = 0;
 }
 
-void partition_name(const struct catalog_collection *collection, int64_t datetime_us, char ret[PARTITION_NAME_SIZE])
+/* ---------------------------------------------------------------- finding */
+
+/* The first entry whose collection and bounds end at this time or behind it. */
+static size_t first_from(const struct partitions *partitions, int64_t key, int64_t us)
+{
+    size_t low = 0, high = partitions->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct partition *at = &partitions->entries[middle];
+        if (at->key < key || (at->key == key && at->bounds.max_us < us))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static const struct partition *entry_of(const struct partitions *partitions, size_t i,
+                                        const struct catalog_collection *collection)
+{
+    const struct partition *entry = i < partitions->n ? &partitions->entries[i] : NULL;
+    return entry && entry->key == collection->key && entry->generation == collection->generation ? entry : NULL;
+}
+
+const struct partition *partition_find(const struct partitions *partitions, const struct catalog_collection *collection,
+                                       int64_t datetime_us)
+{
+    const struct partition *entry =
+        entry_of(partitions, first_from(partitions, collection->key, datetime_us), collection);
+    return entry && entry->bounds.min_us <= datetime_us ? entry : NULL;
+}
+
+/* The month or year around a time, where days begin `offset_us` before UTC's. */
+static struct partition_range period(enum catalog_trunc trunc, int64_t us, int64_t offset_us)
 {
     int year = 0, month = 0;
-    time_year_month(datetime_us, &year, &month);
-    if (collection->trunc == TRUNC_YEAR)
-        snprintf(ret, PARTITION_NAME_SIZE, "_items_%" PRId64 "_%04d", collection->key, year);
-    else if (collection->trunc == TRUNC_MONTH)
-        snprintf(ret, PARTITION_NAME_SIZE, "_items_%" PRId64 "_%04d%02d", collection->key, year, month);
-    else
-        snprintf(ret, PARTITION_NAME_SIZE, "_items_%" PRId64, collection->key);
+    time_year_month(us + offset_us, &year, &month);
+    bool months = trunc == TRUNC_MONTH;
+    int64_t first = time_of_date(year, months ? month : 1, 1);
+    int64_t next = months && month < 12 ? time_of_date(year, month + 1, 1) : time_of_date(year + 1, 1, 1);
+    return (struct partition_range){ first - offset_us, next - offset_us - 1 };
 }
 
-static struct partition *find(const struct partitions *partitions, const char *name)
+/* How far local time is ahead of UTC in the zone in which a month begins at this instant. */
+static int64_t offset_of_month_start(int64_t us)
 {
-    for (size_t i = 0; i < partitions->n; i++)
-        if (strcmp(partitions->entries[i].name, name) == 0)
-            return &partitions->entries[i];
-    return NULL;
+    struct partition_range month = period(TRUNC_MONTH, us, 0);
+    int64_t behind_us = us - month.min_us;
+    return behind_us < DAY_US ? -behind_us : month.max_us + 1 - us;
 }
 
-static struct partition *remember(struct partitions *partitions, const char *name)
+static bool is_unbounded(struct partition_range bounds)
 {
-    struct partition *known = find(partitions, name);
-    if (known)
-        return known;
-    if (partitions->n == partitions->cap) {
-        size_t cap = partitions->cap ? partitions->cap * 2 : 64;
-        struct partition *grown = reallocarray(partitions->entries, cap, sizeof(*grown));
-        if (!grown)
-            return NULL;
-        partitions->entries = grown;
-        partitions->cap = cap;
-    }
-    struct partition *partition = &partitions->entries[partitions->n++];
-    *partition = (struct partition){ .exists = false };
-    snprintf(partition->name, sizeof(partition->name), "%s", name);
-    return partition;
+    return bounds.min_us == INT64_MIN || bounds.max_us == INT64_MAX;
 }
 
-/* ---------------------------------------------------------------- looking */
+/* Of the zone in which the partition for this time was made, or should be. */
+static int64_t offset_for(const struct partitions *partitions, const struct catalog_collection *collection, int64_t us)
+{
+    size_t i = first_from(partitions, collection->key, us);
+    const struct partition *here = entry_of(partitions, i, collection);
+    const struct partition *before = i > 0 ? entry_of(partitions, i - 1, collection) : NULL;
+    if (here && is_unbounded(here->bounds)) /* repartitioning did not reach it */
+        return 0;
+    if (here && here->bounds.min_us <= us)
+        return offset_of_month_start(here->bounds.min_us);
+    if (before && !is_unbounded(before->bounds))
+        return offset_of_month_start(before->bounds.max_us + 1);
+    return here ? offset_of_month_start(here->bounds.min_us) : 0;
+}
+
+struct partition_range partition_bounds(const struct partitions *partitions,
+                                        const struct catalog_collection *collection, int64_t datetime_us)
+{
+    if (collection->trunc == TRUNC_NONE)
+        return (struct partition_range){ INT64_MIN, INT64_MAX };
+    const struct partition *known = partition_find(partitions, collection, datetime_us);
+    return known ? known->bounds
+                 : period(collection->trunc, datetime_us, offset_for(partitions, collection, datetime_us));
+}
 
 static bool contains(struct partition_range outer, struct partition_range inner)
 {
     return outer.min_us <= inner.min_us && inner.max_us <= outer.max_us;
 }
 
-static bool is_met(const struct partitions *partitions, const struct partition_need *need)
+/* Whether the rows have a partition that lets them in. Its name goes to the need. */
+static bool is_met(const struct partitions *partitions, struct partition_need *need)
 {
-    const struct partition *partition = find(partitions, need->name);
-    return partition && partition->exists && contains(partition->datetime, need->datetime) &&
-           contains(partition->end_datetime, need->end_datetime);
+    const struct partition *partition = partition_find(partitions, need->collection, need->datetime.min_us);
+    if (!partition || !contains(partition->bounds, need->datetime) || !contains(partition->datetime, need->datetime) ||
+        !contains(partition->end_datetime, need->end_datetime))
+        return false;
+    snprintf(need->name, sizeof(need->name), "%s", partition->name);
+    return true;
 }
 
-static int64_t bound_from(const PGresult *rows, int row, int column, int64_t unbounded)
+/* ---------------------------------------------------------------- reading */
+
+/* NULL: unbounded. The upper bound of a partition is not within it, that of a CHECK constraint is. */
+#define US(bound) "CASE WHEN isfinite(" bound ") THEN (extract(epoch FROM " bound ") * 1000000)::bigint END, "
+#define TIME_OF(us) "timestamptz 'epoch' + " us "::int8 * interval '1 microsecond'"
+
+/* The tree of partitions comes first: pgstac's view looks at every partition of the database, which takes longer. */
+#define LEAVES                                                                                             \
+    "SELECT c.relname::text FROM pg_partition_tree(to_regclass($1)) t JOIN pg_class c ON c.oid = t.relid " \
+    "WHERE t.isleaf AND coalesce(constraint_tstzrange(pg_get_expr(c.relpartbound, c.oid)), "               \
+    "tstzrange(NULL, NULL)) && tstzrange(" TIME_OF("$2") ", " TIME_OF("$3") ", '[]')"
+#define READ                                                                                                \
+    "SELECT " US("lower(partition_dtrange)") US("upper(partition_dtrange)") US("lower(constraint_dtrange)") \
+        US("upper(constraint_dtrange)") US("lower(constraint_edtrange)")                                    \
+            US("upper(constraint_edtrange)") "partition FROM partition_sys_meta "                           \
+                                             "WHERE partition = ANY(ARRAY(" LEAVES ")) ORDER BY 1 NULLS FIRST"
+enum { AT_MIN, AT_MAX, AT_DATETIME_MIN, AT_DATETIME_MAX, AT_END_MIN, AT_END_MAX, AT_NAME }; /* its columns */
+
+static int64_t bound(const PGresult *rows, int row, int column, int64_t unbounded)
 {
     int64_t value = unbounded;
     if (!PQgetisnull(rows, row, column) &&
@@ -115,80 +161,181 @@ static int64_t bound_from(const PGresult *rows, int row, int column, int64_t unb
     return value;
 }
 
-/* NULL: unbounded. */
-#define BOUNDS                                                                                               \
-    "SELECT partition, "                                                                                     \
-    "CASE WHEN isfinite(lower(datetime)) THEN (extract(epoch FROM lower(datetime)) * 1000000)::bigint END, " \
-    "CASE WHEN isfinite(upper(datetime)) THEN (extract(epoch FROM upper(datetime)) * 1000000)::bigint END, " \
-    "CASE WHEN isfinite(lower(ends)) THEN (extract(epoch FROM lower(ends)) * 1000000)::bigint END, "         \
-    "CASE WHEN isfinite(upper(ends)) THEN (extract(epoch FROM upper(ends)) * 1000000)::bigint END "          \
-    "FROM (SELECT partition, constraint_dtrange AS datetime, constraint_edtrange AS ends "                   \
-    "FROM partition_sys_meta WHERE partition = ANY($1)) AS bounds"
-
-/* Reads what the catalog says of the needs' partitions; those that it does not have are remembered as not there. */
-static int look_up(struct partitions *partitions, struct pg *pg, struct partition_need *const *needs, size_t n,
-                   struct err *err)
+static struct partition entry_from(const PGresult *rows, int row, const struct catalog_collection *collection)
 {
-    auto_buf struct buf names = BUF_INIT;
-    for (size_t i = 0; i < n; i++)
-        pg_array_add(&names, needs[i]->name);
-    pg_array_end(&names);
-    if (buf_failed(&names))
-        return err_no_memory(err);
-    auto_pg_result PGresult *rows = NULL;
-    const char *params[] = { buf_str(&names) };
-    int r = pg_exec(pg, BOUNDS, params, 1, &rows, err);
-    if (r != 0)
-        return r;
-    for (size_t i = 0; i < n; i++) {
-        struct partition *partition = remember(partitions, needs[i]->name);
-        if (!partition)
-            return err_no_memory(err);
-        int row = pg_find_row(rows, needs[i]->name);
-        partition->exists = row >= 0;
-        if (row < 0)
-            continue;
-        partition->datetime.min_us = bound_from(rows, row, 1, INT64_MIN);
-        partition->datetime.max_us = bound_from(rows, row, 2, INT64_MAX);
-        partition->end_datetime.min_us = bound_from(rows, row, 3, INT64_MIN);
-        partition->end_datetime.max_us = bound_from(rows, row, 4, INT64_MAX);
+    struct partition entry = {
+        .key = collection->key,
+        .generation = collection->generation,
+        .bounds = { bound(rows, row, AT_MIN, INT64_MIN), bound(rows, row, AT_MAX, INT64_MAX) },
+        .datetime = { bound(rows, row, AT_DATETIME_MIN, INT64_MIN), bound(rows, row, AT_DATETIME_MAX, INT64_MAX) },
+        .end_datetime = { bound(rows, row, AT_END_MIN, INT64_MIN), bound(rows, row, AT_END_MAX, INT64_MAX) },
+    };
+    if (entry.bounds.max_us != INT64_MAX)
+        entry.bounds.max_us--;
+    snprintf(entry.name, sizeof(entry.name), "%s", PQgetvalue(rows, row, AT_NAME));
+    return entry;
+}
+
+/* Those of an older state of the collection: their bounds may overlap today's. */
+static void forget_stale(struct partitions *partitions, const struct catalog_collection *collection)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < partitions->n; i++) {
+        const struct partition *entry = &partitions->entries[i];
+        if (entry->key != collection->key || entry->generation == collection->generation)
+            partitions->entries[kept++] = *entry;
     }
+    partitions->n = kept;
+}
+
+/* Replaces what is remembered of the collection for these times by the rows, which are in order. */
+static int remember(struct partitions *partitions, const struct catalog_collection *collection,
+                    struct partition_range times, const PGresult *rows, struct err *err)
+{
+    forget_stale(partitions, collection);
+    size_t first = first_from(partitions, collection->key, times.min_us), end = first, added = (size_t)PQntuples(rows);
+    while (end < partitions->n && partitions->entries[end].key == collection->key &&
+           partitions->entries[end].bounds.min_us <= times.max_us)
+        end++;
+    size_t n = partitions->n - (end - first) + added;
+    if (n > partitions->cap) {
+        size_t cap = n * 2;
+        struct partition *grown = reallocarray(partitions->entries, cap, sizeof(*grown));
+        if (!grown)
+            return err_no_memory(err);
+        partitions->entries = grown;
+        partitions->cap = cap;
+    }
+    if (partitions->n > end)
+        memmove(&partitions->entries[first + added], &partitions->entries[end],
+                (partitions->n - end) * sizeof(*partitions->entries));
+    for (size_t i = 0; i < added; i++)
+        partitions->entries[first + i] = entry_from(rows, (int)i, collection);
+    partitions->n = n;
     return 0;
+}
+
+/* Within a transaction. Times beside those that are asked for, so that their neighbours show in which zone they are. */
+static int read_around(struct partitions *partitions, struct pg *pg, const struct catalog_collection *collection,
+                       struct partition_range datetime, struct err *err)
+{
+    int64_t beside_us = (collection->trunc == TRUNC_MONTH ? 32 : 367) * DAY_US;
+    struct partition_range times = { datetime.min_us - beside_us, datetime.max_us + beside_us };
+    char parent[PARTITION_NAME_SIZE], min[32], max[32];
+    snprintf(parent, sizeof(parent), "_items_%" PRId64, collection->key); /* in every version of pgstac */
+    snprintf(min, sizeof(min), "%" PRId64, times.min_us);
+    snprintf(max, sizeof(max), "%" PRId64, times.max_us);
+    auto_pg_result PGresult *rows = NULL;
+    const char *params[] = { parent, min, max };
+    int r = pg_exec(pg, READ, params, 3, &rows, err);
+    return r != 0 ? r : remember(partitions, collection, times, rows, err);
+}
+
+int partition_read(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
+                   const struct catalog_collection *collection, struct partition_range datetime, struct err *err)
+{
+    int r = catalog_begin(catalog, pg, err);
+    if (r == 0)
+        r = read_around(partitions, pg, collection, datetime, err);
+    if (r == 0)
+        r = pg_run(pg, "COMMIT", err);
+    if (r != 0)
+        pg_rollback(pg);
+    return r;
 }
 
 /* ----------------------------------------------------------------- making */
 
-/* The whole months or years around a need. Years are whole for a collection of one partition: new data comes every day.
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/*
+ * The times to ask for: as much of the partition as pgstac lets one ask for, which is a month or year of UTC (0.10) or
+ * of the session's time zone (before). Years are whole for a collection of one partition: new data comes every day.
  */
-static struct partition_need widened(const struct partition_need *need)
+static struct partition_need widened(const struct partitions *partitions, const struct partition_need *need)
 {
     struct partition_need wide = *need;
-    int year = 0, month = 0, last_year = 0, last_month = 0;
-    time_year_month(need->datetime.min_us, &year, &month);
-    time_year_month(need->datetime.max_us, &last_year, &last_month);
-    bool months = need->collection->trunc == TRUNC_MONTH;
-    wide.datetime.min_us = time_of_date(year, months ? month : 1, 1);
-    wide.datetime.max_us =
-        (months && last_month < 12 ? time_of_date(last_year, last_month + 1, 1) : time_of_date(last_year + 1, 1, 1)) -
-        1;
+    const struct catalog_collection *collection = need->collection;
+    if (collection->trunc == TRUNC_NONE) {
+        wide.datetime.min_us = period(TRUNC_YEAR, need->datetime.min_us, 0).min_us;
+        wide.datetime.max_us = period(TRUNC_YEAR, need->datetime.max_us, 0).max_us;
+    } else {
+        int64_t offset_us = offset_for(partitions, collection, need->datetime.min_us);
+        struct partition_range zoned = period(collection->trunc, need->datetime.min_us, offset_us);
+        wide.datetime = partition_bounds(partitions, collection, need->datetime.min_us);
+        if (!partition_find(partitions, collection, need->datetime.min_us))
+            zoned = period(collection->trunc, need->datetime.min_us, 0);
+        wide.datetime.min_us = larger(wide.datetime.min_us, zoned.min_us);
+        wide.datetime.max_us = smaller(wide.datetime.max_us, zoned.max_us);
+    }
     wide.end_datetime = wide.datetime;
-    time_year_month(need->end_datetime.max_us, &last_year, &last_month);
     if (need->end_datetime.max_us > wide.datetime.max_us)
-        wide.end_datetime.max_us = time_of_date(last_year + 1, 1, 1) - 1;
+        wide.end_datetime.max_us = period(TRUNC_YEAR, need->end_datetime.max_us, 0).max_us;
     return wide;
 }
 
-static int check_partition(struct pg *pg, const struct partition_need *need, struct err *err)
+/* Before 0.10 pgstac names and bounds partitions in the session's time zone: that of the partitions there are. */
+static int set_time_zone(struct pg *pg, int64_t offset_us, struct err *err)
 {
-    struct partition_need wide = widened(need);
+    if (offset_us == 0)
+        return 0;
+    char sql[96];
+    int64_t minutes = offset_us / 60000000;
+    snprintf(sql, sizeof(sql), "SET LOCAL TIME ZONE INTERVAL '%" PRId64 " minutes'", minutes);
+    return pg_run(pg, sql, err);
+}
+
+/*
+ * Whether check_partition caught an error of its own statements, which it reports as INFO; *ret is the result for it.
+ * An error that is raised afterwards only says that the partition is not there.
+ */
+static bool has_caught(struct pg *pg, const struct partition_need *need, int *ret, struct err *err)
+{
+    static const char name[] = "Error Name:", state[] = "Error State:";
+    const char *said = strstr(pg_infos(pg), name), *code = said ? strstr(said, state) : NULL;
+    if (!code)
+        return false;
+    auto_buf struct buf text = BUF_INIT;
+    char sqlstate[6] = "";
+    buf_add(&text, said + strlen(name), strcspn(said + strlen(name), "\n"));
+    snprintf(sqlstate, sizeof(sqlstate), "%s", code + strlen(state) + strspn(code + strlen(state), " "));
+    int r = pg_judge(sqlstate, buf_str(&text), err);
+    /* Class 42 (names, rights) concerns this partition alone: check_partition runs with the rights of pgstac's owner.
+     */
+    if (r == NEVER || strncmp(sqlstate, "42", 2) == 0) {
+        if (err)
+            *err = (struct err)ERR_INIT;
+        r = err_never(err, "partition_refused",
+                      "pgstac cannot make or widen a partition of collection \"%.200s\": %s (SQLSTATE %s)",
+                      need->collection->id, buf_str(&text), sqlstate);
+    }
+    *ret = r;
+    return true;
+}
+
+static int check_partition(const struct partitions *partitions, struct pg *pg, const struct partition_need *need,
+                           struct err *err)
+{
+    struct partition_need wide = widened(partitions, need);
     char times[4][TIME_TEXT_SIZE];
     time_format_rfc3339_us(wide.datetime.min_us, times[0]);
     time_format_rfc3339_us(wide.datetime.max_us, times[1]);
     time_format_rfc3339_us(wide.end_datetime.min_us, times[2]);
     time_format_rfc3339_us(wide.end_datetime.max_us, times[3]);
     const char *params[] = { need->collection->id, times[0], times[1], times[2], times[3] };
-    return pg_exec(pg, "SELECT check_partition($1, tstzrange($2, $3, '[]'), tstzrange($4, $5, '[]'))", params, 5, NULL,
-                   err);
+    int r = set_time_zone(pg, offset_for(partitions, need->collection, need->datetime.min_us), err);
+    if (r == 0)
+        r = pg_exec(pg, "SELECT check_partition($1, tstzrange($2, $3, '[]'), tstzrange($4, $5, '[]'))", params, 5, NULL,
+                    err);
+    return r;
 }
 
 int partition_lock(struct pg *pg, struct err *err)
@@ -220,109 +367,52 @@ static int make(struct partitions *partitions, const struct catalog *catalog, st
     if (r == 0)
         r = pg_run(pg, COLLECTIONS_LOCK, err);
     if (r == 0) /* another loader may have made it while we waited */
-        r = look_up(partitions, pg, &need, 1, err);
+        r = read_around(partitions, pg, need->collection, need->datetime, err);
+    struct err caught = ERR_INIT;
+    int refused = 0;
     if (r == 0 && (force || !is_met(partitions, need))) {
-        r = check_partition(pg, need, err);
+        r = check_partition(partitions, pg, need, err);
+        if (has_caught(pg, need, &refused, &caught) && r != 0) {
+            *err = caught;
+            r = refused;
+        } else if (r == NEVER) { /* raised by pgstac: the collection may have been partitioned again meanwhile */
+            r = LATER;
+        }
         if (r == 0)
-            r = look_up(partitions, pg, &need, 1, err);
+            r = read_around(partitions, pg, need->collection, need->datetime, err);
     }
     if (r == 0)
         r = pg_run(pg, "COMMIT", err);
-    if (r != 0)
+    if (r != 0) {
         pg_rollback(pg);
-    return r;
-}
-
-/* A first look that is enough for most: without the lock, at all that is not known to be there. */
-static int look_first(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
-                      struct partition_need *const *needs, size_t n, struct err *err)
-{
-    size_t unmet = 0;
-    for (size_t i = 0; i < n; i++)
-        unmet += !is_met(partitions, needs[i]);
-    if (unmet == 0)
+        return r;
+    }
+    if (is_met(partitions, need))
         return 0;
-    int r = catalog_begin(catalog, pg, err);
-    if (r == 0)
-        r = look_up(partitions, pg, needs, n, err);
-    if (r == 0)
-        r = pg_run(pg, "COMMIT", err);
-    if (r != 0)
-        pg_rollback(pg);
-    return r;
+    if (refused != 0) {
+        *err = caught;
+        return refused;
+    }
+    return err_later(err, "partition_unavailable", "pgstac did not make or widen a partition of collection \"%.200s\"",
+                     need->collection->id);
 }
 
 int partition_ensure(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
                      struct partition_need *const *needs, size_t n, bool force, struct err *err)
 {
-    int r = look_first(partitions, catalog, pg, needs, n, err);
-    if (r != 0)
-        return r;
     for (size_t i = 0; i < n; i++) {
         struct partition_need *need = needs[i];
         need->met = !force && is_met(partitions, need);
         if (need->met)
             continue;
-        r = make(partitions, catalog, pg, need, force, &need->err);
-        if (r < 0 || (r != 0 && need->err.outage)) {
+        int r = make(partitions, catalog, pg, need, force, &need->err);
+        if (r < 0 || need->err.outage) {
             if (err)
                 *err = need->err;
             return r;
         }
-        need->met = r == 0 && is_met(partitions, need);
-        if (r == 0 && !need->met)
-            (void)err_later(&need->err, "partition_unavailable",
-                            "pgstac did not make or widen partition %s of collection \"%.200s\"", need->name,
-                            need->collection->id);
+        need->result = r;
+        need->met = r == 0;
     }
     return 0;
-}
-
-/* -------------------------------------------------------------- statistics */
-
-void partition_mark_statistics(struct partitions *partitions, const char *name)
-{
-    struct partition *partition = find(partitions, name);
-    if (partition)
-        partition->statistics_due = true;
-}
-
-/* `istrigger` true: the other form rebuilds the constraint under ACCESS EXCLUSIVE and ends readers in deadlocks. */
-static int update_statistics(const struct catalog *catalog, struct pg *pg, const char *name, struct err *err)
-{
-    const char *params[] = { name };
-    int r = catalog_begin(catalog, pg, err);
-    if (r == 0)
-        r = pg_run(pg, PARTITION_LOCK, err);
-    if (r == 0)
-        r = pg_exec(pg, "SELECT update_partition_stats($1, true) WHERE to_regclass(quote_ident($1)) IS NOT NULL",
-                    params, 1, NULL, err);
-    if (r == 0)
-        r = pg_run(pg, "COMMIT", err);
-    if (r != 0)
-        pg_rollback(pg);
-    return r;
-}
-
-int partition_update_statistics(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
-                                int interval_ms, struct err *err)
-{
-    bool failed = false;
-    for (size_t i = 0; i < partitions->n; i++) {
-        struct partition *partition = &partitions->entries[i];
-        int64_t now_ms = time_mono_ms();
-        if (!partition->statistics_due ||
-            (partition->statistics_at_ms && now_ms - partition->statistics_at_ms < interval_ms))
-            continue;
-        struct err why = ERR_INIT;
-        int r = update_statistics(catalog, pg, partition->name, &why);
-        if (r != 0 && err)
-            *err = why;
-        if (r < 0 || (r != 0 && why.outage))
-            return r;
-        partition->statistics_at_ms = now_ms; /* also of a failure: its next turn is as far away */
-        partition->statistics_due = r != 0;
-        failed |= r != 0;
-    }
-    return failed ? LATER : 0;
 }

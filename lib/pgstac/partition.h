@@ -1,15 +1,21 @@
 /*
- * partition: where items go, made and widened when needed, and their statistics.
+ * partition: the partitions that items go to: found, made and widened when needed.
  *
- * A partition is remembered with the bounds of its CHECK constraint; items within them need no look at the database's
- * catalog. What other sessions change in the meantime shows as 23514 or 42P01 when loading: then `force`.
+ * A partition's name and bounds are what the database says they are. A catalog whose partitions were made in another
+ * time zone than UTC keeps them; only the bounds of a partition that is not there yet are worked out here.
+ *
+ * A partition is remembered with its bounds and those of its CHECK constraint; items within them need no look at the
+ * database's catalog. Changes that other sessions make meanwhile show as 23514 or 42P01 when loading: then `force`.
  */
 #ifndef PGSTAC_PARTITION_H
 #define PGSTAC_PARTITION_H
 
 #include "pgstac/catalog.h"
 
-enum { PARTITION_NAME_SIZE = 64 }; /* "_items_" and at most 19, '_' and 6 digits */
+/* One lock for the database ("pgstacpt"): a lock per collection deadlocks on pgstac's shared objects. */
+#define PARTITION_LOCK "SELECT pg_advisory_xact_lock(8099569398536433780)"
+
+enum { PARTITION_NAME_SIZE = 64 }; /* a PostgreSQL identifier */
 
 /* A range in microseconds since 1970, both ends within. */
 struct partition_range {
@@ -17,61 +23,62 @@ struct partition_range {
 };
 
 struct partition {
+    int64_t key;         /* of its collection */
+    uint64_t generation; /* of the collection when it was read: a collection that changes may be partitioned again */
     char name[PARTITION_NAME_SIZE];
-    bool exists;
-    struct partition_range datetime, end_datetime; /* what the CHECK constraint lets in */
-    bool statistics_due;
-    int64_t statistics_at_ms; /* time_mono_ms() when they were last written; 0: never by this process */
+    struct partition_range bounds;                 /* the datetimes of its items */
+    struct partition_range datetime, end_datetime; /* what its CHECK constraint lets in */
 };
 
-/* What is remembered. */
+/* The remembered partitions, by key and bounds. */
 struct partitions {
     struct partition *entries;
     size_t n, cap;
 };
 
 void partitions_clear(struct partitions *partitions);
-/* Forgets what they are like, as after another server may have taken over; not that statistics are due. */
-void partitions_forget(struct partitions *partitions);
-/* Forgets, between batches, where more is remembered than a catalog can have in use; never what has statistics due. */
+/* Forgets, between batches, where more is remembered than a catalog can have in use. */
 void partitions_trim(struct partitions *partitions);
 
-/* The partition for a time: _items_KEY, _items_KEY_YYYY or _items_KEY_YYYYMM, in UTC. */
-void partition_name(const struct catalog_collection *collection, int64_t datetime_us, char ret[PARTITION_NAME_SIZE]);
+/* The remembered partition for a time, or NULL. The pointer is valid until the next call that reads the database. */
+const struct partition *partition_find(const struct partitions *partitions, const struct catalog_collection *collection,
+                                       int64_t datetime_us);
+
+/*
+ * The bounds of the partition for a time: of the remembered one, else those that a new one should get: a month or year
+ * (by the collection's partition_trunc) in the time zone of the partition before it, UTC where there is none.
+ */
+struct partition_range partition_bounds(const struct partitions *partitions,
+                                        const struct catalog_collection *collection, int64_t datetime_us);
+
+/* Reads the collection's partitions for these times, and those beside them. A transaction of its own. LATER as pg.h. */
+int partition_read(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
+                   const struct catalog_collection *collection, struct partition_range datetime, struct err *err)
+    must_check;
 
 struct partition_need {
     const struct catalog_collection *collection;
-    struct partition_range datetime, end_datetime; /* of the rows: the datetimes lie in one partition */
-    char name[PARTITION_NAME_SIZE];
+    struct partition_range datetime, end_datetime; /* of the rows */
     /* Results */
     bool met;
-    struct err err; /* where it is not */
+    char name[PARTITION_NAME_SIZE]; /* where it is met */
+    int result;                     /* where it is not: LATER or NEVER, and why */
+    struct err err;
 };
 
-/*
- * Until the transaction's end: alone among the loaders of this database in making partitions and writing statistics;
- * other locks are not waited for long.
- */
+/* Takes PARTITION_LOCK until the transaction's end. Other locks are not waited for long from then on. */
 int partition_lock(struct pg *pg, struct err *err) must_check;
 
 /*
  * Makes or widens (to whole months or years, so that a growing catalog asks for it seldom) the partitions that the
- * needs lack, by pgstac's check_partition, each in a transaction of its own under one database-wide advisory lock, and
- * looks them up in the catalog afterwards because check_partition swallows errors. Those that are remembered as
- * sufficient cost nothing; with `force` none is.
- * 0: each need has its result, and one that is not met passes (LATER: "partition_unavailable", "database_conflict"):
- * its collection may have been partitioned anew. LATER: outages only.
+ * needs lack, by pgstac's check_partition, each in a transaction of its own under one database-wide advisory lock.
+ * check_partition catches its own errors, so the catalog is read again afterwards. A need that is remembered as met
+ * costs nothing; with `force` none is.
+ * 0: each need has its result. One that is not met has LATER ("partition_unavailable", "database_conflict": its
+ * collection may have been partitioned again) or NEVER ("partition_refused", with pgstac's own error) in its err.
+ * LATER: outages only.
  */
 int partition_ensure(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
                      struct partition_need *const *needs, size_t n, bool force, struct err *err) must_check;
-
-/* Rows went into the partition: its statistics are due. */
-void partition_mark_statistics(struct partitions *partitions, const char *name);
-/*
- * Writes the statistics that are due and older than `interval_ms`, a partition a transaction, under the same lock.
- * LATER: those that failed stay due; one that fails does not keep the others from theirs, an outage does.
- */
-int partition_update_statistics(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
-                                int interval_ms, struct err *err) must_check;
 
 #endif

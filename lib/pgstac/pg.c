@@ -9,17 +9,29 @@
 struct pg {
     PGconn *conn;
     struct pg_options options;
+    struct buf infos;
 };
 
 /* A part of a COPY that is small enough for libpq to buffer beside it. */
 enum { COPY_CHUNK = 64 * 1024 };
 
+enum { INFOS_MAX = 4096 };
+
 enum { PARTING_WORDS_MAX = 8 }; /* reads of what a server said to an idle connection */
 
-static void ignore_notice(void *context, const PGresult *result)
+/* Others are not kept: pgstac raises NOTICE for each of its steps. */
+static void keep_info(void *context, const PGresult *result)
 {
-    (void)context;
-    (void)result;
+    struct pg *pg = context;
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    if (severity && strcmp(severity, "INFO") == 0 && text && pg->infos.len + strlen(text) < INFOS_MAX)
+        buf_printf(&pg->infos, "%s\n", text);
+}
+
+const char *pg_infos(const struct pg *pg)
+{
+    return buf_str(&pg->infos);
 }
 
 /* ------------------------------------------------------------------ errors */
@@ -87,10 +99,8 @@ static int lost(const char *message, struct err *err)
     return err_outage(err, "database_unavailable", "lost the database: %s", buf_str(&text));
 }
 
-static int failed(const struct pg *pg, const char *message, const char *state, struct err *err)
+int pg_judge(const char *state, const char *message, struct err *err)
 {
-    if (!pg_is_usable(pg) || !state || !*state)
-        return lost(message, err);
     auto_buf struct buf text = BUF_INIT;
     put_lines(&text, message);
     if (strcmp(state, "57014") == 0)
@@ -102,6 +112,11 @@ static int failed(const struct pg *pg, const char *message, const char *state, s
     if (has_prefix(state, outage_states, N_ELEMENTS(outage_states)))
         return err_outage(err, "database_refused", "%s (SQLSTATE %s)", buf_str(&text), state);
     return err_never(err, "database_rejected", "%s (SQLSTATE %s)", buf_str(&text), state);
+}
+
+static int failed(const struct pg *pg, const char *message, const char *state, struct err *err)
+{
+    return pg_is_usable(pg) && state && *state ? pg_judge(state, message, err) : lost(message, err);
 }
 
 /* What the server said to a statement, or what libpq said where it said nothing. */
@@ -201,7 +216,7 @@ int pg_connect(const struct pg_options *options, const char *const *keywords, co
         return r;
     }
     PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
-    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    PQsetNoticeReceiver(pg->conn, keep_info, pg);
     int r = use_utf8(pg, err);
     if (r != 0) {
         pg_free(pg);
@@ -216,6 +231,7 @@ void pg_free(struct pg *pg)
     if (!pg)
         return;
     PQfinish(pg->conn);
+    buf_clear(&pg->infos);
     free(pg);
 }
 
@@ -311,6 +327,7 @@ int pg_exec(struct pg *pg, const char *sql, const char *const *params, int n_par
 {
     if (!pg_is_usable(pg))
         return not_connected(err);
+    buf_reset(&pg->infos);
     int64_t deadline_ms = call_deadline(pg);
     if (!PQsendQueryParams(pg->conn, sql, n_params, NULL, params, NULL, NULL, 0))
         return failed(pg, PQerrorMessage(pg->conn), NULL, err);

@@ -57,6 +57,13 @@ int pg_run(struct pg *pg, const char *sql, struct err *err) must_check;
  */
 int pg_copy_send(struct pg *pg, struct buf *data, struct err *err) must_check;
 int pg_copy_end(struct pg *pg, struct err *err) must_check;
+/*
+ * The messages of severity INFO that came with the last pg_exec, each with a line end: pgstac reports errors that it
+ * caught this way. Cut at 4 KiB; valid until the next call.
+ */
+const char *pg_infos(const struct pg *pg);
+/* The result, and err, of an error with this SQLSTATE and message, as if the server had raised it. */
+int pg_judge(const char *state, const char *message, struct err *err) must_check;
 /* ROLLBACK after a failure; a lost connection stays lost. */
 void pg_rollback(struct pg *pg);
 

@@ -9,6 +9,7 @@
 #include "pgstac/locked.h"
 #include "pgstac/portable.h"
 #include "pgstac/schema.h"
+#include "pgstac/statistics.h"
 #include "pgstac/sweep.h"
 #include "stac/collection.h"
 
@@ -21,6 +22,7 @@ struct pgstac {
     struct schema schema;
     struct catalog catalog;
     struct partitions partitions;
+    struct statistics statistics;
 };
 
 int pgstac_new(const struct pgstac_options *options, struct pgstac **ret, struct err *err)
@@ -40,6 +42,7 @@ void pgstac_free(struct pgstac *pgstac)
         return;
     pgstac_disconnect(pgstac);
     partitions_clear(&pgstac->partitions);
+    statistics_clear(&pgstac->statistics);
     free(pgstac);
 }
 
@@ -47,8 +50,8 @@ void pgstac_disconnect(struct pgstac *pgstac)
 {
     pg_free(TAKE(pgstac->pg));
     schema_clear(&pgstac->schema);
-    partitions_forget(&pgstac->partitions);
-    catalog_clear(&pgstac->catalog); /* what comes back may be another server */
+    partitions_clear(&pgstac->partitions); /* the next connection may be to another server */
+    catalog_clear(&pgstac->catalog);
 }
 
 bool pgstac_is_connected(struct pgstac *pgstac)
@@ -76,7 +79,13 @@ static int choose_path(struct pgstac *pgstac, struct err *err)
     int r = schema_read(pgstac->pg, schema, err);
     if (r != 0)
         return r;
+    if (schema->has_fragments)
+        return err_never(err, "database_unsupported",
+                         "this database (pgstac %s) has the layout of pgstac's unreleased main branch, with a table "
+                         "item_fragments, and nothing here can load into that yet: use a released pgstac, 0.8 to 0.10",
+                         schema->version);
     pgstac->catalog.is_portable = *schema->not_fast || pgstac->options.portable;
+    pgstac->catalog.has_base_items = schema->has_base_items;
     if (pgstac->catalog.is_portable && *schema->not_portable)
         return err_never(err, "database_unsupported",
                          "this database (pgstac %s) cannot be loaded into: it %s. itemloadd works with pgstac 0.8 and "
@@ -152,7 +161,7 @@ static int prepare(struct pgstac *pgstac, struct batch_row *rows, size_t n, bool
     if (r == 0)
         r = batch_prepare(&pgstac->catalog, pgstac->options.missing_collection, rows, n, err);
     if (r == 0)
-        batch_sort(rows, n);
+        r = batch_place(&pgstac->partitions, &pgstac->catalog, pgstac->pg, rows, n, err);
     return r;
 }
 
@@ -162,7 +171,7 @@ struct attempt {
     bool last;             /* do without the partitions that are not to be had */
 };
 
-/* *ret_unmet: one that is not to be had, or NULL. */
+/* *ret_unmet: one that may be met by another attempt, or NULL. */
 static int ensure_partitions(struct pgstac *pgstac, struct batch_group *groups, size_t n_groups, bool force,
                              const struct partition_need **ret_unmet, struct err *err)
 {
@@ -174,7 +183,7 @@ static int ensure_partitions(struct pgstac *pgstac, struct batch_group *groups, 
     int r = partition_ensure(&pgstac->partitions, &pgstac->catalog, pgstac->pg, needs, n_groups, force, err);
     *ret_unmet = NULL;
     for (size_t g = 0; r == 0 && g < n_groups; g++)
-        if (!groups[g].need.met)
+        if (!groups[g].need.met && groups[g].need.result != NEVER)
             *ret_unmet = &groups[g].need;
     return r;
 }
@@ -191,7 +200,7 @@ static void settle(struct batch_row *rows, size_t n, int result, const struct er
     }
 }
 
-/* The groups that can be loaded: on the last attempt the others' rows wait, for the partition of one spoils not all. */
+/* The groups that can be loaded. The others' rows get their results, so that one bad partition does not block all. */
 static int groups_to_load(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct attempt how,
                           struct batch_group **ret, size_t *ret_n, struct err *err)
 {
@@ -203,19 +212,19 @@ static int groups_to_load(struct pgstac *pgstac, struct batch_row *rows, size_t 
         r = ensure_partitions(pgstac, groups, n_groups, how.force_partitions, &unmet, err);
     if (r != 0)
         return r;
-    if (!unmet) {
-        *ret = TAKE(groups);
-        *ret_n = n_groups;
-        return 0;
-    }
-    if (!how.last) {
+    if (unmet && !how.last) {
         *err = unmet->err;
         return LATER;
     }
+    size_t n_met = 0;
     for (size_t g = 0; g < n_groups; g++)
-        if (!groups[g].need.met)
-            settle(rows + groups[g].first, groups[g].n, LATER, &groups[g].need.err);
-    return batch_groups(rows, n, ret, ret_n, err);
+        if (groups[g].need.met)
+            groups[n_met++] = groups[g];
+        else
+            settle(rows + groups[g].first, groups[g].n, groups[g].need.result, &groups[g].need.err);
+    *ret = TAKE(groups);
+    *ret_n = n_met;
+    return 0;
 }
 
 /* One attempt: load, commit, sweep. *ret_same false: the rows must be prepared anew. */
@@ -239,8 +248,10 @@ static int attempt(struct pgstac *pgstac, struct batch_row *rows, size_t n, stru
     }
     if (portable) /* pgstac has written the statistics, and nothing is left to sweep */
         return 0;
-    for (size_t g = 0; g < n_groups; g++)
-        partition_mark_statistics(&pgstac->partitions, groups[g].need.name);
+    for (size_t g = 0; r == 0 && g < n_groups; g++)
+        r = statistics_mark(&pgstac->statistics, groups[g].need.name, err);
+    if (r != 0)
+        return r;
     /* Loading again what is committed changes nothing, so a sweep that fails simply has the attempt repeated. */
     return sweep_twins(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, err);
 }
@@ -266,6 +277,8 @@ static int load_together(struct pgstac *pgstac, struct batch_row *rows, size_t n
             return err_later(err, "collection_changing",
                              "the collections of this batch change faster than it can be loaded");
         how.force_partitions = r != 0 && err_is(err, "partition_unavailable");
+        if (how.force_partitions)
+            partitions_clear(&pgstac->partitions);
         if (r != 0)
             r = wait_before_attempt(pgstac, i, err);
         /* A conflict can also mean that a collection went away or was partitioned anew. */
@@ -329,9 +342,22 @@ static int load_shares(struct pgstac *pgstac, struct batch_row *rows, size_t n, 
     return r;
 }
 
+static int read_private(const cJSON *json, struct pgstac_item *item, struct err *err)
+{
+    const cJSON *private = json_get(json, "private");
+    if (!private || cJSON_IsNull(private))
+        return 0;
+    auto_buf struct buf text = BUF_INIT;
+    json_write(private, &text);
+    item->private = buf_failed(&text) ? NULL : strndup(buf_str(&text), text.len);
+    return item->private ? 0 : err_no_memory(err);
+}
+
 int pgstac_item_read(const struct pgstac *pgstac, const cJSON *json, struct pgstac_item *item)
 {
     item->result = stac_item_read(json, STAC_ITEM_LOADED, &item->item, &item->err);
+    if (item->result == 0)
+        item->result = read_private(json, item, &item->err);
     const struct catalog_collection *collection =
         item->result == 0 ? catalog_collection(&pgstac->catalog, item->item.collection) : NULL;
     if (collection)
@@ -343,6 +369,7 @@ void pgstac_item_clear(struct pgstac_item *item)
 {
     stac_item_clear(&item->item);
     free(TAKE(item->content));
+    free(TAKE(item->private));
 }
 
 int pgstac_load(struct pgstac *pgstac, struct pgstac_item *const *items, size_t n, struct err *err)
@@ -356,6 +383,7 @@ int pgstac_load(struct pgstac *pgstac, struct pgstac_item *const *items, size_t 
         rows[i].item = items[i];
     catalog_trim(&pgstac->catalog);
     partitions_trim(&pgstac->partitions);
+    statistics_trim(&pgstac->statistics);
     struct err why = ERR_INIT;
     int r = load_shares(pgstac, rows, n, &why);
     if (r != 0 && err)
@@ -375,5 +403,5 @@ int pgstac_load_collection(struct pgstac *pgstac, struct pgstac_item *collection
 
 int pgstac_update_statistics(struct pgstac *pgstac, int interval_ms, struct err *err)
 {
-    return partition_update_statistics(&pgstac->partitions, &pgstac->catalog, pgstac->pg, interval_ms, err);
+    return statistics_update(&pgstac->statistics, &pgstac->catalog, pgstac->pg, interval_ms, err);
 }

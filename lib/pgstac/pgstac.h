@@ -59,10 +59,12 @@ struct pgstac_item {
     struct stac_item item;
     char *content; /* dehydrated; NULL: not yet */
     size_t content_len;
+    char *private;       /* its member of that name, which goes to the column that no search returns; NULL: none */
     uint64_t generation; /* of the collection that it was dehydrated against */
     /* Results */
     int result;                  /* 0, LATER or NEVER */
     enum pgstac_outcome outcome; /* where result is 0 */
+    int rebased_partitions;      /* of a collection: see pgstac_load_collection */
     struct err err;
 };
 
@@ -85,8 +87,10 @@ int pgstac_load(struct pgstac *pgstac, struct pgstac_item *const *items, size_t 
 
 /*
  * Inserts or replaces a collection: what is given of an item, its outcome PGSTAC_UPDATED (pgstac does not say whether
- * it was there) or PGSTAC_STALE. NEVER: "invalid_json", "invalid_collection", "database_rejected" (an extent that
- * pgstac cannot read); LATER as pg.h has it.
+ * it was there) or PGSTAC_STALE. Before pgstac 0.10 a catalog keeps one base item per collection, with which all items
+ * are put together again: where the new one differs, rebased_partitions says how many partitions have items that may
+ * read back differently from now on; else it is 0. NEVER: "invalid_json", "invalid_collection", "database_rejected" (an
+ * extent that pgstac cannot read); LATER as pg.h has it.
  */
 int pgstac_load_collection(struct pgstac *pgstac, struct pgstac_item *collection, struct err *err) must_check;
 

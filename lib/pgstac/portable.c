@@ -35,9 +35,9 @@
  * ends every search by place. Straight in the partition, or its triggers would write the statistics once more.
  */
 #define STAMP                                                                                                \
-    " AS t SET private = jsonb_build_object('published_at', given.published_at), "                           \
+    " AS t SET private = given.private::jsonb, "                                                             \
     "geometry = CASE WHEN ST_SRID(t.geometry) = 4326 THEN t.geometry ELSE ST_SetSRID(t.geometry, 4326) END " \
-    "FROM unnest($1::text[], $2::int8[]) AS given(id, published_at) WHERE t.id = given.id RETURNING t.id"
+    "FROM unnest($1::text[], $2::text[]) AS given(id, private) WHERE t.id = given.id RETURNING t.id"
 #define INHERIT                                                                                       \
     "UPDATE items AS t SET private = kept.private::jsonb || t.private "                               \
     "FROM unnest($2::text[], $3::text[]) AS kept(id, private) WHERE t.collection = $1 AND t." IDS " " \
@@ -137,6 +137,9 @@ static void refuse_reserved(struct batch_row *rows, const struct batch_group *gr
 /* What one statement takes, so that large items do not make it long. */
 enum { CREATE_BYTES = 1 << 20 };
 
+/* Without the members that pgstac would leave in the content. They come into their column by STAMP. */
+#define CREATE "SELECT create_items((SELECT jsonb_agg(item - 'private') FROM jsonb_array_elements($1::jsonb) AS item))"
+
 static int create_some(struct pg *pg, struct buf *items, struct err *err)
 {
     if (items->len == 0)
@@ -145,7 +148,7 @@ static int create_some(struct pg *pg, struct buf *items, struct err *err)
     if (buf_failed(items))
         return err_no_memory(err);
     const char *params[] = { buf_str(items) };
-    int r = pg_exec(pg, "SELECT create_items($1::jsonb)", params, 1, NULL, err);
+    int r = pg_exec(pg, CREATE, params, 1, NULL, err);
     buf_reset(items);
     return r;
 }
@@ -178,28 +181,34 @@ static int not_stored(const struct batch_group *group, size_t missing, struct er
 /* The time that the next version is compared with. It shows too that each row is where it should be. */
 static int stamp(struct pg *pg, const struct batch_row *rows, const struct batch_group *group, struct err *err)
 {
-    auto_given struct given given = { .n = 0 };
-    for (size_t i = group->first; i < group->first + group->n; i++)
-        if (is_wanted(&rows[i]))
-            give(&given, &rows[i]);
-    if (given.n == 0)
+    auto_buf struct buf ids = BUF_INIT, privates = BUF_INIT, private = BUF_INIT;
+    size_t given = 0;
+    for (size_t i = group->first; i < group->first + group->n; i++) {
+        if (!is_wanted(&rows[i]))
+            continue;
+        buf_reset(&private);
+        batch_put_private(rows[i].item, &private);
+        pg_array_add(&ids, rows[i].item->item.id);
+        pg_array_add(&privates, buf_str(&private));
+        given++;
+    }
+    if (given == 0)
         return 0;
+    pg_array_end(&ids);
+    pg_array_end(&privates);
     auto_buf struct buf sql = BUF_INIT;
     buf_puts(&sql, "UPDATE ");
     pg_quote_identifier(group->need.name, &sql);
     buf_puts(&sql, STAMP);
-    int r = given_end(&given, err);
-    if (r == 0 && buf_failed(&sql))
-        r = err_no_memory(err);
-    if (r != 0)
-        return r;
-    const char *params[] = { buf_str(&given.ids), buf_str(&given.times) };
+    if (buf_failed(&sql) || buf_failed(&ids) || buf_failed(&privates) || buf_failed(&private))
+        return err_no_memory(err);
+    const char *params[] = { buf_str(&ids), buf_str(&privates) };
     auto_pg_result PGresult *stamped = NULL;
-    r = pg_exec(pg, buf_str(&sql), params, 2, &stamped, err);
+    int r = pg_exec(pg, buf_str(&sql), params, 2, &stamped, err);
     if (r != 0)
         return r;
     size_t n = (size_t)PQntuples(stamped);
-    return n == given.n ? 0 : not_stored(group, given.n - n, err);
+    return n == given ? 0 : not_stored(group, given - n, err);
 }
 
 /* What the operator kept beside published_at stays with the item. */

@@ -4,9 +4,9 @@
 #include <string.h>
 
 /*
- * One row: what is in the way of the fast path, what of the portable one, and whether there is a version to ask for. An
- * item of pgstac 0.10 names the base_item it was dehydrated against; one that does not is given back with the
- * collection's first, not its current one.
+ * One row: what is in the way of the fast path, what of the portable one, and what else there is. Where the catalog
+ * keeps versions of base items, an item has to name its version: without the function that says which one is current,
+ * only pgstac itself can.
  */
 #define COLUMNS                                                                                                   \
     "col AS (SELECT attrelid AS of, attname AS name FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped AND " \
@@ -28,11 +28,13 @@
     "to_regprocedure('pgstac.check_partition(text,tstzrange,tstzrange)') IS NOT NULL), "                               \
     "(false, true, 'lacks function pgstac.create_items(jsonb) and its table pgstac.items_staging', "                   \
     "to_regprocedure('pgstac.create_items(jsonb)') IS NOT NULL AND to_regclass('pgstac.items_staging') IS NOT NULL), " \
-    "(true, false, 'keeps versions of base_item in table pgstac.base_items', "                                         \
-    "to_regclass('pgstac.base_items') IS NULL)) "                                                                      \
+    "(true, false, 'keeps versions of base_item in table pgstac.base_items without current_base_item(text)', "         \
+    "to_regclass('pgstac.base_items') IS NULL OR " SCHEMA_HAS_BASE_ITEMS ")) "                                         \
     "SELECT coalesce(string_agg(what, ', ') FILTER (WHERE by_fast AND NOT met), ''), "                                 \
     "coalesce(string_agg(what, ', ') FILTER (WHERE by_portable AND NOT met), ''), "                                    \
-    "to_regprocedure('pgstac.get_version()') IS NOT NULL FROM needed"
+    "to_regprocedure('pgstac.get_version()') IS NOT NULL, " SCHEMA_HAS_BASE_ITEMS ", "                                 \
+    "to_regclass('pgstac.item_fragments') IS NOT NULL FROM needed"
+enum { NOT_FAST, NOT_PORTABLE, HAS_VERSION, HAS_BASE_ITEMS, HAS_FRAGMENTS }; /* its columns */
 
 void schema_clear(struct schema *schema)
 {
@@ -47,13 +49,15 @@ int schema_read(struct pg *pg, struct schema *ret, struct err *err)
     auto_pg_result PGresult *layout = NULL;
     auto_pg_result PGresult *version = NULL;
     int r = pg_exec(pg, LOOK_AT_SCHEMA, NULL, 0, &layout, err);
-    if (r == 0 && *PQgetvalue(layout, 0, 2) == 't')
+    if (r == 0 && *PQgetvalue(layout, 0, HAS_VERSION) == 't')
         r = pg_exec(pg, "SELECT pgstac.get_version()", NULL, 0, &version, err);
     if (r != 0)
         return r;
     schema_clear(ret);
     ret->version = strdup(version ? PQgetvalue(version, 0, 0) : "none");
-    ret->not_fast = strdup(PQgetvalue(layout, 0, 0));
-    ret->not_portable = strdup(PQgetvalue(layout, 0, 1));
+    ret->not_fast = strdup(PQgetvalue(layout, 0, NOT_FAST));
+    ret->not_portable = strdup(PQgetvalue(layout, 0, NOT_PORTABLE));
+    ret->has_base_items = *PQgetvalue(layout, 0, HAS_BASE_ITEMS) == 't';
+    ret->has_fragments = *PQgetvalue(layout, 0, HAS_FRAGMENTS) == 't';
     return ret->version && ret->not_fast && ret->not_portable ? 0 : err_no_memory(err);
 }

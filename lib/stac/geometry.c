@@ -1,11 +1,15 @@
 #include "stac/geometry.h"
 
+#include <endian.h>
 #include <math.h>
 #include <string.h>
 
+#include "base/num.h"
+
 /* Well-known binary as PostGIS extends it (EWKB): type codes, and flags in the type's high bits. */
 enum {
-    WKB_POINT = 1,
+    WKB_RING, /* a polygon's, which has no code */
+    WKB_POINT,
     WKB_LINESTRING,
     WKB_POLYGON,
     WKB_MULTIPOINT,
@@ -31,7 +35,8 @@ static const struct shape {
 struct writer {
     struct buf *out;
     struct err *err;
-    struct buf place; /* "geometries[1].coordinates[0][3]", for errors */
+    cJSON *coordinates; /* the tree of those that were kept as text; NULL: none were, or it was not needed */
+    struct buf place;   /* "geometries[1].coordinates[0][3]", for errors */
     bool has_z;
 };
 
@@ -40,7 +45,7 @@ static int refuse(const struct writer *w, const char *what)
     return err_never(w->err, "invalid_geometry", "geometry%s%s %s", w->place.len ? "." : "", buf_str(&w->place), what);
 }
 
-/* Goes one step into the place, "[index]"; pop_place goes back to the length that was returned. */
+/* Goes one step into the place, "[index]"; cut goes back to the length that was returned. */
 static size_t push_place(struct writer *w, const char *name, int index)
 {
     size_t len = w->place.len;
@@ -51,18 +56,25 @@ static size_t push_place(struct writer *w, const char *name, int index)
     return len;
 }
 
-static void pop_place(struct writer *w, size_t len)
+static void cut(struct buf *buf, size_t len)
 {
-    w->place.len = len;
-    if (w->place.data)
-        w->place.data[len] = '\0';
+    buf->len = len;
+    if (buf->data)
+        buf->data[len] = '\0';
 }
 
 static void put_u32(struct writer *w, uint32_t value)
 {
-    unsigned char bytes[4] = { (unsigned char)value, (unsigned char)(value >> 8), (unsigned char)(value >> 16),
-                               (unsigned char)(value >> 24) };
-    buf_add(w->out, bytes, sizeof(bytes));
+    value = htole32(value);
+    buf_add(w->out, &value, sizeof(value));
+}
+
+/* In the place of the 0 that was put there before the parts. */
+static void set_count(struct writer *w, size_t at, uint32_t n)
+{
+    n = htole32(n);
+    if (!buf_failed(w->out))
+        memcpy(w->out->data + at, &n, sizeof(n));
 }
 
 static void put_double(struct writer *w, double value)
@@ -70,8 +82,8 @@ static void put_double(struct writer *w, double value)
     uint64_t bits;
     value += 0.0; /* -0 is 0, as in pgstac's jsonb */
     memcpy(&bits, &value, sizeof(bits));
-    put_u32(w, (uint32_t)bits);
-    put_u32(w, (uint32_t)(bits >> 32));
+    bits = htole64(bits);
+    buf_add(w->out, &bits, sizeof(bits));
 }
 
 static void put_type(struct writer *w, uint32_t type, bool outermost)
@@ -125,7 +137,7 @@ static int put_positions(struct writer *w, const cJSON *positions, bool is_ring)
         int r = put_position(w, position);
         if (r != 0)
             return r;
-        pop_place(w, place);
+        cut(&w->place, place);
         last = position;
     }
     if (is_ring && n < 4)
@@ -134,11 +146,7 @@ static int put_positions(struct writer *w, const cJSON *positions, bool is_ring)
         return refuse(w, "is a line of fewer than two positions");
     if (is_ring && !same_position(positions->child, last))
         return refuse(w, "is a ring whose last position is not its first");
-    if (!buf_failed(w->out)) {
-        unsigned char count[4] = { (unsigned char)n, (unsigned char)(n >> 8), (unsigned char)(n >> 16),
-                                   (unsigned char)(n >> 24) };
-        memcpy(w->out->data + count_at, count, sizeof(count));
-    }
+    set_count(w, count_at, n);
     return 0;
 }
 
@@ -153,7 +161,7 @@ static int put_rings(struct writer *w, const cJSON *rings)
         int r = put_positions(w, ring, true);
         if (r != 0)
             return r;
-        pop_place(w, place);
+        cut(&w->place, place);
     }
     return 0;
 }
@@ -180,9 +188,15 @@ static int put_multi(struct writer *w, const struct shape *shape, const cJSON *c
         int r = put_simple(w, shape->parts, part);
         if (r != 0)
             return r;
-        pop_place(w, place);
+        cut(&w->place, place);
     }
     return 0;
+}
+
+static const cJSON *coordinates_of(const struct writer *w, const cJSON *geometry)
+{
+    const cJSON *coordinates = json_get(geometry, "coordinates");
+    return json_kept_text(coordinates) ? w->coordinates : coordinates;
 }
 
 /* Everything but a collection: its type, then its coordinates. */
@@ -191,12 +205,12 @@ static int put_shape(struct writer *w, const cJSON *geometry, const char *type, 
     for (size_t i = 0; i < N_ELEMENTS(shapes); i++) {
         if (strcmp(type, shapes[i].name) != 0)
             continue;
-        const cJSON *coordinates = json_get(geometry, "coordinates");
+        const cJSON *coordinates = coordinates_of(w, geometry);
         put_type(w, shapes[i].wkb, outermost);
         size_t place = push_place(w, "coordinates", -1);
         int r = shapes[i].parts ? put_multi(w, &shapes[i], coordinates) : put_simple(w, shapes[i].wkb, coordinates);
         if (r == 0)
-            pop_place(w, place);
+            cut(&w->place, place);
         return r;
     }
     return err_never(w->err, "invalid_geometry", "geometry%s%s has the type \"%.40s\", which is none of GeoJSON's",
@@ -236,7 +250,7 @@ static int put_collection(struct writer *w, const cJSON *geometry)
         int r = put_member(w, member, false);
         if (r != 0)
             return r;
-        pop_place(w, place);
+        cut(&w->place, place);
     }
     return 0;
 }
@@ -254,30 +268,135 @@ static bool any_z(const cJSON *json)
 }
 
 /* Then the whole geometry has Z, as PostGIS has it. Only what the type reads counts: no bbox, no foreign member. */
-static bool has_z(const cJSON *geometry)
+static bool has_z(const struct writer *w, const cJSON *geometry)
 {
     if (!is_collection(geometry)) {
-        const cJSON *coordinates = json_get(geometry, "coordinates");
+        const cJSON *coordinates = coordinates_of(w, geometry);
         return coordinates && any_z(coordinates);
     }
     const cJSON *geometries = json_get(geometry, "geometries");
     for (const cJSON *member = geometries ? geometries->child : NULL; member; member = member->next)
-        if (!is_collection(member) && has_z(member))
+        if (!is_collection(member) && has_z(w, member))
             return true;
     return false;
 }
 
-static void clear_place(struct writer *w)
+/* -------------------------------------------- coordinates that are still text */
+
+/* What an array of coordinates is made of, by its type. */
+static const struct level {
+    uint32_t part;
+    uint32_t least; /* parts */
+    bool is_typed;  /* each part begins with its type */
+} levels[] = {
+    [WKB_RING] = { WKB_POINT, 4, false },
+    [WKB_LINESTRING] = { WKB_POINT, 2, false },
+    [WKB_POLYGON] = { WKB_RING, 1, false },
+    [WKB_MULTIPOINT] = { WKB_POINT, 1, true },
+    [WKB_MULTILINESTRING] = { WKB_LINESTRING, 1, true },
+    [WKB_MULTIPOLYGON] = { WKB_POLYGON, 1, true },
+};
+
+static void skip_space(const char **at)
+{
+    while (**at == ' ' || **at == '\t' || **at == '\r' || **at == '\n')
+        (*at)++;
+}
+
+static bool skip(const char **at, char c)
+{
+    skip_space(at);
+    bool found = **at == c;
+    *at += found;
+    return found;
+}
+
+/* From here on false means: not as it should be, or not as it usually is. put_tree knows which. */
+static bool copy_position(struct writer *w, const char **at)
+{
+    int n = 0;
+    if (!skip(at, '['))
+        return false;
+    do {
+        skip_space(at);
+        if (**at != '-' && (**at < '0' || **at > '9'))
+            return false;
+        double ordinate = num_nearest_double(*at, at);
+        if (!isfinite(ordinate))
+            return false;
+        put_double(w, ordinate);
+        n++;
+    } while (skip(at, ','));
+    return skip(at, ']') && n == (w->has_z ? 3 : 2);
+}
+
+static bool copy_text(struct writer *w, const char **at, uint32_t type)
+{
+    if (type == WKB_POINT)
+        return copy_position(w, at);
+    const struct level *level = &levels[type];
+    size_t count_at = w->out->len, part_size = 0;
+    uint32_t n = 0;
+    if (!skip(at, '['))
+        return false;
+    put_u32(w, 0);
+    do {
+        if (level->is_typed)
+            put_type(w, level->part, false);
+        part_size = w->out->len;
+        if (!copy_text(w, at, level->part))
+            return false;
+        part_size = w->out->len - part_size;
+        n++;
+    } while (skip(at, ','));
+    if (!skip(at, ']') || n < level->least || buf_failed(w->out))
+        return false;
+    const char *first = w->out->data + count_at + 4;
+    set_count(w, count_at, n);
+    return type != WKB_RING || memcmp(first, w->out->data + w->out->len - part_size, part_size) == 0;
+}
+
+/* The usual geometry, straight from the text of its coordinates: all positions have two ordinates, or all have three.
+ */
+static bool put_text(struct writer *w, const cJSON *geometry, const char *text)
+{
+    const char *type = json_get_string(geometry, "type"), *at = text;
+    size_t commas = 0, len = w->out->len;
+    for (const char *c = text; *c && *c != ']'; c++)
+        commas += *c == ',';
+    w->has_z = commas == 2;
+    for (size_t i = 0; type && i < N_ELEMENTS(shapes); i++) {
+        if (strcmp(type, shapes[i].name) != 0)
+            continue;
+        (void)buf_reserve(w->out, strlen(text)); /* so that it seldom grows */
+        put_type(w, shapes[i].wkb, true);
+        if (copy_text(w, &at, shapes[i].wkb))
+            return true;
+    }
+    cut(w->out, len);
+    return false;
+}
+
+static void clear_writer(struct writer *w)
 {
     buf_clear(&w->place);
+    cJSON_Delete(w->coordinates);
+}
+
+/* Every geometry, and every refusal. */
+static int put_tree(struct writer *w, const cJSON *geometry, const char *text)
+{
+    int r = text ? json_parse(text, strlen(text), &w->coordinates, w->err) : 0;
+    if (r != 0)
+        return r;
+    w->has_z = has_z(w, geometry);
+    return is_collection(geometry) ? put_collection(w, geometry) : put_member(w, geometry, true);
 }
 
 int geometry_to_ewkb(const cJSON *geometry, struct buf *ret, struct err *err)
 {
-    cleanup(clear_place) struct writer w = { .out = ret, .err = err, .place = BUF_INIT };
-    w.has_z = has_z(geometry);
-    int r = is_collection(geometry) ? put_collection(&w, geometry) : put_member(&w, geometry, true);
-    if (r != 0)
-        return r;
-    return buf_failed(ret) ? err_no_memory(err) : 0;
+    cleanup(clear_writer) struct writer w = { .out = ret, .err = err, .place = BUF_INIT };
+    const char *text = json_kept_text(json_get(geometry, "coordinates"));
+    int r = text && put_text(&w, geometry, text) ? 0 : put_tree(&w, geometry, text);
+    return r == 0 && buf_failed(ret) ? err_no_memory(err) : r;
 }

@@ -6,6 +6,8 @@
  * positions. Refused although PostGIS takes them: a geometry without positions, which says no more than the null
  * that pgstac cannot hold; and a GeometryCollection inside another, because ST_AsGeoJSON fails on it and with
  * it every search of pgstac's that meets the item. A "crs" member, which RFC 7946 dropped, is ignored.
+ *
+ * Coordinates that stac_item_parse has left as text go into the EWKB without a tree, where they are as usual.
  */
 #ifndef STAC_GEOMETRY_H
 #define STAC_GEOMETRY_H

@@ -52,13 +52,26 @@ enum datetime { DATETIME_NONE, DATETIME_OK, DATETIME_BAD };
 /* A member that is missing or null is none; anything else must be a zoned RFC 3339 datetime. */
 static enum datetime read_datetime(const cJSON *properties, const char *key, int64_t *ret_us, struct buf *wrong)
 {
+    static const char form[] = "not an RFC 3339 datetime with a zone; write it like 2021-01-01T00:00:00Z";
     const cJSON *member = json_get(properties, key);
     if (!member || cJSON_IsNull(member))
         return DATETIME_NONE;
-    if (cJSON_IsString(member) && time_parse_rfc3339(member->valuestring, ret_us))
+    const char *text = cJSON_GetStringValue(member), *part = "";
+    enum time_reading reading = text ? time_read_rfc3339(text, ret_us, &part) : TIME_MALFORMED;
+    if (reading == TIME_READ)
         return DATETIME_OK;
-    buf_printf(wrong, "%sproperties.%s is no RFC 3339 datetime with a zone, like 2021-01-01T00:00:00Z",
-               wrong->len ? "; " : "", key);
+    buf_printf(wrong, "%sproperties.%s ", wrong->len ? "; " : "", key);
+    if (!text)
+        buf_printf(wrong, "is %s, %s", json_kind(member), form);
+    else if (reading == TIME_MALFORMED)
+        buf_printf(wrong, "\"%.64s\" is %s", text, form);
+    else if (reading == TIME_IMPOSSIBLE)
+        buf_printf(wrong, "\"%.64s\" is a time that does not exist; correct its %s", text, part);
+    else
+        buf_printf(wrong,
+                   "\"%.64s\" is out of the range that pgstac can hold; choose a time from 0001-01-01T00:00:00Z to "
+                   "9999-12-31T23:59:59.999999Z",
+                   text);
     return DATETIME_BAD;
 }
 
@@ -113,6 +126,16 @@ void stac_item_clear(struct stac_item *item)
     free(item->collection);
     buf_clear(&item->geometry);
     *item = (struct stac_item)STAC_ITEM_INIT;
+}
+
+int stac_item_parse(const char *text, size_t len, cJSON **ret, struct err *err)
+{
+    return stac_item_parse_part(text, len, (struct json_position){ 1, 1 }, ret, err);
+}
+
+int stac_item_parse_part(const char *text, size_t len, struct json_position position, cJSON **ret, struct err *err)
+{
+    return json_parse_part(text, len, position, &(const struct json_place){ "geometry", "coordinates" }, ret, err);
 }
 
 int stac_item_read(const cJSON *json, enum stac_item_use use, struct stac_item *ret, struct err *err)

@@ -24,6 +24,13 @@ struct stac_item {
     }
 void stac_item_clear(struct stac_item *item);
 
+/* json_parse for an item: the coordinates of its geometry stay text (json_kept_text), from which stac_item_read makes
+ * EWKB. The rest of the tree, and the tree of any other document, is as json_parse makes it. */
+int stac_item_parse(const char *text, size_t len, cJSON **ret, struct err *err) must_check;
+/* The same of a part of a longer text (json_parse_part). */
+int stac_item_parse_part(const char *text, size_t len, struct json_position position, cJSON **ret, struct err *err)
+    must_check;
+
 /* Which checks to make: a generated item may get its collection and be loaded later. */
 enum stac_item_use { STAC_ITEM_GENERATED /* collection may be missing or null */, STAC_ITEM_LOADED };
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "stac/item.h"
+
 enum {
     LARGE = 1024 * 1024,      /* a text that is not copied */
     PIECE = 64 * 1024,        /* of the input, taken at a time */
@@ -26,8 +28,8 @@ int split_document_parse(const struct split_document *document, cJSON **ret, str
     if (document->wrong)
         return err_never(err, "invalid_json", "not valid JSON: %s at line %lld, column %lld", document->wrong,
                          (long long)document->line, (long long)document->column);
-    struct json_place place = { .line = (size_t)document->line, .column = (size_t)document->column };
-    return json_parse_part(buf_str(&document->text), document->text.len, place, ret, err);
+    struct json_position position = { .line = (size_t)document->line, .column = (size_t)document->column };
+    return stac_item_parse_part(buf_str(&document->text), document->text.len, position, ret, err);
 }
 
 void split_init(struct split *split, const struct split_position *from)

@@ -47,7 +47,8 @@ struct split_document {
 void split_document_clear(struct split_document *document);
 
 /*
- * Parses the document's text. NEVER: "invalid_json", with the line and column in the whole input; "document_too_large".
+ * Parses the document's text as stac_item_parse does. NEVER: "invalid_json", with the line and column in the whole
+ * input; "document_too_large".
  */
 int split_document_parse(const struct split_document *document, cJSON **ret, struct err *err) must_check;
 

@@ -18,7 +18,6 @@ run "the_least" {
         ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"],
         ["arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemGenQueue"],
       ]
-      SendAnew = [["sqs:SendMessage"], ["arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemGenQueue"]]
       SendDeadLetters = [
         ["sqs:SendMessage", "sqs:GetQueueAttributes"],
         ["arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemGenDeadLetterQueue"],
@@ -48,7 +47,7 @@ run "everything" {
 
   assert {
     condition = { for statement in jsondecode(output.policy).Statement : statement.Sid => [statement.Action, statement.Resource]
-      if !contains(["ReceiveMessages", "SendAnew", "SendDeadLetters"], statement.Sid) } == {
+      if !contains(["ReceiveMessages", "SendDeadLetters"], statement.Sid) } == {
       PublishItems       = [["sns:Publish"], ["arn:aws-us-gov:sns:us-gov-west-1:123456789012:imagery-prod-ItemLoadTopic"]]
       PutLargeItems      = [["s3:PutObject"], ["arn:aws-us-gov:s3:::imagery-prod-overflow-123456789012/*"]]
       ReadObjects        = [["s3:GetObject", "s3:GetObjectVersion"], ["arn:aws-us-gov:s3:::stac-items/*"]]

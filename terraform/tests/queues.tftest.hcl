@@ -57,8 +57,8 @@ run "the_designs_numbers" {
   }
 
   assert {
-    condition     = aws_sqs_queue.this.visibility_timeout_seconds == 60 && jsondecode(aws_sqs_queue.this.redrive_policy).maxReceiveCount == 5
-    error_message = "Visible again after 60 s; dead-lettered after 5 receives."
+    condition     = aws_sqs_queue.this.visibility_timeout_seconds == 60 && jsondecode(aws_sqs_queue.this.redrive_policy).maxReceiveCount == 6
+    error_message = "Visible again after 60 s; five attempts, and one receive in reserve."
   }
 
   assert {

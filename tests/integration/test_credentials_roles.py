@@ -98,7 +98,7 @@ source_profile = base
 ROLE_FAILURES = [
     ("mfa_serial = arn:aws:iam::1:mfa/me", "cannot assume a role that needs an MFA code"),
     ("credential_source = Environment", "role_arn needs either source_profile or credential_source, and it has both"),
-    ("duration_seconds = 10", "10 is not from 900 to 43200"),
+    ("duration_seconds = 10", "10 is not in the range 900 to 43200"),
 ]
 
 

@@ -543,8 +543,8 @@ def test_what_decides_otherwise_is_not_served_what_was_prepared(place: Place) ->
     ("settings", "told"),
     [
         ({}, "prepared_dir is not set"),
-        ({"ITEMGEND_PREPARED_DIR": "here"}, "here is no absolute path"),
-        ({"ITEMGEND_PREPARED_DIR": "/var/cache/itemgend"}, "must be another directory than cache_dir"),
+        ({"ITEMGEND_PREPARED_DIR": "here"}, "here is not an absolute path"),
+        ({"ITEMGEND_PREPARED_DIR": "/var/cache/itemgend"}, "must not be the same directory as cache_dir"),
         ({"ITEMGEND_PREPARED_DIR": "/proc/none", "ITEMGEND_PACKAGES": "stactools-a"}, "cannot make /proc/none"),
     ],
 )

@@ -23,7 +23,7 @@ def test_queues_as_designed(stack: Stack, sqs: Any) -> None:
         queue = sqs.get_queue_attributes(QueueUrl=stage.queue_url, AttributeNames=["All"])["Attributes"]
         dlq = sqs.get_queue_attributes(QueueUrl=stage.dlq_url, AttributeNames=["All"])["Attributes"]
         assert queue["VisibilityTimeout"] == visibility
-        assert json.loads(queue["RedrivePolicy"]) == {"deadLetterTargetArn": dlq["QueueArn"], "maxReceiveCount": 5}
+        assert json.loads(queue["RedrivePolicy"]) == {"deadLetterTargetArn": dlq["QueueArn"], "maxReceiveCount": 6}
         assert dlq["MessageRetentionPeriod"] == "1209600"
         assert json.loads(dlq["RedriveAllowPolicy"])["sourceQueueArns"] == [queue["QueueArn"]]
         assert stage.topic_arn in queue["Policy"]

@@ -105,8 +105,11 @@ def test_arguments() -> None:
     assert run("--help").returncode == 0
     assert "Usage: tool-service" in run("-h").stdout
     assert run("--version").stdout.startswith("tool-service ")
-    assert "TOOL_SERVICE_STOP_TIMEOUT" in run("--help-config").stdout
-    for arguments in (["--nonsense"], ["extra"], ["--config"]):
+    assert "stop_timeout\n    How long" in run("--help-config").stdout
+    assert "#stop_timeout: 5s\n" in run("--help-config=yaml").stdout
+    assert ".Ev TOOL_SERVICE_STOP_TIMEOUT" in run("--help-config=man").stdout
+    assert "`TOOL_SERVICE_STOP_TIMEOUT`" in run("--help-config=markdown").stdout
+    for arguments in (["--nonsense"], ["extra"], ["--config"], ["--help-config=html"], ["--help-config", "yaml"]):
         result = run(*arguments)
         assert result.returncode == 64
         assert "Try 'tool-service --help'" in result.stderr
@@ -137,9 +140,9 @@ def test_check_config(tmp_path: Path) -> None:
     assert result.returncode == 78
     assert result.stdout == ""
     assert result.stderr == (
-        f"{config}:1: workers: 9 is not from 1 to 8\n"
+        f"{config}:1: workers: 9 is not in the range 1 to 8\n"
         f"{config}:2: worker: unknown key; did you mean workers?\n"
-        "environment TOOL_SERVICE_LOGLEVEL: there is no such key; did you mean TOOL_SERVICE_LOG_LEVEL?\n"
+        "environment TOOL_SERVICE_LOGLEVEL: unknown key; did you mean TOOL_SERVICE_LOG_LEVEL?\n"
     )
 
 
@@ -277,7 +280,7 @@ def test_a_bad_reload_changes_nothing(start) -> None:
     daemon.wait_told("READY=1", times=2)
     messages = [line["message"] for line in daemon.lines("CONFIG_REFUSED")]
     assert messages == [
-        f"{daemon.config}:1: workers: 0 is not from 1 to 8",
+        f"{daemon.config}:1: workers: 0 is not in the range 1 to 8",
         f"{daemon.config}:2: x: unknown key",
         "the configuration stays as it was",
     ]

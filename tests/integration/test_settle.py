@@ -163,7 +163,7 @@ def number(value: int) -> dict[str, str]:
 def make(server: Server, request: pytest.FixtureRequest) -> Callable[..., Queue]:
     name = request.node.name.replace("[", "-").replace("]", "")[:60]
 
-    def make_one(receives: int | None = 5, **options: int) -> Queue:
+    def make_one(receives: int | None = 6, **options: int) -> Queue:
         return Queue(server, name, receives, **options)
 
     return make_one
@@ -185,7 +185,7 @@ def test_later_is_invisible_for_a_while(make: Callable[..., Queue]) -> None:
     lines = queue.run(backoff_min="2s", backoff_max="2s")
     line = events(lines, "MESSAGE_LATER")[0]
     assert (line["sqs_message_id"], line["error_code"], line["receive_count"]) == (message_id, "not_yet", "1")
-    assert line["message"].startswith("tried again in 2 s (receive 1 of 5): ")
+    assert line["message"].startswith("tried again in 2 s (attempt 1 of 5): ")
     assert line["message"].endswith("the thing is not there yet")
     assert queue.counts() == (0, 1)
     before = time.monotonic()
@@ -227,13 +227,13 @@ def test_never_is_dead_lettered_at_once(make: Callable[..., Queue]) -> None:
     assert line["level"] == "warning"
 
 
-def test_later_is_dead_lettered_with_its_reason_on_the_last_receive(make: Callable[..., Queue]) -> None:
-    queue = make(receives=3)
+def test_later_is_dead_lettered_with_its_reason_on_the_last_attempt(make: Callable[..., Queue]) -> None:
+    queue = make(receives=4)
     queue.send("later no such collection")
     queue.spend(1)
     assert events(queue.run(backoff_min="1s", backoff_max="1s"), "MESSAGE_LATER")
-    lines = queue.run()
-    assert events(lines, "MESSAGE_DEAD")[0]["receive_count"] == "3"
+    line = events(queue.run(), "MESSAGE_DEAD")[0]
+    assert line["receive_count"] == "3" and "(attempt 3 of 3)" in line["message"]
     assert queue.counts() == (0, 0)
     _, attributes = queue.dead_letter()
     assert attributes["error_code"] == ("String", "not_yet")
@@ -251,15 +251,15 @@ def test_return_is_visible_at_once(make: Callable[..., Queue]) -> None:
     assert queue.receive()[0]["Attributes"]["ApproximateReceiveCount"] == "2"
 
 
-def test_return_on_the_last_receive_is_dead_lettered(make: Callable[..., Queue]) -> None:
-    queue = make(receives=2)
+def test_return_on_the_last_attempt_is_dead_lettered(make: Callable[..., Queue]) -> None:
+    queue = make(receives=3)
     queue.send("return")
     queue.spend(1)
     assert events(queue.run(), "MESSAGE_DEAD")
     assert queue.counts() == (0, 0)
     _, attributes = queue.dead_letter()
     assert attributes["error_code"] == ("String", "interrupted")
-    assert "last receive" in attributes["error"][1]
+    assert "last attempt" in attributes["error"][1]
 
 
 def test_many_at_once(make: Callable[..., Queue]) -> None:
@@ -377,156 +377,192 @@ def test_a_dead_letter_queue_from_the_configuration(make: Callable[..., Queue]) 
     assert queue.dead_letter()[0] == "never"
 
 
-def test_without_a_redrive_policy_five_receives_are_permitted(make: Callable[..., Queue]) -> None:
+def test_without_a_redrive_policy_there_are_five_attempts(make: Callable[..., Queue]) -> None:
     queue = make(receives=None)
     queue.send("later")
     queue.spend(3)
     lines = queue.run(dead_letter_queue_url=queue.dead_url, backoff_min="1s", backoff_max="1s")
-    assert "(receive 4 of 5)" in events(lines, "MESSAGE_LATER")[0]["message"]
+    assert "(attempt 4 of 5)" in events(lines, "MESSAGE_LATER")[0]["message"]
     queue.run(dead_letter_queue_url=queue.dead_url)
     body, attributes = queue.dead_letter()
     assert body == "later" and attributes["receive_count"] == ("Number", "5")
     assert queue.counts() == (0, 0)
 
 
-# --- the last permitted receive
+# --- the receive in reserve
 
 
-def killed_while_it_holds(queue: Queue, **settings: str) -> list[dict[str, str]]:
-    """A tool that ends without a word: its lines."""
+def killed_while_it_holds(queue: Queue, **settings: str) -> None:
+    """A tool that ends without a word; the message is visible again after it."""
     process = queue.start(hold="60s", visibility="1s", **settings)
     assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(json.loads(line))
-        if "holds 1" in line:
-            break
+    assert any("holds 1" in line for line in process.stdout)
     process.kill()
     process.communicate(timeout=10)
-    return lines
+    time.sleep(1.2)
 
 
-def test_killed_on_the_last_receive_has_a_reason(make: Callable[..., Queue]) -> None:
-    queue = make(receives=3)
+def test_killed_on_the_last_attempt_has_a_reason(make: Callable[..., Queue]) -> None:
+    queue = make(receives=4)
     message_id = queue.send("done", {"published_at": number(1600000000000), "colour": text("blue")})
     queue.spend(2)
-    lines = killed_while_it_holds(queue)
-    sent_anew = events(lines, "MESSAGE_SENT_ANEW")[0]
-    assert (sent_anew["sqs_message_id"], sent_anew["receive_count"]) == (message_id, "3")
-    line = events(queue.run(messages="1", log_level="info"), "MESSAGE_DEAD")[0]
+    killed_while_it_holds(queue)
+    lines = queue.run()
+    assert events(lines, "MESSAGE_DONE") == []
+    line = events(lines, "MESSAGE_DEAD")[0]
     assert (line["error_code"], line["receive_count"]) == ("interrupted", "4")
+    assert "(receive 4, after 3 attempts)" in line["message"]
     body, attributes = queue.dead_letter()
     assert (body, attributes["error_code"][1]) == ("done", "interrupted")
     assert "killed" in attributes["error"][1]
     assert attributes["source_message_id"] == ("String", message_id)
     assert attributes["receive_count"] == ("Number", "4")
     assert attributes["published_at"] == ("Number", "1600000000000")
-    assert json.loads(attributes["original_attributes"][1]) == {"colour": {"Type": "String", "Value": "blue"}}
+    assert json.loads(attributes["original_attributes"][1])["colour"] == {"Type": "String", "Value": "blue"}
     assert queue.counts() == (0, 0)
 
 
-def test_killed_on_each_receive_has_a_reason(make: Callable[..., Queue]) -> None:
-    queue = make(receives=2)
+def test_killed_on_each_attempt_has_a_reason(make: Callable[..., Queue]) -> None:
+    queue = make(receives=3)
     queue.send("done")
     for _ in range(2):
         killed_while_it_holds(queue)
-        time.sleep(1.2)
     queue.run()
     assert queue.dead_letter()[1]["error_code"] == ("String", "interrupted")
 
 
 @pytest.mark.parametrize(("word", "dead"), [("done", []), ("later", ["not_yet"]), ("never", ["bad_thing"]), ("return", ["interrupted"])])
-def test_the_last_receive_is_worked_on(make: Callable[..., Queue], word: str, dead: list[str]) -> None:
-    queue = make(receives=2)
+@pytest.mark.parametrize("receives", [2, 3])
+def test_the_last_attempt_is_worked_on(make: Callable[..., Queue], receives: int, word: str, dead: list[str]) -> None:
+    queue = make(receives=receives)
     message_id = queue.send(word)
-    queue.spend(1)
-    assert events(queue.run(), "MESSAGE_SENT_ANEW")
+    queue.spend(receives - 2)
+    queue.run()
     assert queue.counts() == (0, 0)
     letters = [attributes_of(message) for message in queue.receive(queue.dead_url)]
     assert [letter["error_code"][1] for letter in letters] == dead
     for letter in letters:
-        assert (letter["source_message_id"][1], letter["receive_count"][1]) == (message_id, "2")
+        assert (letter["source_message_id"][1], letter["receive_count"][1]) == (message_id, str(receives - 1))
         assert "original_attributes" not in letter
 
 
-def test_of_several_those_on_their_last_receive_are_sent_anew(make: Callable[..., Queue]) -> None:
+def test_of_several_those_that_lost_their_worker_are_dead_lettered(make: Callable[..., Queue]) -> None:
     queue = make(receives=3)
     old = {queue.send(f"done {i}") for i in range(3)}
     for _ in range(2):
         assert len(queue.receive()) == 3
     new = {queue.send(f"done {i}") for i in range(3, 6)}
     lines = queue.run(messages="6")
-    assert {line["sqs_message_id"] for line in events(lines, "MESSAGE_SENT_ANEW")} == old
-    done = {line["sqs_message_id"] for line in events(lines, "MESSAGE_DONE")}
-    assert len(done) == 6 and new < done and not old & done
-    assert queue.counts() == (0, 0) and queue.counts(queue.dead_url) == (0, 0)
+    assert {line["sqs_message_id"] for line in events(lines, "MESSAGE_DEAD")} == old
+    assert {line["sqs_message_id"] for line in events(lines, "MESSAGE_DONE")} == new
+    assert events(lines, "WARNING")[-1]["message"] == "settled, holds 0"
+    assert queue.counts() == (0, 0) and queue.counts(queue.dead_url) == (3, 0)
 
 
 @pytest.mark.parametrize("receives", [2, None])
-def test_what_counts_as_published_stays_with_what_was_lost(make: Callable[..., Queue], receives: int | None) -> None:
+def test_the_time_of_publication_stays_with_a_lost_message(make: Callable[..., Queue], receives: int | None) -> None:
     queue = make(receives=receives)
     envelope = {"Type": "Notification", "TopicArn": "arn:aws:sns:eu-central-1:1:t", "Message": "x", "Timestamp": "2021-01-02T03:04:05.678Z"}
     queue.send(json.dumps(envelope))
     queue.spend(receives - 1 if receives else 5)
-    if receives:
-        killed_while_it_holds(queue)
     queue.run(dead_letter_queue_url=queue.dead_url)
     assert queue.dead_letter()[1]["published_at"] == ("Number", "1609556645678")
 
 
-@pytest.mark.parametrize(
-    "attributes",
-    [{f"x{i}": text("y") for i in range(8)}, {"published_at": number(1)} | {f"x{i}": text("y") for i in range(7)}],
-)
-def test_many_attributes(make: Callable[..., Queue], attributes: dict[str, Any]) -> None:
-    """Seven of its own have room beside a copy's three; with eight a message is worked on as it is."""
+def test_a_lost_message_keeps_ten_attributes(make: Callable[..., Queue]) -> None:
     queue = make(receives=2)
-    queue.send("later", attributes)
+    own = {f"x{i}": text("y") for i in range(10)}
+    queue.send("done", own)
     queue.spend(1)
-    lines = queue.run()
-    assert len(events(lines, "MESSAGE_SENT_ANEW")) == (0 if "x7" in attributes else 1)
+    queue.run()
     letter = queue.dead_letter()[1]
-    assert letter["error_code"][1] == "not_yet"
-    own = json.loads(letter["original_attributes"][1])
-    assert {name for name in own if name != "published_at"} == {name for name in attributes if name != "published_at"}
+    assert letter["error_code"][1] == "interrupted"
+    assert set(json.loads(letter["original_attributes"][1])) == set(own)
 
 
-@pytest.mark.parametrize("room", [0, 120, 170, 239, 240])
-def test_without_room_for_a_dead_letter_no_copy(make: Callable[..., Queue], room: int) -> None:
-    """Who is sent anew can be dead-lettered when the copy is lost."""
+@pytest.mark.parametrize("room", [0, 240])
+def test_a_lost_message_that_leaves_no_room_for_a_dead_letter(make: Callable[..., Queue], room: int) -> None:
     queue = make(receives=2, dead_letter_size=2048)
-    queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"MaximumMessageSize": "2048"})
     queue.send("done ".ljust(2048 - room, "x"))
     queue.spend(1)
-    lines = killed_while_it_holds(queue)
-    assert bool(events(lines, "MESSAGE_SENT_ANEW")) == (room == 240)
-    if room == 240:
-        queue.run()
-        assert queue.dead_letter()[1]["error_code"][1] == "interrupted"
+    lines = queue.run(backoff_min="1s", backoff_max="1s")
+    assert len(events(lines, "MESSAGE_DEAD")) == (1 if room else 0)
+    if not room:
+        line = events(lines, "MESSAGE_LATER")[0]
+        assert line["level"] == "error" and "is moved by the queue, without this reason, in 1 s" in line["message"]
+
+
+def refuse_dead_letters(server: Server, queue: Queue) -> Callable[[], None]:
+    """Gives what ends it."""
+    iam = server.client("iam")
+    arn = queue.sqs.get_queue_attributes(QueueUrl=queue.dead_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    deny = {"Effect": "Deny", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    iam.put_user_policy(UserName="stack", PolicyName="deny", PolicyDocument=policy)
+    return lambda: iam.delete_user_policy(UserName="stack", PolicyName="deny")
+
+
+def test_a_dead_letter_refused_on_the_last_attempt(own_server: tuple[subprocess.Popen[bytes], Server]) -> None:
+    """The receive in reserve is a second chance for it."""
+    queue = Queue(own_server[1], "refused-on-the-last-attempt", 2)
+    queue.send("later")
+    allow = refuse_dead_letters(own_server[1], queue)
+    line = events(queue.run(backoff_min="1s", backoff_max="1s"), "MESSAGE_LATER")[0]
+    assert line["level"] == "error" and line["error_code"] == "not_yet"
+    assert "could not be dead-lettered" in line["message"] and "comes back in 1 s" in line["message"]
+    allow()
+    queue.run()
+    letter = queue.dead_letter()[1]
+    assert (letter["error_code"][1], letter["receive_count"][1]) == ("interrupted", "2")
+    assert "its dead letter was refused" in letter["error"][1]
+
+
+def test_a_dead_letter_refused_on_the_receive_in_reserve(own_server: tuple[subprocess.Popen[bytes], Server]) -> None:
+    """Nothing is lost: the queue moves the message, and the log has the reason."""
+    queue = Queue(own_server[1], "refused-on-the-reserve", 2)
+    queue.send("done", {"colour": text("blue")})
+    queue.spend(1)
+    allow = refuse_dead_letters(own_server[1], queue)
+    lines = queue.run(backoff_min="1s", backoff_max="1s")
+    assert events(lines, "MESSAGE_DONE") == []
+    line = events(lines, "MESSAGE_LATER")[0]
+    assert (line["level"], line["error_code"], line["receive_count"]) == ("error", "interrupted", "2")
+    assert "is moved by the queue, without this reason, in 1 s" in line["message"]
+    assert queue.counts() == (0, 1)
+    allow()
+    assert queue.receive(wait_s=3) == []
+    body, attributes = queue.dead_letter()
+    assert body == "done" and set(attributes) == {"colour"}
 
 
 def test_one_receive_is_worked_on(make: Callable[..., Queue]) -> None:
-    """A copy would have no more receives than the message."""
     queue = make(receives=1)
     queue.send("later")
-    lines = queue.run()
-    assert events(lines, "MESSAGE_SENT_ANEW") == [] and events(lines, "MESSAGE_DEAD")
+    assert "(attempt 1 of 1)" in events(queue.run(), "MESSAGE_DEAD")[0]["message"]
     assert queue.dead_letter()[1]["error_code"][1] == "not_yet"
 
 
-def test_a_queue_that_takes_nothing_back(own_server: tuple[subprocess.Popen[bytes], Server]) -> None:
-    queue = Queue(own_server[1], "takes-nothing-back", 2)
+def test_one_receive_leaves_none_in_reserve(make: Callable[..., Queue]) -> None:
+    queue = make(receives=1)
+    queue.send("done")
+    killed_while_it_holds(queue)
+    assert queue.receive() == []
+    assert queue.dead_letter() == ("done", {})
+
+
+def test_a_message_that_is_put_back_has_all_its_attempts(make: Callable[..., Queue]) -> None:
+    queue = make(receives=3)
     queue.send("later")
-    queue.spend(1)
-    arn = queue.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    deny = {"Effect": "Deny", "Action": "sqs:SendMessage", "Resource": arn}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
-    own_server[1].client("iam").put_user_policy(UserName="stack", PolicyName="deny", PolicyDocument=policy)
-    lines = queue.run()
-    warning = next(line for line in events(lines, "WARNING") if "could not be sent to its queue anew" in line["message"])
-    assert warning["error_code"] == "access_denied"
-    assert queue.dead_letter()[1]["error_code"][1] == "not_yet"
-    assert queue.counts() == (0, 0)
+    queue.spend(2)
+    assert events(queue.run(), "MESSAGE_DEAD")
+    arns = [
+        queue.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        for url in (queue.dead_url, queue.url)
+    ]
+    queue.sqs.start_message_move_task(SourceArn=arns[0], DestinationArn=arns[1])
+    line = events(queue.run(backoff_min="1s", backoff_max="1s"), "MESSAGE_LATER")[0]
+    assert "(attempt 1 of 2)" in line["message"]
+    assert events(queue.run(), "MESSAGE_DEAD")[0]["error_code"] == "not_yet"
 
 
 def test_without_a_redrive_policy_nobody_is_killed_for_ever(make: Callable[..., Queue]) -> None:
@@ -534,31 +570,10 @@ def test_without_a_redrive_policy_nobody_is_killed_for_ever(make: Callable[..., 
     queue.send("done")
     queue.spend(4)
     killed_while_it_holds(queue, dead_letter_queue_url=queue.dead_url)
-    time.sleep(1.2)
     lines = queue.run(dead_letter_queue_url=queue.dead_url)
-    assert events(lines, "MESSAGE_SENT_ANEW") == []
+    assert events(lines, "MESSAGE_DONE") == []
     attributes = queue.dead_letter()[1]
     assert (attributes["error_code"][1], attributes["receive_count"][1]) == ("interrupted", "6")
-
-
-@pytest.mark.parametrize(("forged", "source"), [("-1", "x"), ("0", "x"), ("1001", "x"), ("x", "x"), ("2", None), ("2", "x" * 101)])
-def test_what_cannot_be_a_copy_is_none(make: Callable[..., Queue], forged: str, source: str | None) -> None:
-    queue = make(receives=2)
-    own = {"receives_before": text(forged)} | ({"source_message_id": text(source)} if source else {})
-    message_id = queue.send("later", own)
-    lines = queue.run(backoff_min="0s", backoff_max="0s")
-    assert events(lines, "MESSAGE_LATER")[0]["receive_count"] == "1"
-    lines = queue.run()
-    assert events(lines, "MESSAGE_SENT_ANEW"), "so it is none on its last receive either"
-    assert queue.dead_letter()[1]["source_message_id"] == ("String", message_id)
-
-
-def test_what_looks_like_a_copy_harms_only_itself(make: Callable[..., Queue]) -> None:
-    queue = make(receives=3)
-    queue.send("done", {"receives_before": text("1000"), "source_message_id": text("x")})
-    queue.run()
-    assert queue.dead_letter()[1]["error_code"] == ("String", "interrupted")
-    assert queue.counts() == (0, 0)
 
 
 @pytest.mark.parametrize("which", ["queue_url", "dead_letter_queue_url"])
@@ -633,7 +648,7 @@ def own_server() -> Iterator[tuple[subprocess.Popen[bytes], Server]]:
 
 def test_heartbeats_that_fail_are_tried_again(own_server: tuple[subprocess.Popen[bytes], Server]) -> None:
     server = own_server[1]
-    queue = Queue(server, "refused-for-a-while", 5)
+    queue = Queue(server, "refused-for-a-while", 6)
     queue.send("done")
     process = queue.start(visibility="8s", hold="10s")
     assert process.stdout is not None
@@ -653,7 +668,7 @@ def test_heartbeats_that_fail_are_tried_again(own_server: tuple[subprocess.Popen
 
 def test_an_aws_that_is_gone_fills_no_log(own_server: tuple[subprocess.Popen[bytes], Server]) -> None:
     server_process, server = own_server
-    queue = Queue(server, "gone", 5)
+    queue = Queue(server, "gone", 6)
     queue.send("done")
     process = queue.start(visibility="2s", hold="5s", log_level="info")
     assert process.stdout is not None

@@ -160,14 +160,6 @@ class Run:
         done = subprocess.run(command, env=environment.for_tools() | env, capture_output=True, text=True)
         assert done.returncode == 0 and "MessageId" in done.stdout, done.stderr
 
-    def spend(self, output: str) -> None:
-        """Receives what is in it in vain, but for the last receive that the queue permits."""
-        queue = self.outputs[output]
-        attributes = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])["Attributes"]
-        for _ in range(int(json.loads(attributes["RedrivePolicy"])["maxReceiveCount"]) - 1):
-            receive = {"QueueUrl": queue, "VisibilityTimeout": 0, "MaxNumberOfMessages": 10}
-            wait_until("a message", lambda: self.sqs.receive_message(**receive).get("Messages"))
-
     def dead_letter(self, output: str) -> dict[str, str]:
         """Takes the one that comes: its attributes."""
         receive = {"QueueUrl": self.outputs[output], "MessageAttributeNames": ["All"], "WaitTimeSeconds": 1}
@@ -209,8 +201,6 @@ def finished(
     extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [["2000-01-01T00:00:00Z", None]]}}
     run.publish("ItemLoadTopicArn", collection | {"extent": extent})
     run.publish("ItemGenSNSTopicArn", request("ok", "from-a-request"))
-    run.spend("ItemLoadQueueUrl")
-    run.spend("ItemGenQueueUrl")
     run.start()
     try:
         run.publish("ItemGenSNSTopicArn", request("sleep", "6", "held-for-long"))  # past the visibility timeout

@@ -8,7 +8,9 @@
 #include "test.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -107,8 +109,9 @@ static void test_numbers(void)
         }
     }
     CHECK(num_parse_duration("61s", 0, 60000, &value, &err) == NEVER);
-    CHECK_STRING(err.text, "61s is not from 0s to 1m");
+    CHECK_STRING(err.text, "61s is not in the range 0s to 1m");
     CHECK(num_parse_size("6MiB", 0, INT64_MAX, &value, &err) == 0 && value == 6 << 20);
+    CHECK(num_parse_size("2TiB", 0, INT64_MAX, &value, &err) == 0 && value == INT64_C(2) << 40);
     CHECK(num_parse_size("100", 0, INT64_MAX, &value, &err) == 0 && value == 100);
     CHECK(num_parse_size("6MB", 0, INT64_MAX, &value, &err) == NEVER);
     auto_buf struct buf size = BUF_INIT;
@@ -116,54 +119,157 @@ static void test_numbers(void)
     CHECK_STRING(buf_str(&size), "1536KiB");
 }
 
+/* The next of a sequence without end that is the same in each run (xorshift). */
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void check_double(const char *text)
+{
+    const char *end = NULL;
+    char *expected_end = NULL;
+    double got = num_nearest_double(text, &end), expected = strtod(text, &expected_end);
+    CHECK_ROW(memcmp(&got, &expected, sizeof(got)) == 0, "%s: %a, not %a", text, got, expected);
+    CHECK_ROW(end == expected_end, "%s: ends at %s", text, end);
+}
+
+/* The very doubles of strtod: edges, random decimals, and the middles between two doubles with their neighbours. */
+static void test_doubles(void)
+{
+    static const char *const edges[] = { "0",
+                                         "-0",
+                                         "0.0]",
+                                         "-0.000,",
+                                         "9007199254740991",
+                                         "9007199254740992",
+                                         "9007199254740993",
+                                         "9999999999999999999",
+                                         "18446744073709551615",
+                                         "18446744073709551616",
+                                         "0.000000000000000001",
+                                         "0.0000000000000000001",
+                                         "9.999999999999999999",
+                                         "1.7976931348623157e308",
+                                         "2.2250738585072014e-308",
+                                         "5e-324",
+                                         "-1e400",
+                                         "1e23]",
+                                         "8.5E22",
+                                         "7205759403792793.5",
+                                         "-122.41941550000001, 37" };
+    for (size_t i = 0; i < N_ELEMENTS(edges); i++)
+        check_double(edges[i]);
+    uint64_t state = 88172645463325252;
+    char text[64], digits[32];
+    for (int i = 0; i < 50000; i++) {
+        int n = snprintf(digits, sizeof(digits), "%" PRIu64, next_random(&state) >> next_random(&state) % 64);
+        int point = 1 + (int)(next_random(&state) % (unsigned)n);
+        snprintf(text, sizeof(text), "%s%.*s%s%s", i % 2 ? "-" : "", point, digits, point < n ? "." : "",
+                 digits + point);
+        check_double(text);
+        snprintf(text, sizeof(text), "%.17g", (double)(int64_t)next_random(&state) / 5e16); /* degrees */
+        check_double(text);
+        /* An odd number of 54 bits over a power of two is the middle between two doubles. */
+        uint64_t middle = (UINT64_C(1) << 53) + (next_random(&state) >> 11 | 1);
+        int places = (int)(next_random(&state) % 4);
+        for (int k = 0; k < places; k++)
+            middle *= 5;
+        for (uint64_t k = 0; k < 3; k++) {
+            n = snprintf(digits, sizeof(digits), "%" PRIu64, middle - 1 + k);
+            snprintf(text, sizeof(text), "%.*s.%s0", n - places, digits, digits + n - places);
+            check_double(text);
+        }
+    }
+}
+
 static void test_time(void)
 {
     static const struct {
         const char *text;
-        int64_t us; /* INT64_MIN: refused */
+        enum time_reading reading;
+        int64_t us;
+        const char *part;
     } rows[] = {
-        { "1970-01-01T00:00:00Z", 0 },
-        { "2021-01-01T00:00:00Z", 1609459200000000 },
-        { "2021-01-01t00:00:00z", 1609459200000000 },
-        { "2021-01-01 00:00:00Z", 1609459200000000 },
-        { "2021-01-01T00:00:00.725Z", 1609459200725000 },
-        { "2021-01-01T00:00:00.1234564Z", 1609459200123456 },
-        { "2021-01-01T00:00:00.1234565Z", 1609459200123457 },
-        { "2021-01-01T00:00:00.12345649999Z", 1609459200123456 },
-        { "2021-01-01T00:00:00.9999999Z", 1609459201000000 },
-        { "2021-01-01T02:00:00+02:00", 1609459200000000 },
-        { "2020-12-31T18:30:00-05:30", 1609459200000000 },
-        { "2020-12-31T23:59:60Z", 1609459200000000 },
-        { "2020-02-29T00:00:00Z", 1582934400000000 },
-        { "2000-02-29T00:00:00Z", 951782400000000 },
-        { "1969-12-31T23:59:59.5Z", -500000 },
-        { "0001-01-01T00:00:00Z", -62135596800000000 },
-        { "9999-12-31T23:59:59Z", 253402300799000000 },
-        { "9999-12-31T23:59:59-01:00", INT64_MIN },
-        { "0001-01-01T00:00:00+01:00", INT64_MIN },
-        { "0000-01-01T00:00:00Z", INT64_MIN },
-        { "1900-02-29T00:00:00Z", INT64_MIN },
-        { "2021-02-29T00:00:00Z", INT64_MIN },
-        { "2021-04-31T00:00:00Z", INT64_MIN },
-        { "2021-13-01T00:00:00Z", INT64_MIN },
-        { "2021-01-01T24:00:00Z", INT64_MIN },
-        { "2021-01-01T00:60:00Z", INT64_MIN },
-        { "2021-01-01T00:00:61Z", INT64_MIN },
-        { "2021-01-01T00:00:00", INT64_MIN },
-        { "2021-01-01T00:00:00.Z", INT64_MIN },
-        { "2021-01-01T00:00:00+2:00", INT64_MIN },
-        { "2021-01-01T00:00:00+0200", INT64_MIN },
-        { "2021-01-01T00:00:00Z ", INT64_MIN },
-        { " 2021-01-01T00:00:00Z", INT64_MIN },
-        { "2021-01-01", INT64_MIN },
-        { "2021-1-1T00:00:00Z", INT64_MIN },
-        { "yesterday", INT64_MIN },
-        { "", INT64_MIN },
+        { "1970-01-01T00:00:00Z", TIME_READ, 0, NULL },
+        { "2021-01-01T00:00:00Z", TIME_READ, 1609459200000000, NULL },
+        { "2021-01-01t00:00:00z", TIME_READ, 1609459200000000, NULL },
+        { "2021-01-01 00:00:00Z", TIME_READ, 1609459200000000, NULL },
+        { "2021-01-01T00:00:00.725Z", TIME_READ, 1609459200725000, NULL },
+        { "2021-01-01T00:00:00.1234564Z", TIME_READ, 1609459200123456, NULL },
+        { "2021-01-01T00:00:00.1234565Z", TIME_READ, 1609459200123457, NULL },
+        { "2021-01-01T00:00:00.12345649999Z", TIME_READ, 1609459200123456, NULL },
+        { "2021-01-01T00:00:00.9999999Z", TIME_READ, 1609459201000000, NULL },
+        { "2021-01-01T02:00:00+02:00", TIME_READ, 1609459200000000, NULL },
+        { "2020-12-31T18:30:00-05:30", TIME_READ, 1609459200000000, NULL },
+        { "2020-12-31T23:59:60Z", TIME_READ, 1609459200000000, NULL },
+        { "2020-02-29T00:00:00Z", TIME_READ, 1582934400000000, NULL },
+        { "2000-02-29T00:00:00Z", TIME_READ, 951782400000000, NULL },
+        { "1969-12-31T23:59:59.5Z", TIME_READ, -500000, NULL },
+        { "0001-01-01T00:00:00Z", TIME_READ, -62135596800000000, NULL },
+        { "9999-12-31T23:59:59Z", TIME_READ, 253402300799000000, NULL },
+        { "9999-12-31T23:59:59-01:00", TIME_OUT_OF_RANGE, 0, NULL },
+        { "0001-01-01T00:00:00+01:00", TIME_OUT_OF_RANGE, 0, NULL },
+        { "0000-01-01T00:00:00Z", TIME_OUT_OF_RANGE, 0, NULL },
+        { "1900-02-29T00:00:00Z", TIME_IMPOSSIBLE, 0, "day" },
+        { "2021-02-29T00:00:00Z", TIME_IMPOSSIBLE, 0, "day" },
+        { "2021-04-31T00:00:00Z", TIME_IMPOSSIBLE, 0, "day" },
+        { "2021-13-01T00:00:00Z", TIME_IMPOSSIBLE, 0, "month" },
+        { "2021-01-01T24:00:00Z", TIME_IMPOSSIBLE, 0, "hour" },
+        { "2021-01-01T00:60:00Z", TIME_IMPOSSIBLE, 0, "minute" },
+        { "2021-01-01T00:00:61Z", TIME_IMPOSSIBLE, 0, "second" },
+        { "2021-01-01T00:00:00", TIME_MALFORMED, 0, NULL },
+        { "2021-01-01T00:00:00.Z", TIME_MALFORMED, 0, NULL },
+        { "2021-01-01T00:00:00+2:00", TIME_MALFORMED, 0, NULL },
+        { "2021-01-01T00:00:00+0200", TIME_MALFORMED, 0, NULL },
+        { "2021-01-01T00:00:00Z ", TIME_MALFORMED, 0, NULL },
+        { " 2021-01-01T00:00:00Z", TIME_MALFORMED, 0, NULL },
+        { "2021-01-01", TIME_MALFORMED, 0, NULL },
+        { "2021-1-1T00:00:00Z", TIME_MALFORMED, 0, NULL },
+        { "yesterday", TIME_MALFORMED, 0, NULL },
+        { "", TIME_MALFORMED, 0, NULL },
+        { "9999-12-31T23:59:59.9999994Z", TIME_READ, 253402300799999999, NULL },
+        { "9999-12-31T23:59:59.9999999Z", TIME_OUT_OF_RANGE, 0, NULL },
+        { "9999-12-31T23:59:59.9999995Z", TIME_OUT_OF_RANGE, 0, NULL },
+        { "9999-12-31T23:59:60Z", TIME_OUT_OF_RANGE, 0, NULL },
+        { "9999-12-31T23:59:59.9999999+00:01", TIME_READ, 253402300740000000, NULL },
+        { "0001-01-01T00:00:00-00:01", TIME_READ, -62135596740000000, NULL },
+        { "0001-01-01T00:00:00+00:01", TIME_OUT_OF_RANGE, 0, NULL },
+        { "0000-12-31T23:00:00-01:00", TIME_OUT_OF_RANGE, 0, NULL },
+        { "0000-02-29T00:00:00Z", TIME_OUT_OF_RANGE, 0, NULL },
+        { "10000-01-01T00:00:00Z", TIME_OUT_OF_RANGE, 0, NULL },
+        { "10000-01-01T00:00:00+01:00", TIME_OUT_OF_RANGE, 0, NULL },
+        { "+294277-01-01T00:00:00Z", TIME_OUT_OF_RANGE, 0, NULL },
+        { "-0001-01-01T00:00:00Z", TIME_OUT_OF_RANGE, 0, NULL },
+        { "10000-13-01T00:00:00Z", TIME_IMPOSSIBLE, 0, "month" },
+        { "10000-01-01", TIME_MALFORMED, 0, NULL },
+        { "-001-01-01T00:00:00Z", TIME_MALFORMED, 0, NULL },
+        { "--0001-01-01T00:00:00Z", TIME_MALFORMED, 0, NULL },
+        { "+2021-01-01T00:00:00Z", TIME_MALFORMED, 0, NULL },
+        { "-", TIME_MALFORMED, 0, NULL },
+        { "2021-00-01T00:00:00Z", TIME_IMPOSSIBLE, 0, "month" },
+        { "2021-01-00T00:00:00Z", TIME_IMPOSSIBLE, 0, "day" },
+        { "2021-02-29T24:00:00Z", TIME_IMPOSSIBLE, 0, "day" },
+        { "2021-01-01T99:00:00Z", TIME_IMPOSSIBLE, 0, "hour" },
+        { "2021-06-15T12:30:60.5Z", TIME_READ, 1623760260500000, NULL },
+        { "2021-01-01T00:00:00+24:00", TIME_IMPOSSIBLE, 0, "offset" },
+        { "2021-01-01T00:00:00-01:60", TIME_IMPOSSIBLE, 0, "offset" },
+        { "2021-01-01T00:00:00+23:59", TIME_READ, 1609372860000000, NULL },
+        { "2021-02-29T00:00:00", TIME_MALFORMED, 0, NULL },
+        { "2021-02-29", TIME_MALFORMED, 0, NULL },
+        { "infinity", TIME_MALFORMED, 0, NULL },
     };
     for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
-        int64_t us = INT64_MIN;
-        bool ok = time_parse_rfc3339(rows[i].text, &us);
-        CHECK_ROW(ok == (rows[i].us != INT64_MIN) && us == rows[i].us, "%s: %ld", rows[i].text, (long)us);
+        int64_t us = 0, same_us = 0;
+        const char *part = NULL;
+        CHECK_ROW(time_read_rfc3339(rows[i].text, &us, &part) == rows[i].reading, "%s", rows[i].text);
+        CHECK_ROW(us == rows[i].us, "%s: %ld", rows[i].text, (long)us);
+        CHECK_STRING(part, rows[i].part);
+        CHECK_ROW(time_parse_rfc3339(rows[i].text, &same_us) == (rows[i].reading == TIME_READ), "%s", rows[i].text);
+        CHECK_ROW(same_us == us, "%s: %ld", rows[i].text, (long)same_us);
     }
     char text[TIME_TEXT_SIZE];
     time_format_basic(1440938160, text);
@@ -242,6 +348,7 @@ int main(void)
     test_buf();
     test_err();
     test_numbers();
+    test_doubles();
     test_time();
     test_digests();
     test_wait();

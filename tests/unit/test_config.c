@@ -1,4 +1,4 @@
-#include "common/config.h"
+#include "common/config_print.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,13 +19,16 @@ static const char *const levels[] = { "error", "info", "debug", NULL };
 #define AT(member) offsetof(struct settings, member)
 
 static const struct config_key keys[] = {
-    { "queue_url", CONFIG_STRING, AT(url), .help = "The queue." },
+    { "queue_url", CONFIG_STRING, AT(url), .example = "https://x/1/q", .help = "The queue." },
     { "name", CONFIG_STRING, AT(name), .default_text = "", .help = "A name." },
     { "password", CONFIG_STRING, AT(password), .default_text = "", .secret = true, .help = "A secret." },
     { "pin", CONFIG_INT, AT(pin), 1000, 9999, .default_text = "1234", .secret = true, .help = "Another." },
-    { "allowed", CONFIG_LIST, AT(allowed), .default_text = "[\"stac*\", b]", .help = "Which." },
+    { "allowed", CONFIG_LIST, AT(allowed), .default_text = "[\"stac*\", b]",
+      .help = "Patterns: *, ?. See the \\ manual." },
     { "workers", CONFIG_INT, AT(workers), 1, 64, .default_text = "4", .help = "How many." },
-    { "batch_window", CONFIG_DURATION, AT(window_ms), 1000, 900000, .default_text = "60s", .help = "How long." },
+    { "batch_window", CONFIG_DURATION, AT(window_ms), 1000, 900000, .default_text = "60s", .example = "30s",
+      .help = "Maximum age of a batch, from its first message. The batch is closed then, even if it has room for more "
+              "messages." },
     { "memory", CONFIG_SIZE, AT(memory), 1024, 1 << 30, .default_text = "1MiB", .help = "How much." },
     { "verify", CONFIG_BOOL, AT(verify), .default_text = "true", .help = "Whether." },
     { "log_level", CONFIG_CHOICE, AT(level), .choices = levels, .default_text = "info", .help = "How loud." },
@@ -85,65 +88,67 @@ static const struct {
     FILE_ROW("queue_url: \"\\u00e9\"\nallowed: []\nworkers: \"64\"\nverify: off\nlog_level: 'debug'\n", ""),
     FILE_ROW("queue_url: x\nname:\npassword: ~\n", ""),
     FILE_ROW("queue_url: x\nname: !!str\nallowed: [a, ~]\n",
-             "FILE:2: name: tags are not used here\nFILE:3: allowed: holds an empty element\n"),
+             "FILE:2: name: tags are not supported\nFILE:3: allowed: contains an empty element\n"),
     FILE_ROW("queue_url:\n", "FILE:1: queue_url: has no value\n"),
     FILE_ROW("{queue_url: x, allowed: [a,\nb]}", ""),
-    FILE_ROW("", "FILE: queue_url: required; set it here or as TESTD_QUEUE_URL\n"),
+    FILE_ROW("", "FILE: queue_url: is required; set it in this file or as TESTD_QUEUE_URL\n"),
     /* Unknown, twice, ill-typed, out of range: all told, in order. */
     FILE_ROW("queue_url: x\nqueue-url: y\nbatch_windw: 5s\nxyzzy: 1\nworkers: 0\nworkers: 2\nmemory: 2GiB\n"
              "batch_window: soon\nverify: 1\nlog_level: loud\n",
              "FILE:2: queue-url: unknown key; did you mean queue_url?\n"
              "FILE:3: batch_windw: unknown key; did you mean batch_window?\n"
              "FILE:4: xyzzy: unknown key\n"
-             "FILE:5: workers: 0 is not from 1 to 64\n"
-             "FILE:6: workers: stands in line 5 already\n"
-             "FILE:7: memory: 2GiB is not from 1KiB to 1GiB\n"
+             "FILE:5: workers: 0 is not in the range 1 to 64\n"
+             "FILE:6: workers: is already set in line 5\n"
+             "FILE:7: memory: 2GiB is not in the range 1KiB to 1GiB\n"
              "FILE:8: batch_window: expected a duration like 250ms, 60s, 5m or 12h, got \"soon\"\n"
              "FILE:9: verify: expected true or false, got \"1\"\n"
-             "FILE:10: log_level: expected error, info or debug, got \"loud\"\n"),
+             "FILE:10: log_level: \"loud\" is not one of error, info, debug\n"),
     /* Shapes. */
     FILE_ROW("queue_url:\n  nested: {a: [1, 2]}\nname: [a]\nallowed: a\nworkers: [1, 2]\nverify:\nmemory: ~\n"
              "log_level: null\n",
-             "FILE:1: queue_url: holds nested keys; keys stand at the top only\n"
+             "FILE:1: queue_url: nested keys are not supported\n"
              "FILE:3: name: expected one value, got a list\n"
-             "FILE:4: allowed: expected a list, like [a, b]\n"
+             "FILE:4: allowed: expected a list, for example [a, b]\n"
              "FILE:5: workers: expected one value, got a list\n"
              "FILE:6: verify: has no value\n"
              "FILE:7: memory: has no value\n"
              "FILE:8: log_level: has no value\n"),
     FILE_ROW("queue_url: &a x\nname: *a\nallowed: [&b c, d]\nworkers: !!str 3\n? [q]\n: 1\n<<: {a: 1}\n",
-             "FILE:1: queue_url: anchors and aliases are not used here\n"
-             "FILE:2: name: anchors and aliases are not used here\n"
-             "FILE:3: allowed: anchors and aliases are not used here\n"
-             "FILE:4: workers: tags are not used here\n"
+             "FILE:1: queue_url: anchors and aliases are not supported\n"
+             "FILE:2: name: anchors and aliases are not supported\n"
+             "FILE:3: allowed: anchors and aliases are not supported\n"
+             "FILE:4: workers: tags are not supported\n"
              "FILE:5: a key must be plain text\n"
              "FILE:7: <<: unknown key\n"),
     FILE_ROW("queue_url: x\nallowed: [a, [b], {c: d}]\n",
-             "FILE:2: allowed: a list holds plain values only, nothing nested\n"),
-    FILE_ROW("queue_url: x\nallowed: [a, '']\n", "FILE:2: allowed: holds an empty element\n"),
-    FILE_ROW("queue_url: x\nallowed: [a, ]\nname: \"a\\0b\"\n", "FILE:3: name: holds a NUL character\n"),
+             "FILE:2: allowed: a list contains plain values only, nested ones are not supported\n"),
+    FILE_ROW("queue_url: x\nallowed: [a, '']\n", "FILE:2: allowed: contains an empty element\n"),
+    FILE_ROW("queue_url: x\nallowed: [a, ]\nname: \"a\\0b\"\n", "FILE:3: name: contains a NUL character\n"),
     FILE_ROW("queue_url: x\nname: \"a\\nb\"\n\"k\\ny\": 1\n",
-             "FILE:2: name: holds a control character, or is not UTF-8\n"
+             "FILE:2: name: contains a control character or is not UTF-8\n"
              "FILE:3: k y: unknown key\n"),
     FILE_ROW("queue_url: \"\"\n", "FILE:1: queue_url: must not be empty\n"),
-    FILE_ROW("name: x\n", "FILE: queue_url: required; set it here or as TESTD_QUEUE_URL\n"),
+    FILE_ROW("name: x\n", "FILE: queue_url: is required; set it in this file or as TESTD_QUEUE_URL\n"),
     /* No YAML: what was read before is still checked, what may follow is not missed. */
-    FILE_ROW("workers: 99\nname: \"x\n",
-             "FILE:1: workers: 99 is not from 1 to 64\n"
-             "FILE:3: not YAML: found unexpected end of stream while scanning a quoted scalar that begins at line 2\n"),
-    FILE_ROW("workers: 1\nname: %x\n",
-             "FILE:2: not YAML: found character that cannot start any token while scanning for the next token that "
-             "begins at line 2\n"),
-    FILE_ROW("workers: 1\nname: \xff\n", "FILE:2: not UTF-8\n"),
-    FILE_ROW("workers: 1\n\nname: \x01\n", "FILE:3: not YAML: control characters are not allowed\n"),
+    FILE_ROW("workers: 99\nname: \"x\n", "FILE:1: workers: 99 is not in the range 1 to 64\n"
+                                         "FILE:3: is not valid YAML: found unexpected end of stream while scanning a "
+                                         "quoted scalar that begins in line 2\n"),
+    FILE_ROW(
+        "workers: 1\nname: %x\n",
+        "FILE:2: is not valid YAML: found character that cannot start any token while scanning for the next token that "
+        "begins in line 2\n"),
+    FILE_ROW("workers: 1\nname: \xff\n", "FILE:2: is not UTF-8\n"),
+    FILE_ROW("workers: 1\n\nname: \x01\n", "FILE:3: is not valid YAML: control characters are not allowed\n"),
     FILE_ROW("- a\n", "FILE:1: expected lines of the form \"key: value\"\n"),
     FILE_ROW("just text\n", "FILE:1: expected lines of the form \"key: value\"\n"),
-    FILE_ROW("queue_url: x\n---\nname: y\n", "FILE:2: a second document begins here; one is read\n"),
-    FILE_ROW("queue_url: x\nworkers: 13\n", "workers: 13 brings bad luck with a window of 60000 ms\n"),
+    FILE_ROW("queue_url: x\n---\nname: y\n",
+             "FILE:2: a second YAML document begins here; a configuration has only one\n"),
+    FILE_ROW("queue_url: x\nworkers: 13\n", "FILE:2: workers: 13 brings bad luck with a window of 60000 ms\n"),
     /* Never the secret itself. */
     FILE_ROW("queue_url: x\npassword: \"hun\\tter2\"\n",
-             "FILE:2: password: holds a control character, or is not UTF-8\n"),
-    FILE_ROW("queue_url: x\npin: hunter2\n", "FILE:2: pin: is not valid (the value is a secret and not shown)\n"),
+             "FILE:2: password: contains a control character or is not UTF-8\n"),
+    FILE_ROW("queue_url: x\npin: hunter2\n", "FILE:2: pin: is not valid (the value is secret, so it is not shown)\n"),
 };
 
 static void test_files(void)
@@ -188,7 +193,7 @@ static void test_unreadable(void)
     buf_reset(&errors);
     source = (struct config_source){ .path = "/tmp" };
     CHECK(config_load(&schema, &source, &settings, &errors) == NEVER);
-    CHECK_STRING(buf_str(&errors), "/tmp: no regular file\n");
+    CHECK_STRING(buf_str(&errors), "/tmp: is not a regular file\n");
     buf_reset(&errors);
     auto_buf struct buf big = BUF_INIT;
     while (big.len <= 1024 * 1024)
@@ -196,7 +201,7 @@ static void test_unreadable(void)
     write_file(buf_str(&big), big.len);
     source.path = path;
     CHECK(config_load(&schema, &source, &settings, &errors) == NEVER);
-    expect_errors("big", "FILE: over 1 MiB\n", buf_str(&errors));
+    expect_errors("big", "FILE: is larger than 1 MiB\n", buf_str(&errors));
     /* Depth costs libyaml the square of it: it must be refused early. */
     buf_reset(&big);
     buf_reset(&errors);
@@ -205,7 +210,7 @@ static void test_unreadable(void)
         buf_putc(&big, '[');
     write_file(buf_str(&big), big.len);
     CHECK(config_load(&schema, &source, &settings, &errors) == NEVER);
-    expect_errors("deep", "FILE:1: nested too deeply\n", buf_str(&errors));
+    expect_errors("deep", "FILE:1: is nested too deeply\n", buf_str(&errors));
 }
 
 static const struct {
@@ -215,15 +220,15 @@ static const struct {
     { "TESTD_NAME", "", "" },
     { "TESTD_UNKNOWN", "", "" },
     { "TESTDX_NAME", "n", "" },
-    { "TESTD_BATCH_WINDW", "5s",
-      "environment TESTD_BATCH_WINDW: there is no such key; did you mean TESTD_BATCH_WINDOW?\n" },
-    { "TESTD_name", "n", "environment TESTD_name: there is no such key; did you mean TESTD_NAME?\n" },
-    { "TESTD_", "n", "environment TESTD_: there is no such key\n" },
+    { "TESTD_BATCH_WINDW", "5s", "environment TESTD_BATCH_WINDW: unknown key; did you mean TESTD_BATCH_WINDOW?\n" },
+    { "TESTD_name", "n", "environment TESTD_name: unknown key; did you mean TESTD_NAME?\n" },
+    { "TESTD_", "n", "environment TESTD_: unknown key\n" },
+    { "TESTD_WORKERS", "13", "environment TESTD_WORKERS: 13 brings bad luck with a window of 60000 ms\n" },
     { "TESTD_WORKERS", "many", "environment TESTD_WORKERS: expected a whole number, got \"many\"\n" },
-    { "TESTD_NAME", "a\xff", "environment TESTD_NAME: holds a control character, or is not UTF-8\n" },
+    { "TESTD_NAME", "a\xff", "environment TESTD_NAME: contains a control character or is not UTF-8\n" },
     { "TESTD_ALLOWED", "a, b ,c", "" },
-    { "TESTD_ALLOWED", "a,,c", "environment TESTD_ALLOWED: holds an empty element\n" },
-    { "TESTD_PASSWORD", "a\x01", "environment TESTD_PASSWORD: holds a control character, or is not UTF-8\n" },
+    { "TESTD_ALLOWED", "a,,c", "environment TESTD_ALLOWED: contains an empty element\n" },
+    { "TESTD_PASSWORD", "a\x01", "environment TESTD_PASSWORD: contains a control character or is not UTF-8\n" },
 };
 
 static void test_environment(void)
@@ -272,7 +277,7 @@ static void test_print(void)
     struct config_origin origins[N_ELEMENTS(keys)];
     struct config_source source = { .path = path, .origins = origins };
     struct settings settings;
-    auto_buf struct buf errors = BUF_INIT, printed = BUF_INIT, again = BUF_INIT;
+    auto_buf struct buf errors = BUF_INIT, printed = BUF_INIT;
     setenv("TESTD_WORKERS", "7", 1);
     CHECK(config_load(&schema, &source, &settings, &errors) == 0);
     config_print(&schema, &source, &settings, &printed);
@@ -300,13 +305,60 @@ static void test_print(void)
     CHECK(settings.workers == 7);
     CHECK_STRING(settings.url, "a \"b\" # c");
     config_clear(&schema, &settings);
+}
 
-    config_print_help(&schema, &again);
-    CHECK(strstr(buf_str(&again), "queue_url\n    Environment: TESTD_QUEUE_URL\n    Value: text\n"
-                                  "    Default: none, it is required\n    The queue.\n\nname\n"));
-    CHECK(strstr(buf_str(&again),
-                 "batch_window\n    Environment: TESTD_BATCH_WINDOW\n    Value: a duration, 1s to 15m\n"
-                 "    Default: 60s\n    How long.\n"));
+/* Parts of the documentation, by format. Required keys come first. */
+static const struct {
+    enum config_format format;
+    const char *begin, *part;
+} helps[] = {
+    { CONFIG_TEXT,
+      "queue_url\n    The queue.\n    Environment: TESTD_QUEUE_URL\n    Type: text\n    Default: none (required)\n"
+      "    Example: https://x/1/q\n\nname\n",
+      "batch_window\n"
+      "    Maximum age of a batch, from its first message. The batch is closed then, even if it has room\n"
+      "    for more messages.\n"
+      "    Environment: TESTD_BATCH_WINDOW\n    Type: duration, 1s to 15m\n    Default: 60s\n    Example: 30s\n\n" },
+    { CONFIG_YAML, "# The queue.\n# Environment: TESTD_QUEUE_URL. Type: text. Required.\n#queue_url: https://x/1/q\n\n",
+      "# Environment: TESTD_BATCH_WINDOW. Type: duration, 1s to 15m.\n# Example: batch_window: 30s\n#batch_window: "
+      "60s\n\n" },
+    { CONFIG_YAML, "# The queue.\n", "# A name.\n# Environment: TESTD_NAME. Type: text.\n#name:\n\n" },
+    { CONFIG_MAN,
+      ".Bl -tag -width Ds\n.It Ic queue_url\nThe queue.\n.br\nEnvironment:\n.Ev TESTD_QUEUE_URL .\nType: text.\n",
+      ".It Ic allowed\nPatterns: *, ?.\nSee the \\e manual.\n.br\n" },
+    { CONFIG_MARKDOWN,
+      "| key, variable | type | default | meaning |\n| --- | --- | --- | --- |\n"
+      "| `queue_url`<br>`TESTD_QUEUE_URL` | text | **required** | The queue. Example: `https://x/1/q` |\n"
+      "| `name`<br>`TESTD_NAME` | text | not set | A name. |\n",
+      "| `[\"stac*\", b]` | Patterns: \\*, ?. See the \\\\ manual. |\n"
+      "| `workers`<br>`TESTD_WORKERS` | whole number, 1 to 64 | `4` | How many. |\n" },
+};
+
+static void test_help(void)
+{
+    for (size_t i = 0; i < N_ELEMENTS(helps); i++) {
+        auto_buf struct buf text = BUF_INIT;
+        config_print_help(&schema, helps[i].format, &text);
+        CHECK(!buf_failed(&text));
+        CHECK_ROW(strncmp(buf_str(&text), helps[i].begin, strlen(helps[i].begin)) == 0, "row %zu: %s", i,
+                  buf_str(&text));
+        CHECK_ROW(strstr(buf_str(&text), helps[i].part), "row %zu: %s", i, buf_str(&text));
+    }
+    enum config_format format = CONFIG_TEXT;
+    CHECK(config_print_format("man", &format) && format == CONFIG_MAN);
+    CHECK(!config_print_format("text", &format) && !config_print_format("", &format));
+}
+
+static bool help_with_little_memory(void *context)
+{
+    (void)context;
+    bool ok = true;
+    for (int format = CONFIG_TEXT; format <= CONFIG_MARKDOWN; format++) {
+        auto_buf struct buf text = BUF_INIT;
+        config_print_help(&schema, (enum config_format)format, &text);
+        ok &= !buf_failed(&text);
+    }
+    return ok;
 }
 
 static bool load_with_little_memory(void *context)
@@ -344,6 +396,7 @@ static void test_allocations(void)
     write_file(bad, sizeof(bad) - 1);
     setenv("TESTD_WORKRS", "3", 1);
     test_failing_allocations(fail_with_little_memory, NULL);
+    test_failing_allocations(help_with_little_memory, NULL);
     unsetenv("TESTD_ALLOWED");
     unsetenv("TESTD_WORKRS");
 }
@@ -357,6 +410,7 @@ int main(void)
     test_unreadable();
     test_environment();
     test_print();
+    test_help();
     test_allocations();
     unlink(path);
     return test_end();

@@ -18,7 +18,9 @@ static const struct {
     { NULL, "{'a':{'id':1,'geometry':2,'collection':3}}", "{'a':{'id':1,'geometry':2,'collection':3}}" },
     { "{'collection':'c','a':{'id':1}}", "{'id':'i','collection':'c','a':{'id':1}}", "{}" },
     { "{'collection':'other','id':'x','geometry':1}", "{'id':'i','geometry':{},'collection':'c'}", "{}" },
-    { "{'a':1}", "{'private':{'x':1},'a':1}", "{'private':{'x':1}}" },
+    { "{'a':1}", "{'private':{'x':1},'a':2}", "{'a':2}" },
+    { NULL, "{'a':{'private':1}}", "{'a':{'private':1}}" },
+    { NULL, "{'pgstac:base_item':7}", "{'pgstac:base_item':7}" },
     /* Equal by value: left out. */
     { "{'a':1,'b':[1,{'c':2}],'d':{'e':null}}", "{'d':{'e':null},'b':[1,{'c':2}],'a':1}", "{}" },
     { "{'a':1.1,'b':100,'c':0,'d':0.0000001}", "{'a':1.10,'b':1e2,'c':-0,'d':1e-7}", "{}" },
@@ -77,7 +79,32 @@ static void test_rows(void)
         auto_buf struct buf expected = BUF_INIT;
         swap_quotes(rows[i].content, &expected);
         struct err err = ERR_INIT;
-        CHECK_ROW(dehydrate(base, item, &content, &err) == 0, "%s: %s", rows[i].item, err.text);
+        CHECK_ROW(dehydrate(&(struct base_item){ .json = base }, item, &content, &err) == 0, "%s: %s", rows[i].item,
+                  err.text);
+        CHECK_STRING(buf_str(&content), buf_str(&expected));
+    }
+}
+
+/* Where base items are versioned: the content names the version, and nothing that the item says of it counts. */
+static void test_versions(void)
+{
+    static const struct {
+        struct base_item base;
+        const char *item, *content;
+    } cases[] = {
+        { { .is_versioned = true }, "{'a':1}", "{'a':1}" },
+        { { .is_versioned = true }, "{'pgstac:base_item':7}", "{}" },
+        { { .is_versioned = true, .version = 3 }, "{}", "{'pgstac:base_item':3}" },
+        { { .is_versioned = true, .version = 3 },
+          "{'pgstac:base_item':{'a':1},'b':{'pgstac:base_item':1}}",
+          "{'b':{'pgstac:base_item':1},'pgstac:base_item':3}" },
+    };
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        auto_json cJSON *item = parse_quoted(cases[i].item);
+        auto_buf struct buf content = BUF_INIT;
+        auto_buf struct buf expected = BUF_INIT;
+        swap_quotes(cases[i].content, &expected);
+        CHECK(dehydrate(&cases[i].base, item, &content, NULL) == 0);
         CHECK_STRING(buf_str(&content), buf_str(&expected));
     }
 }
@@ -106,8 +133,8 @@ static void test_mark(void)
         auto_json cJSON *item = parse_quoted(items[i].item);
         auto_buf struct buf content = BUF_INIT;
         struct err err = ERR_INIT;
-        CHECK_ROW(dehydrate(base, item, &content, &err) == items[i].result, "%s over %s", items[i].item,
-                  items[i].base_item);
+        CHECK_ROW(dehydrate(&(struct base_item){ .json = base }, item, &content, &err) == items[i].result, "%s over %s",
+                  items[i].item, items[i].base_item);
         CHECK(items[i].result == 0 || err_is(&err, "reserved_value"));
     }
 }
@@ -127,14 +154,15 @@ static void test_deep(void)
     auto_buf struct buf content = BUF_INIT;
     auto_buf struct buf expected = BUF_INIT;
     swap_quotes(buf_str(&texts[1]), &expected);
-    CHECK(dehydrate(base, item, &content, NULL) == 0);
+    CHECK(dehydrate(&(struct base_item){ .json = base }, item, &content, NULL) == 0);
     CHECK_STRING(buf_str(&content), buf_str(&expected));
     buf_clear(&texts[0]);
     buf_clear(&texts[1]);
 }
 
 struct pair {
-    const cJSON *base, *item;
+    const struct base_item *base;
+    const cJSON *item;
 };
 
 static bool dehydrate_pair(void *context)
@@ -150,11 +178,12 @@ static bool dehydrate_pair(void *context)
 int main(void)
 {
     test_rows();
+    test_versions();
     test_mark();
     test_deep();
     auto_json cJSON *base = parse_quoted("{'a':{'b':[{'c':1,'d':2}]},'e':1}");
     auto_json cJSON *item = parse_quoted(
         "{'id':'i','a':{'b':[{'c':'a text that is long enough for the buffer to grow again and again'}]}}");
-    test_failing_allocations(dehydrate_pair, &(struct pair){ base, item });
+    test_failing_allocations(dehydrate_pair, &(struct pair){ &(struct base_item){ .json = base }, item });
     return test_end();
 }

@@ -1,7 +1,9 @@
 /* GeoJSON to EWKB, bytes against PostGIS's own (ST_AsHEXEWKB(ST_GeomFromGeoJSON(...), 'NDR')); every refusal by place.
+ * All of it from a geometry's tree, and from one whose coordinates are text still, as an item's are.
  */
 #include "stac/geometry.h"
 #include "quoted.h"
+#include "stac/item.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -76,16 +78,46 @@ static const struct {
       "0107000020e6100000010000000101000000000000000000f03f0000000000000040" },
 };
 
+/* An item with this geometry, whose `space` stands for what may surround its parts. */
+static cJSON *parse_item(const char *geojson, const char *space)
+{
+    auto_buf struct buf text = BUF_INIT;
+    buf_puts(&text, "{\"geometry\":");
+    for (const char *at = geojson; *at; at++) {
+        bool is_mark = strchr("[],", *at);
+        buf_printf(&text, "%s%c%s", is_mark ? space : "", *at == '\'' ? '"' : *at, is_mark ? space : "");
+    }
+    buf_putc(&text, '}');
+    cJSON *item = NULL;
+    CHECK_ROW(stac_item_parse(buf_str(&text), text.len, &item, NULL) == 0, "%s", buf_str(&text));
+    return item;
+}
+
+/* To EWKB in hex, behind what the buffer had before. */
+static int to_hex(const cJSON *geometry, struct buf *hex, struct err *err)
+{
+    auto_buf struct buf ewkb = BUF_INIT;
+    buf_puts(&ewkb, "before");
+    int r = geometry_to_ewkb(geometry, &ewkb, err);
+    buf_add_hex(hex, ewkb.data + strlen("before"), ewkb.len - strlen("before"));
+    return r;
+}
+
 static void test_geometries(void)
 {
+    static const char *const spaces[] = { "", " ", "\r\n\t" };
     for (size_t i = 0; i < N_ELEMENTS(geometries); i++) {
         auto_json cJSON *json = parse_quoted(geometries[i].geojson);
-        auto_buf struct buf ewkb = BUF_INIT;
         auto_buf struct buf hex = BUF_INIT;
         struct err err = ERR_INIT;
-        CHECK_ROW(geometry_to_ewkb(json, &ewkb, &err) == 0, "%s: %s", geometries[i].geojson, err.text);
-        buf_add_hex(&hex, ewkb.data, ewkb.len);
+        CHECK_ROW(to_hex(json, &hex, &err) == 0, "%s: %s", geometries[i].geojson, err.text);
         CHECK_STRING(buf_str(&hex), geometries[i].ewkb);
+        for (size_t k = 0; k < N_ELEMENTS(spaces); k++) {
+            auto_json cJSON *item = parse_item(geometries[i].geojson, spaces[k]);
+            buf_reset(&hex);
+            CHECK_ROW(to_hex(json_get(item, "geometry"), &hex, &err) == 0, "%s: %s", geometries[i].geojson, err.text);
+            CHECK_STRING(buf_str(&hex), geometries[i].ewkb);
+        }
     }
 }
 
@@ -179,6 +211,9 @@ static void test_refusals(void)
         CHECK_STRING(err.code, "invalid_geometry");
         CHECK_STRING(err.text, refusals[i].error);
         CHECK(geometry_to_ewkb(json, &ewkb, NULL) == NEVER);
+        auto_json cJSON *item = parse_item(refusals[i].geojson, "");
+        CHECK_ROW(geometry_to_ewkb(json_get(item, "geometry"), &ewkb, &err) == NEVER, "%s", refusals[i].geojson);
+        CHECK_STRING(err.text, refusals[i].error);
     }
 }
 
@@ -190,10 +225,10 @@ static void test_deep(void)
         int levels;
         const char *error;
     } nests[] = {
-        { "{'type':'Polygon','coordinates':", "[", "1,2,3", "]", "}", JSON_MAX_DEPTH - 1,
+        { "{'type':'Polygon','coordinates':", "[", "1,2,3", "]", "}", JSON_MAX_DEPTH - 2,
           "coordinates[0][0] holds something that is no number" },
         { "", "{'type':'GeometryCollection','geometries':[", "{'type':'Point','coordinates':[1,2]}", "]}", "",
-          JSON_MAX_DEPTH / 2 - 1, "geometries[0] is a GeometryCollection inside another" },
+          JSON_MAX_DEPTH / 2 - 2, "geometries[0] is a GeometryCollection inside another" },
     };
     for (size_t i = 0; i < N_ELEMENTS(nests); i++) {
         auto_buf struct buf text = BUF_INIT;
@@ -208,6 +243,12 @@ static void test_deep(void)
         auto_buf struct buf ewkb = BUF_INIT;
         struct err err = ERR_INIT;
         CHECK(geometry_to_ewkb(json, &ewkb, &err) == NEVER);
+        CHECK_ROW(strstr(err.text, nests[i].error), "%s", err.text);
+        buf_reset(&text);
+        json_write(json, &text);
+        auto_json cJSON *item = parse_item(buf_str(&text), "");
+        err.text[0] = '\0';
+        CHECK(geometry_to_ewkb(json_get(item, "geometry"), &ewkb, &err) == NEVER);
         CHECK_ROW(strstr(err.text, nests[i].error), "%s", err.text);
     }
 }
@@ -230,6 +271,10 @@ static void test_large(void)
     double last_but_one[2];
     memcpy(last_but_one, ewkb.data + ewkb.len - 32, sizeof(last_but_one));
     CHECK(last_but_one[0] == POSITIONS - 2 && last_but_one[1] == (POSITIONS - 2) % 7 + 0.5);
+    auto_json cJSON *item = parse_item(buf_str(&text), "");
+    auto_buf struct buf from_text = BUF_INIT;
+    CHECK(geometry_to_ewkb(json_get(item, "geometry"), &from_text, NULL) == 0);
+    CHECK(from_text.len == ewkb.len && memcmp(from_text.data, ewkb.data, ewkb.len) == 0);
 }
 
 static bool encode(void *context)
@@ -244,6 +289,19 @@ static bool encode(void *context)
     }
     CHECK(ewkb.len == 9 + 4 + (5 + 4 + 5 + 4 + 4 + 4 * 24) + (5 + 4 + 2 * 24));
     return true;
+}
+
+static bool encode_item(void *context)
+{
+    const char *text = context;
+    auto_json cJSON *item = NULL;
+    auto_buf struct buf ewkb = BUF_INIT;
+    struct err err = ERR_INIT;
+    int r = stac_item_parse(text, strlen(text), &item, &err);
+    if (r == 0)
+        r = geometry_to_ewkb(json_get(item, "geometry"), &ewkb, &err);
+    CHECK_ROW(r <= 0, "no memory became %d: %s", r, err.text);
+    return r == 0;
 }
 
 /* The refusal is told even where its place found no memory: the item is what is wrong. */
@@ -271,5 +329,9 @@ int main(void)
     auto_json cJSON *bad = parse_quoted("{'type':'GeometryCollection','geometries':[{'type':'MultiPoint',"
                                         "'coordinates':[[1,2],[]]}]}");
     test_failing_allocations(refuse, bad);
+    char text[] = "{\"geometry\":{\"type\":\"LineString\",\"coordinates\":[[1,2],[3,4]]}}";
+    test_failing_allocations(encode_item, text);
+    char unusual[] = "{\"geometry\":{\"type\":\"LineString\",\"coordinates\":[[1,2],[3,4,5]]}}";
+    test_failing_allocations(encode_item, unusual);
     return test_end();
 }

@@ -62,7 +62,11 @@ static void test_ranges(void)
     }
 }
 
-#define NOT_A_DATETIME " is no RFC 3339 datetime with a zone, like 2021-01-01T00:00:00Z"
+#define MALFORMED "not an RFC 3339 datetime with a zone; write it like 2021-01-01T00:00:00Z"
+#define IMPOSSIBLE " is a time that does not exist; correct its "
+#define OUT_OF_RANGE                                                                         \
+    " is out of the range that pgstac can hold; choose a time from 0001-01-01T00:00:00Z to " \
+    "9999-12-31T23:59:59.999999Z"
 #define NO_LINK " is no object with strings rel and href"
 #define LINKS(links)                                                                                      \
     "{'type':'Feature','id':'i','collection':'c','properties':{'datetime':'2020-01-01T00:00:00Z'}," POINT \
@@ -109,21 +113,30 @@ static const struct {
     { ITEM("'Datetime':'2020-01-01T00:00:00Z'"), NO_DATETIME },
     { ITEM("'start_datetime':'2020-01-01T00:00:00Z'"), NO_DATETIME },
     { ITEM("'end_datetime':'2020-01-01T00:00:00Z','start_datetime':null"), NO_DATETIME },
-    { ITEM("'datetime':'2020-01-01'"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':'2020-01-01T00:00:00'"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':'2020-02-30T00:00:00Z'"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':'2020-01-01T24:00:00Z'"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':'yesterday'"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':''"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':1577836800"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':['2020-01-01T00:00:00Z']"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':'0000-01-01T00:00:00Z'"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':'0001-01-01T00:00:00+00:01'"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':'9999-12-31T23:59:59.9999999Z'"), "properties.datetime" NOT_A_DATETIME },
-    { ITEM("'datetime':'10000-01-01T00:00:00Z'"), "properties.datetime" NOT_A_DATETIME },
+    { ITEM("'datetime':'2020-01-01'"), "properties.datetime \"2020-01-01\" is " MALFORMED },
+    { ITEM("'datetime':'2020-01-01T00:00:00'"), "properties.datetime \"2020-01-01T00:00:00\" is " MALFORMED },
+    { ITEM("'datetime':'2020-02-30T00:00:00Z'"), "properties.datetime \"2020-02-30T00:00:00Z\"" IMPOSSIBLE "day" },
+    { ITEM("'datetime':'2020-01-01T24:00:00Z'"), "properties.datetime \"2020-01-01T24:00:00Z\"" IMPOSSIBLE "hour" },
+    { ITEM("'datetime':'yesterday'"), "properties.datetime \"yesterday\" is " MALFORMED },
+    { ITEM("'datetime':''"), "properties.datetime \"\" is " MALFORMED },
+    { ITEM("'datetime':1577836800"), "properties.datetime is a number, " MALFORMED },
+    { ITEM("'datetime':['2020-01-01T00:00:00Z']"), "properties.datetime is an array, " MALFORMED },
+    { ITEM("'datetime':null,'start_datetime':'2020-01-01T00:00:00Z','end_datetime':'9999-12-31T23:59:59.9999999Z'"),
+      "properties.end_datetime \"9999-12-31T23:59:59.9999999Z\"" OUT_OF_RANGE },
+    { ITEM("'start_datetime':'2021-04-31T00:00:00Z','end_datetime':'9999-12-31T23:59:59-01:00'"),
+      "properties.start_datetime \"2021-04-31T00:00:00Z\"" IMPOSSIBLE
+      "day; properties.end_datetime \"9999-12-31T23:59:59-01:00\"" OUT_OF_RANGE },
+    { ITEM("'datetime':'a text that is so long that nobody wants to read all of it in an error'"),
+      "properties.datetime \"a text that is so long that nobody wants to read all of it in an\" is " MALFORMED },
+    { ITEM("'datetime':'0000-01-01T00:00:00Z'"), "properties.datetime \"0000-01-01T00:00:00Z\"" OUT_OF_RANGE },
+    { ITEM("'datetime':'0001-01-01T00:00:00+00:01'"),
+      "properties.datetime \"0001-01-01T00:00:00+00:01\"" OUT_OF_RANGE },
+    { ITEM("'datetime':'9999-12-31T23:59:59.9999999Z'"),
+      "properties.datetime \"9999-12-31T23:59:59.9999999Z\"" OUT_OF_RANGE },
+    { ITEM("'datetime':'10000-01-01T00:00:00Z'"), "properties.datetime \"10000-01-01T00:00:00Z\"" OUT_OF_RANGE },
     { ITEM("'datetime':'a','start_datetime':'b','end_datetime':'c'"),
-      "properties.datetime" NOT_A_DATETIME "; properties.start_datetime" NOT_A_DATETIME
-      "; properties.end_datetime" NOT_A_DATETIME },
+      "properties.datetime \"a\" is " MALFORMED "; properties.start_datetime \"b\" is " MALFORMED
+      "; properties.end_datetime \"c\" is " MALFORMED },
     { ITEM("'start_datetime':'2020-01-02T00:00:00Z','end_datetime':'2020-01-01T23:59:59.999999Z'"),
       "properties.end_datetime is before start_datetime" },
     { ITEM("'datetime':'2020-01-01T00:00:00Z','start_datetime':'2020-01-01T00:00:00Z','end_datetime':"
@@ -131,7 +144,7 @@ static const struct {
       "properties.end_datetime is before start_datetime" },
     /* A bad date is named even where the range would do without it. */
     { ITEM("'datetime':'a','start_datetime':'2020-01-01T00:00:00Z','end_datetime':'2020-01-01T00:00:00Z'"),
-      "properties.datetime" NOT_A_DATETIME },
+      "properties.datetime \"a\" is " MALFORMED },
 };
 
 static void test_refusals(void)

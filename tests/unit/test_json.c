@@ -184,6 +184,57 @@ static void test_nearest_doubles(void)
     CHECK(zero && signbit(zero->valuedouble));
 }
 
+static const struct {
+    const char *text;
+    const char *kept; /* what json_kept_text has at g.c; NULL: nothing */
+    const char *written;
+} kept[] = {
+    { "{\"g\":{\"t\":1,\"c\":[[1.0, 2e0],[\"\\u0041]\",{\"c\":[]}]] ,\"d\":3},\"c\":[4, 5]}",
+      "[[1.0, 2e0],[\"\\u0041]\",{\"c\":[]}]]",
+      "{\"g\":{\"t\":1,\"c\":[[1.0, 2e0],[\"\\u0041]\",{\"c\":[]}]],\"d\":3},\"c\":[4,5]}" },
+    { "{\"g\":{\"c\":[]}}", "[]", "{\"g\":{\"c\":[]}}" },
+    { "{\"g\":{\"c\":[ 1],\"c\":[ 2]}}", "[ 2]", "{\"g\":{\"c\":[ 2]}}" },
+    { "{\"g\":{\"c\":[ 1]},\"g\":7}", NULL, "{\"g\":7}" },
+    { "{\"g\":{\"c\":{\"c\":[ 1]}}}", NULL, "{\"g\":{\"c\":{\"c\":[1]}}}" },
+    { "{\"g\":{\"\\u0063\":[ 1]}}", NULL, "{\"g\":{\"c\":[1]}}" },
+    { "{\"g\":{\"cc\":[ 1]},\"h\":{\"c\":[ 1]}}", NULL, "{\"g\":{\"cc\":[1]},\"h\":{\"c\":[1]}}" },
+    { "{\"h\":{\"g\":{\"c\":[ 1]}}}", NULL, "{\"h\":{\"g\":{\"c\":[1]}}}" },
+    { "[{\"g\":{\"c\":[ 1]}},{\"c\":[ 1]}]", NULL, "[{\"g\":{\"c\":[1]}},{\"c\":[1]}]" },
+    { "{\"g\":[[ 1]],\"c\":[ 1]}", NULL, "{\"g\":[[1]],\"c\":[1]}" },
+};
+
+/* An array at one place stays text; everything else, and everything at other places, is as json_parse has it. */
+static void test_keeping(void)
+{
+    const struct json_place place = { "g", "c" };
+    for (size_t i = 0; i < N_ELEMENTS(kept); i++) {
+        auto_json cJSON *json = NULL;
+        auto_buf struct buf out = BUF_INIT;
+        CHECK(json_parse_keeping(kept[i].text, strlen(kept[i].text), &place, &json, NULL) == 0);
+        CHECK_STRING(json_kept_text(json_get(json_get(json, "g"), "c")), kept[i].kept);
+        json_write(json, &out);
+        CHECK_STRING(buf_str(&out), kept[i].written);
+    }
+    static const char *const broken[] = { "{\"g\":{\"c\":[[1,2],[3,04]]}}", "{\"g\":{\"c\":[[1,2],[3,]]}}",
+                                          "{\"g\":{\"c\":[[1,2},3]}}", "{\"g\":{\"c\":[[1,2],[3" };
+    for (size_t i = 0; i < N_ELEMENTS(broken); i++) {
+        cJSON *json = NULL;
+        struct err err = ERR_INIT, same = ERR_INIT;
+        CHECK(json_parse_keeping(broken[i], strlen(broken[i]), &place, &json, &err) == NEVER && !json);
+        CHECK(json_parse(broken[i], strlen(broken[i]), &json, &same) == NEVER);
+        CHECK_STRING(err.text, same.text);
+    }
+}
+
+static bool parse_keeping(void *context)
+{
+    const char *text = context;
+    auto_json cJSON *json = NULL;
+    int r = json_parse_keeping(text, strlen(text), &(const struct json_place){ "g", "c" }, &json, NULL);
+    CHECK(r == 0 || r == -ENOMEM);
+    return r == 0;
+}
+
 /* The nodes are such that cJSON's own functions work on them. */
 static void test_nodes_are_as_cjson_makes_them(void)
 {
@@ -353,6 +404,7 @@ int main(void)
     test_many_duplicates();
     test_digits();
     test_nearest_doubles();
+    test_keeping();
     test_nodes_are_as_cjson_makes_them();
     test_every_place();
     test_every_escape();
@@ -363,6 +415,12 @@ int main(void)
         "{\"a\":1,\"b\":[1,{\"c\":\"d\"},11111111111111111111111111111111111111111111111111111111111111111111],"
         "\"a\":2}";
     test_failing_allocations(parse_and_write, text);
+    auto_buf struct buf array = BUF_INIT;
+    for (int digits = 1; digits <= 400; digits += 399) { /* beside its node, and apart from it */
+        buf_reset(&array);
+        buf_printf(&array, "{\"g\":{\"c\":[[1%0*d.5]]},\"x\":[1]}", digits, 0);
+        test_failing_allocations(parse_keeping, array.data);
+    }
     CHECK(set_members(NULL));
     test_failing_allocations(set_members, NULL);
     return test_end();

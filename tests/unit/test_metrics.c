@@ -1,11 +1,12 @@
 #include "common/metrics.h"
 
 #include "base/json.h"
+#include "common/service.h"
 #include "test.h"
 
 static const struct config_schema schema = { .prefix = "TESTD" };
-static const struct daemon daemon = { .name = "testd", .schema = &schema },
-                           batcher = { .name = "batcher", .schema = &schema, .has_batches = true };
+static const struct daemon daemon = { .name = "testd", .schema = &schema, .metrics = METRICS_ITEMGEND },
+                           batcher = { .name = "batcher", .schema = &schema, .metrics = METRICS_ITEMLOADD };
 
 static const struct metrics before = { .received = 100, .items = 7, .held = 3 };
 static const struct metrics metrics = { .started_at_ms = 1700000000123,
@@ -59,8 +60,9 @@ static void test_text(void)
     CHECK(!buf_failed(&text));
     for (size_t i = 0; i < N_ELEMENTS(samples); i++)
         CHECK_STRING(sample(buf_str(&text), samples[i].name, value), samples[i].value);
-    CHECK(strstr(buf_str(&text), "# HELP testd_messages_held Messages held and kept invisible.\n"
-                                 "# TYPE testd_messages_held gauge\ntestd_messages_held 9\n"));
+    CHECK(strstr(buf_str(&text), "# HELP testd_retries_total Retried requests to AWS.\n"
+                                 "# TYPE testd_retries_total counter\ntestd_retries_total 0\n"));
+    CHECK(strstr(buf_str(&text), "# TYPE testd_messages_held gauge\ntestd_messages_held 9\n"));
     CHECK(strstr(buf_str(&text), "# TYPE testd_messages_received_total counter\n"));
     buf_reset(&text);
     metrics_write_text(&batcher, &metrics, &text);
@@ -145,13 +147,29 @@ static void test_embedded(void)
     CHECK(embedded(&batcher, NULL) == embedded(&daemon, NULL) + 1);
 }
 
+/* The documentation lists what a daemon serves, and nothing else. */
+static void test_help(void)
+{
+    auto_buf struct buf help = BUF_INIT, other = BUF_INIT;
+    metrics_write_help(&daemon, &help);
+    metrics_write_help(&batcher, &other);
+    CHECK(strstr(buf_str(&help), "| name | type | in CloudWatch | meaning |\n| --- | --- | --- | --- |\n"
+                                 "| `testd_build_info{version}` | gauge | | "));
+    CHECK(strstr(buf_str(&help), "\n| `testd_retries_total` | counter | Retries | Retried requests to AWS. |\n"));
+    CHECK(strstr(buf_str(&help), "\n| `testd_heartbeats_total` | counter | | "));
+    CHECK(strstr(buf_str(&help), "\n| `process_start_time_seconds` | gauge | | "));
+    CHECK(!strstr(buf_str(&help), "batches_total"));
+    CHECK(strstr(buf_str(&other), "\n| `testd_batches_total` | counter | Batches | Batches loaded. |\n"));
+}
+
 static bool write_both(void *context)
 {
     (void)context;
-    auto_buf struct buf text = BUF_INIT, document = BUF_INIT;
+    auto_buf struct buf text = BUF_INIT, document = BUF_INIT, help = BUF_INIT;
     metrics_write_text(&batcher, &metrics, &text);
+    metrics_write_help(&batcher, &help);
     embed(&batcher, &document);
-    return !buf_failed(&text) && !buf_failed(&document);
+    return !buf_failed(&text) && !buf_failed(&document) && !buf_failed(&help);
 }
 
 int main(void)
@@ -159,6 +177,7 @@ int main(void)
     test_text();
     test_read();
     test_embedded();
+    test_help();
     test_failing_allocations(write_both, NULL);
     return test_end();
 }

@@ -84,7 +84,7 @@ static int read_item(const struct pgstac *pgstac, struct json_slice line, struct
     item->text = text.text;
     item->text_len = text.len;
     auto_json cJSON *json = NULL;
-    int r = json_parse(text.text, text.len, &json, err);
+    int r = stac_item_parse(text.text, text.len, &json, err);
     if (r != 0)
         return r;
     r = pgstac_item_read(pgstac, json, item);

@@ -137,7 +137,7 @@ int main(int argc, char **argv)
         .log_level = log_level,
         .stop_timeout_ms = stop_timeout_ms,
         .monitoring = monitoring,
-        .has_batches = true,
+        .metrics = METRICS_ITEMLOADD,
         .run = run,
         .describe = describe,
     };

@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 #include "base/time.h"
-#include "common/last_receive.h"
 #include "common/log.h"
+#include "common/redrive.h"
 #include "common/settle.h"
 
 struct settings {
@@ -78,13 +78,13 @@ static int hold(struct held *held, const struct sqs_messages *messages, size_t f
     return held_add(held, list, messages->n - from, err);
 }
 
-/* Those that are dead-lettered at once count too. */
+/* Those that redrive_take_out has settled count too. */
 static int receive(const struct settings *settings, const struct service_counters *counters, struct held *held,
                    struct settler *settler, struct sqs_messages *ret, struct err *err)
 {
     int64_t deadline_ms = time_mono_ms() + 20000;
     while (time_mono_ms() < deadline_ms) {
-        int64_t left = settings->messages - (int64_t)ret->n - counters->never;
+        int64_t left = settings->messages - (int64_t)ret->n - counters->never - counters->later;
         if (left <= 0)
             break;
         struct sqs_receive options = { .n_requests = 1,
@@ -93,11 +93,10 @@ static int receive(const struct settings *settings, const struct service_counter
                                        .visibility_s = (int)(settings->visibility_ms / 1000) };
         size_t full = 0, before = ret->n;
         int result = sqs_receive(settler_queue(settler), &options, ret, &full, err);
-        last_receive_count(ret, before);
         if (result == 0)
             result = hold(held, ret, before, err);
         if (result == 0)
-            result = last_receive_take_out(settler, ret, before, err);
+            result = redrive_take_out(settler, ret, before, err);
         if (result != 0)
             return result;
     }

@@ -7,11 +7,6 @@ locals {
       Action    = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
       Resource  = [var.queue_arn]
     }
-    SendAnew = {
-      is_wanted = true
-      Action    = ["sqs:SendMessage"]
-      Resource  = [var.queue_arn]
-    }
     SendDeadLetters = {
       is_wanted = true
       Action    = ["sqs:SendMessage", "sqs:GetQueueAttributes"]

@@ -24,9 +24,9 @@ variable "visibility_timeout_s" {
 }
 
 variable "max_receive_count" {
-  description = "Receives after which SQS itself moves a message to the dead-letter queue."
+  description = "Receives after which SQS itself moves a message to the dead-letter queue: the attempts, and one in reserve for when a worker dies."
   type        = number
-  default     = 5
+  default     = 6
 
   validation {
     condition     = var.max_receive_count >= 1 && var.max_receive_count <= 1000

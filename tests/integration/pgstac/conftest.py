@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
-from pgstac_support import ROLES, Database, Server
+from pgstac_support import ROLES, VERSIONS, Database, Server
 
 NUMBERS = itertools.count()
 
@@ -53,6 +53,7 @@ make_db = pytest.fixture(made_databases, name="make_db")
 make_shared_db = pytest.fixture(made_databases, name="make_shared_db", scope="module")
 
 
-@pytest.fixture
-def db(make_db: Callable[..., Database]) -> Database:
-    return make_db()
+@pytest.fixture(params=VERSIONS, ids=lambda version: version or "installed")
+def db(request: pytest.FixtureRequest, make_db: Callable[..., Database]) -> Database:
+    """With each of VERSIONS in turn."""
+    return make_db(request.param)

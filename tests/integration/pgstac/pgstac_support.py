@@ -21,7 +21,8 @@ from local.postgres import account, find_programs, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 TOOLS = Path(sys.executable).parent
-NEWER = ["0.10.0"]  # than the pypgstac that is installed
+# Today's pgstac (None: that of the installed pypgstac) and older ones, the oldest of them only in a long run.
+VERSIONS = [None, "0.9.12", *(["0.9.5", "0.8.6"] if os.environ.get("LONG") else [])]
 LOAD = ROOT / os.environ.get("BUILD", "build") / "tests" / "load"
 
 # A loader's own role, and what a test needs to be refused.
@@ -45,19 +46,6 @@ SETTINGS = {
     "synchronous_commit": "off",
     "timezone": "UTC",
 }
-
-
-def install_pypgstac(version: str) -> Path:
-    """The program of another pypgstac, in an environment of its own that stays."""
-    environment = ROOT / "build" / f"pypgstac-{version}"
-    program = environment / "bin" / "pypgstac"
-    if not program.exists():
-        made = environment / "bin" / "python"
-        for command in (["venv", "--clear", environment], ["pip", "install", "--python", made, f"pypgstac[psycopg]=={version}"]):
-            done = subprocess.run([TOOLS / "uv", *command], capture_output=True, text=True)
-            if done.returncode != 0:
-                pytest.skip(f"pypgstac {version} cannot be installed: {done.stderr.strip()[-300:]}")
-    return program
 
 
 class Server:
@@ -126,10 +114,9 @@ class Server:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def migrate(self, database: str, version: str | None = None) -> None:
-        """A new database with pgstac: of the installed pypgstac's version, an older one that it carries, or NEWER."""
-        program = install_pypgstac(version) if version in NEWER else TOOLS / "pypgstac"
+        """A new database with pgstac: of the installed pypgstac's version, or an older one that it carries."""
         self.execute(f"CREATE DATABASE {database}")
-        self.pypgstac(program, database, "migrate", *([f"--toversion={version}"] if version else []))
+        self.pypgstac(TOOLS / "pypgstac", database, "migrate", *([f"--toversion={version}"] if version else []))
         self.execute("GRANT pgstac_ingest TO loader; GRANT pgstac_read TO reader", database)
 
 
@@ -210,6 +197,11 @@ class Database:
     def content(self, collection: str) -> dict[str, Any]:
         rows = self.query("SELECT id, content::text FROM items WHERE collection = %s", collection)
         return {name: loads(text) for name, text in rows}
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether items name the version of their base item: pgstac 0.10."""
+        return bool(self.value("SELECT to_regclass('pgstac.base_items') IS NOT NULL"))
 
     def base_item(self, collection: str) -> Any:
         return loads(self.value("SELECT base_item::text FROM collections WHERE id = %s", collection))

@@ -71,7 +71,10 @@ OTHER_LAYOUTS = [
     ("SELECT", ""),
     ("ALTER TABLE items DROP COLUMN content CASCADE", "lacks table pgstac.items with its seven columns"),
     ("ALTER TABLE collections DROP COLUMN base_item CASCADE", "lacks column base_item of table pgstac.collections"),
-    ("CREATE TABLE base_items (id int)", "keeps versions of base_item in table pgstac.base_items"),
+    (
+        "DROP FUNCTION IF EXISTS current_base_item CASCADE; CREATE TABLE IF NOT EXISTS base_items (id int)",
+        "keeps versions of base_item in table pgstac.base_items without current_base_item(text)",
+    ),
 ]
 
 
@@ -80,6 +83,13 @@ def test_the_layout_decides_the_path(db: Database, change: str, why: str) -> Non
     db.query(change)
     [said] = db.load([], "-v").lines
     assert (said["path"], said["why"]) == ("portable" if why else "fast", why)
+
+
+def test_the_unreleased_layout(db: Database) -> None:
+    """Of pgstac's main branch, which calls itself 0.10 too: content is split into columns and fragments."""
+    db.query("CREATE TABLE item_fragments (id bigint, collection text, hash bytea, content jsonb)")
+    db.query("ALTER TABLE items ADD COLUMN fragment_id bigint, ADD COLUMN assets jsonb, DROP COLUMN content CASCADE")
+    must_fail(db, "database_unsupported", "unreleased main branch", "item_fragments", "use a released pgstac, 0.8 to 0.10")
 
 
 def test_a_layout_that_neither_path_knows(db: Database) -> None:

@@ -6,7 +6,7 @@ docs/fidelity.md says the same in words; each thing it lists has its test here.
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -94,6 +94,12 @@ def load_by_pypgstac(db: Database, items: list[dict[str, Any]]) -> dict[str, str
     return refused
 
 
+@pytest.fixture
+def db(make_db: Callable[[], Database]) -> Database:
+    """Of the installed pypgstac's version, which loads the same items."""
+    return make_db()
+
+
 COLUMNS = "SELECT id, encode(ST_AsEWKB(geometry), 'hex'), datetime, end_datetime FROM items WHERE collection = %s"
 
 
@@ -137,16 +143,34 @@ def test_known_differences_are_all_there(found: set[str]) -> None:
 
 
 def test_private_member(db: Database) -> None:
-    """pypgstac moves it to the column of that name, which no search returns; we keep what was published together."""
+    """It goes to the column of that name, which no search returns, as with pypgstac; beside our published_at."""
     for name in ("ours", "theirs"):
         db.add_collection(make_collection(name))
     item = make_item("ours", "i", private={"x": 1})
     db.load_items([item], at=7).must_load()
     assert load_by_pypgstac(db, [item | {"collection": "theirs"}]) == {}
-    assert db.query("SELECT content ? 'private', private::text FROM items ORDER BY collection") == [
-        (True, '{"published_at": 7}'),
-        (False, '{"x": 1}'),
+    assert db.query("SELECT content ? 'private', private FROM items ORDER BY collection") == [
+        (False, {"x": 1, "published_at": 7}),
+        (False, {"x": 1}),
     ]
+    assert "private" not in db.get_item("ours", "i")
+
+
+PRIVATE = {
+    "published_at of one's own": ({"published_at": 99, "x": 1}, {"x": 1}),
+    "empty": ({}, {}),
+    "null": (None, {}),
+    "text": ("x", {"private": "x"}),
+    "list": ([1, {"a": None}], {"private": [1, {"a": None}]}),
+}
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_private_of_other_forms(db: Database, name: str) -> None:
+    published, stored = PRIVATE[name]
+    db.add_collection(make_collection("c"))
+    db.load_items([make_item("c", "i", private=published)], at=7).must_load()
+    assert db.query("SELECT content ? 'private', private FROM items") == [(False, stored | {"published_at": 7})]
 
 
 def test_coordinates_beyond_the_third(db: Database) -> None:
@@ -340,3 +364,21 @@ def test_the_reserved_mark_is_refused(db: Database) -> None:
     loading = db.load_items([make_item("c", "marked", assets={"x": {"title": mark}}), make_item("c", "good")])
     assert loading.results == {"marked": "never", "good": "inserted"}
     assert loading.errors["marked"].startswith("reserved_value: ")
+
+
+@pytest.mark.parametrize("trunc", [None, "year", "month"])
+def test_the_last_microsecond_of_9999_leaves_the_collection_to_pypgstac(db: Database, trunc: str | None) -> None:
+    """pypgstac cannot read the year 10000, to which pgstac rounds what comes later: that is refused."""
+    db.add_collection(make_collection("c"), trunc)
+
+    def make(name: str, end: str) -> dict[str, Any]:
+        return make_item("c", name, properties={"start_datetime": "2020-06-15T12:00:00Z", "end_datetime": end})
+
+    far, near = "9999-12-31T23:59:59.999999Z", "2020-06-16T12:00:00Z"
+    loading = db.load_items([make("far", far), make("later", "9999-12-31T23:59:59.9999999Z")])
+    assert loading.results == {"far": "inserted", "later": "never"}
+    assert "9999-12-31T23:59:59.9999999Z" in loading.errors["later"] and "out of the range" in loading.errors["later"]
+    assert load_by_pypgstac(db, [make("theirs", near), make("theirs, far", far)]) == {}
+    db.load_items([make("ours", near), make("ours, far", far)]).must_load()
+    assert load_by_pypgstac(db, [make("theirs, at last", near)]) == {}
+    assert len(db.rows("c")) == 6

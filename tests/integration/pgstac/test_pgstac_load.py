@@ -1,10 +1,13 @@
 """Batches into one database by one loader: partitions, newest wins, one bad item alone, collections that are not there."""
 
 import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from pgstac_support import Database, Number, dumps, end_load, line, loads, make_collection, make_item
+from pgstac_support import TOOLS, Database, Number, dumps, end_load, line, loads, make_collection, make_item
 
 TRUNCS = [None, "year", "month"]
 
@@ -228,15 +231,87 @@ def test_a_bad_row_fails_alone(db: Database) -> None:
 
 
 def test_a_partition_that_cannot_be_had_spares_the_others(db: Database) -> None:
-    """pgstac makes one partition badly: only its items wait."""
+    """pgstac cannot make one partition: only its items fail, with what PostgreSQL said."""
     db.add_collection(make_collection("c"), "month")
     key = db.value("SELECT key FROM collections")
     db.query(f"CREATE TABLE _items_{key}_202003 (squatter int)")
     items = [make_item("c", f"i{n}", f"2020-{n + 1:02}-01T00:00:00Z") for n in range(6)]
     loading = db.load_items(items)
     assert loading.status == 0, loading.error
-    assert loading.results == {f"i{n}": "later" if n == 2 else "inserted" for n in range(6)}
-    assert f"_items_{key}_202003" in loading.errors["i2"]
+    assert loading.results == {f"i{n}": "never" if n == 2 else "inserted" for n in range(6)}
+    assert loading.errors["i2"].startswith("partition_refused: ") and f"_items_{key}_202003" in loading.errors["i2"]
+
+
+@pytest.mark.parametrize(("version", "result"), [(None, "inserted"), ("0.9.12", "never")])
+def test_a_collection_that_pgstac_cannot_partition_again(make_db: Callable[..., Database], version: str | None, result: str) -> None:
+    """Before 0.10 its own view garbles an id with a quote, and the one partition stays. We say so at once."""
+    name = "O'Brien \"q\" %s"
+    db = make_db(version)
+    db.add_collection(make_collection(name))
+    db.load_items([make_item(name, "first", "2020-01-01T00:00:00Z")]).must_load()
+    db.query("UPDATE collections SET partition_trunc = 'month'")
+    begun = time.monotonic()
+    loading = db.load_items([make_item(name, "second", "2021-05-01T00:00:00Z")])
+    assert time.monotonic() - begun < 5 and loading.results == {"second": result}
+    if result == "never":
+        assert loading.errors["second"].startswith(f'partition_refused: pgstac cannot make or widen a partition of collection "{name}"')
+        assert "is not partitioned (SQLSTATE 42P17)" in loading.errors["second"]
+
+
+# ---------------------------------------------------------------- partitions of another time zone than UTC
+
+ZONES = ["America/New_York", "Asia/Tokyo", "Asia/Kolkata", "Pacific/Auckland"]
+
+
+def partition_in(db: Database, zone: str, trunc: str, first: str, last: str) -> None:
+    """As a session in that zone made them before 0.10."""
+    db.add_collection(make_collection("c"), trunc)
+    with db.connect() as connection:
+        connection.execute("SELECT set_config('timezone', %s, false)", [zone])
+        connection.execute(
+            "SELECT check_partition('c', tstzrange(t, t + '1 day', '[]'), tstzrange(t, t + '1 day', '[]')) "
+            "FROM generate_series(%s::timestamptz, %s::timestamptz, %s::interval) AS t",
+            [first, last, f"1 {trunc}"],
+        )
+
+
+def every_hours(hours: int, first: str, last: str) -> list[dict[str, Any]]:
+    when, end, items = datetime.fromisoformat(first), datetime.fromisoformat(last), []
+    while when < end:
+        items.append(make_item("c", f"i{len(items)}", when.strftime("%Y-%m-%dT%H:%M:%SZ")))
+        when += timedelta(hours=hours)
+    return items
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("trunc", ["month", "year"])
+def test_partitions_of_another_time_zone(make_db: Callable[..., Database], zone: str, trunc: str) -> None:
+    """They keep their bounds, and those beside them continue them."""
+    db = make_db("0.9.12")
+    partition_in(db, zone, trunc, "2020-02-10", "2020-03-10")
+    items = every_hours(5, "2019-12-28", "2020-05-03")
+    db.load_items(items, "-b", "100").must_load()
+    db.load_items(items, "-b", "7", at=2).must_load()
+    rows = db.rows("c")
+    assert len(rows) == len(items) and all(len(partitions) == 1 for partitions in rows.values())
+    hour_behind = "SELECT (lower(partition_dtrange) + interval '1 hour') AT TIME ZONE %s FROM partition_sys_meta"
+    bounds = [bound for (bound,) in db.query(hour_behind, zone)]  # summer time moves what continues it by an hour
+    assert all(bound.day == 1 and bound.hour < 3 for bound in bounds), bounds
+
+
+def test_partitions_of_another_time_zone_in_an_upgraded_catalog(make_db: Callable[..., Database]) -> None:
+    """From 0.10 on pgstac makes partitions of UTC alone: what would overlap an older one it refuses, and we say so."""
+    db = make_db("0.9.12")
+    partition_in(db, "America/New_York", "month", "2020-01-10", "2020-01-10")
+    db.load_items(every_hours(24, "2020-01-10", "2020-01-20")).must_load()
+    db.server.pypgstac(TOOLS / "pypgstac", db.name, "migrate")
+    inside = every_hours(3, "2020-01-01T06:00", "2020-02-01T05:00")
+    db.load_items(inside, at=2).must_load()
+    assert {partitions[0][-7:] for partitions in db.rows("c").values()} == {"_202001"}
+    db.load_items([make_item("c", "march", "2020-03-01T00:00:00Z")]).must_load()
+    loading = db.load_items([make_item("c", "late", "2020-02-20T00:00:00Z"), make_item("c", "fine", "2020-01-20T00:00:00Z")])
+    assert loading.results == {"late": "never", "fine": "inserted"}
+    assert "would overlap partition" in loading.errors["late"]
 
 
 # ---------------------------------------------------------------- collections that are not there

@@ -9,15 +9,24 @@ import os
 import pytest
 from model_plan import Plan, Version
 from model_run import World, run
-from pgstac_support import Database, dumps, loads, same
+from pgstac_support import VERSIONS, Database, dumps, loads, same
 from pypgstac.hydration import hydrate_py
 
 SEEDS = [int(os.environ["SEED"])] if "SEED" in os.environ else range(100 if os.environ.get("LONG") else 10)
+# The seeds take turns with the versions before today's; a long run has all of them with today's.
+# Not before 0.9: there a search fails now and then while partitions are made, whoever makes them.
+SEARCHABLE = [version for version in VERSIONS if version != "0.8.6"]
+CASES = [(SEARCHABLE[i % len(SEARCHABLE)], seed) for i, seed in enumerate(SEEDS)]
+if os.environ.get("LONG"):
+    CASES += [(None, seed) for version, seed in CASES if version]
 ROWS = """
-SELECT i.collection, i.id, i.tableoid::regclass::text, i.private->>'published_at', i.private->>'note', i.content::text,
-       i.private->>'base', base_item::text, get_item(i.id, i.collection)::text, to_char(i.datetime, 'YYYYMM'), key::text
+SELECT i.collection, i.id, i.tableoid::regclass::text, i.private->>'published_at', i.private->>'note',
+       (i.content - 'pgstac:base_item')::text, ({base})::text, base_item::text, get_item(i.id, i.collection)::text,
+       to_char(i.datetime, 'YYYYMM'), key::text
 FROM items i JOIN collections c ON c.id = i.collection
 """
+WITNESSED = "i.private->>'base'"
+VERSIONED = "collection_base_item(i.collection, (i.content->>'pgstac:base_item')::int)"
 
 SEARCHES = [
     ("2000-01-01T00:00:00Z/2100-01-01T00:00:00Z", [{"field": "datetime", "direction": "desc"}]),
@@ -27,13 +36,13 @@ SEARCHES = [
 ]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("db", "seed"), CASES, indirect=["db"])
 def test_model(db: Database, seed: int) -> None:
     follow(db, Plan(seed))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", SEEDS[:5])
+@pytest.mark.parametrize(("db", "seed"), CASES[:6], indirect=["db"])
 def test_model_by_the_portable_path(db: Database, seed: int) -> None:
     db.options.append("-p")
     follow(db, Plan(seed, is_portable=True))
@@ -50,7 +59,7 @@ def follow(db: Database, plan: Plan) -> None:
 def check_rows(db: Database, plan: Plan, world: World, expected: dict[tuple[str, str], Version]) -> None:
     truncs = dict(db.query("SELECT id, partition_trunc FROM collections"))
     assert {name: truncs[name] for name in plan.truncs} == plan.truncs
-    rows = db.query(ROWS)
+    rows = db.query(ROWS.format(base=VERSIONED if db.is_versioned else WITNESSED))
     assert sorted((collection, name) for collection, name, *_ in rows) == sorted(expected)
     for collection, name, partition, published_at, note, content, base, current, given, month, key in rows:
         version = expected[collection, name]
@@ -59,10 +68,10 @@ def check_rows(db: Database, plan: Plan, world: World, expected: dict[tuple[str,
         suffix = {None: "", "year": f"_{month[:4]}", "month": f"_{month}"}[truncs[collection]]
         assert partition == f"_items_{key}{suffix}", version
         columns = {column: published[column] for column in ("id", "geometry")}
-        if plan.is_portable:
+        if plan.is_portable and not db.is_versioned:
             base = current
         assert same(hydrate_py(copy.deepcopy(loads(base)), loads(content)) | columns, published), version
-        if same(loads(base), loads(current)):
+        if db.is_versioned or same(loads(base), loads(current)):
             assert same(loads(given), published), version
         if (collection, name) in world.notes:
             assert note == str(world.notes[collection, name]), version

@@ -1,26 +1,25 @@
-"""Other versions of pgstac than the one that everything else is tested with."""
+"""Other versions of pgstac than those that everything else is tested with, and the versions of base items since 0.10."""
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pgstac_support import (
-    NEWER, Database, dumps, end_load, install_pypgstac, line, loads, make_collection, make_item, same,
+    TOOLS, Conversation, Database, dumps, end_load, line, loads, make_collection, make_item, same,
 )  # fmt: skip
 from random_items import Maker
-from test_pgstac_load import test_private_moves_with_its_item as check_private_moves
-from test_pgstac_races import test_loaders_that_move_the_same_items as check_moving_loaders
 
-PATHS = {"0.8.0": "fast", "0.8.6": "fast", "0.9.0": "fast", "0.9.12": "fast", "0.10.0": "portable"}
-WORKING = ["0.8.2", "0.8.6", "0.9.0", "0.9.5", "0.9.10", *NEWER]
+FAST = ["0.8.0", "0.8.6", "0.9.0", "0.9.12", version("pypgstac")]
+WORKING = ["0.8.2", "0.8.6", "0.9.0", "0.9.5", "0.9.10", version("pypgstac")]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("version", "path"), PATHS.items())
-def test_path(make_db: Callable[..., Database], version: str, path: str) -> None:
+@pytest.mark.parametrize("version", FAST)
+def test_path(make_db: Callable[..., Database], version: str) -> None:
     [said] = make_db(version).load([], "-v").lines
-    why = {"fast": "", "portable": "keeps versions of base_item in table pgstac.base_items"}[path]
-    assert said == {"version": version, "path": path, "why": why}
+    assert said == {"version": version, "path": "fast", "why": ""}
 
 
 @pytest.mark.long
@@ -89,57 +88,82 @@ def test_pgstac_whose_loaders_are_its_admins(make_db: Callable[..., Database], v
     assert [len(partitions) for partitions in db.rows("c").values()] == [1] * 60
 
 
-# ---------------------------------------------------------------- newer: the portable path
+# ---------------------------------------------------------------- collections that change
 
-@pytest.mark.long
-@pytest.mark.parametrize("version", NEWER)
-def test_newer_pgstac_and_its_own_loader(make_db: Callable[..., Database], tmp_path: Path, version: str) -> None:
-    """Items, before and after their collection changes, as pypgstac of that version loads them."""
-    db = make_db(version)
-    program = install_pypgstac(version)
-    for title in ("first", "second", "third"):
-        assets = {"x": {"title": title, "type": "image/tiff", "roles": ["data"]}}
-        items = []
-        for n in range(50):
-            own = {"x": assets["x"] | {"href": f"{title}{n}"}, "y": {"href": "other", "n": [1, 2.5]}}
-            when = f"2020-{n % 12 + 1:02}-15T00:00:00Z"
-            items.append(make_item("ours", f"{title}{n}", when, assets=own, bbox=[1, 2, 1, 2]))
+TITLES = ["first", "second", "third", "first"]  # the last edit takes back what the second one made
+
+
+def edited_items(title: str, number: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A collection's item_assets, and items that have most of them."""
+    assets = {"x": {"title": title, "type": "image/tiff", "roles": ["data"]}, "z": {"title": title}}
+    items = []
+    for n in range(50):
+        own = {"x": assets["x"] | {"href": f"{title}{n}"}, "y": {"href": "other", "n": [1, 2.5]}}
+        items.append(
+            make_item("ours", f"{number}-{title}{n}", f"2020-{n % 12 + 1:02}-15T00:00:00Z", assets=own, bbox=[1, 2, 1, 2])
+        )
+    return assets, items
+
+
+def rows_of(db: Database, collection: str) -> list[tuple[Any, ...]]:
+    """Their versions' ids count through the whole table: by their order within the collection."""
+    return db.query(
+        "SELECT id, geometry, datetime, end_datetime, content - 'pgstac:base_item', "
+        "(SELECT count(*) FROM base_items b WHERE b.collection = i.collection AND b.id <= (i.content->>'pgstac:base_item')::int) "
+        "FROM items i WHERE collection = %s ORDER BY id",
+        collection,
+    )
+
+
+def test_rows_equal_pypgstacs_through_edits(make_db: Callable[..., Database], tmp_path: Path) -> None:
+    """Loads and edits of item_assets in turn: rows as pypgstac writes them, and every item comes back as published."""
+    db, published = make_db(), {}
+    for number, title in enumerate(TITLES):
+        assets, items = edited_items(title, number)
         for name in ("ours", "theirs"):
             db.query("SELECT upsert_collection(%s::jsonb)", dumps(make_collection(name, item_assets=assets)))
-        file = tmp_path / f"{title}.ndjson"
+        file = tmp_path / f"{number}.ndjson"
         file.write_text("".join(f"{dumps(item | {'collection': 'theirs'})}\n" for item in items))
         db.load_items(items).must_load()
-        db.server.pypgstac(program, db.name, "load", "items", file, "--method", "upsert")
-    columns = "id, geometry, datetime, end_datetime, content - 'pgstac:base_item'"
-    rows = [db.query(f"SELECT {columns} FROM items WHERE collection = %s ORDER BY id", name) for name in ("ours", "theirs")]
-    assert rows[0] == rows[1] and len(rows[0]) == 150
-    for item in items:
-        given = [db.get_item(name, item["id"]) for name in ("ours", "theirs")]
-        assert same(given[0], loads(dumps(item))) and same(given[0], given[1] | {"collection": "ours"})
-    assert db.get_item("ours", "first0")["assets"]["x"]["title"] == "first"
+        db.server.pypgstac(TOOLS / "pypgstac", db.name, "load", "items", file, "--method", "upsert")
+        published |= {item["id"]: item for item in items}
+        ours, theirs = (rows_of(db, name) for name in ("ours", "theirs"))
+        assert ours == theirs and len(ours) == 50 * (number + 1)
+    assert {row[5] for row in ours} == {0, 2, 3, 4}, "none before the first edit, which keeps the old one too"
+    for name, item in published.items():
+        assert same(db.get_item("ours", name), loads(dumps(item)))
+        assert same(db.get_item("theirs", name) | {"collection": "ours"}, loads(dumps(item)))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("version", NEWER)
-def test_newer_pgstac_moves_and_keeps(make_db: Callable[..., Database], version: str) -> None:
-    check_moving_loaders(make_db(version))
-    check_private_moves(make_db(version))
+def test_an_unchanged_item_follows_an_edit(make_db: Callable[..., Database]) -> None:
+    """It is the same item, dehydrated against another base item."""
+    db = make_db()
+    item = make_item("c", "i", assets={"x": {"title": "old", "href": "h"}})
+    for number, title in enumerate(["old", "new", "old"]):
+        db.query("SELECT upsert_collection(%s::jsonb)", dumps(make_collection("c", item_assets={"x": {"title": title}})))
+        for _ in range(2):
+            db.load_items([item | {"pgstac:base_item": 77}], at=number).must_load()
+            assert same(db.get_item("c", "i"), loads(dumps(item)))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("version", NEWER)
-def test_newer_pgstac_refuses(make_db: Callable[..., Database], version: str) -> None:
-    """A stale one, a bad one and one without a collection, each alone."""
-    db = make_db(version)
-    db.add_collection(make_collection("c"), "month")
-    items = [make_item("c", f"i{n}") for n in range(40)]
-    db.load_items(items[:1], at=9).must_load()
-    items[5]["properties"]["datetime"] = "2020-06-15T12:00:00+23:59"  # beyond PostgreSQL's
-    loading = db.load_items([*items, make_item("nowhere", "lost")], at=8)
-    others = {name: result for name, result in loading.results.items() if result != "inserted"}
-    assert others == {"i0": "stale", "i5": "never", "lost": "later"}
-    assert loading.errors["i5"].startswith("database_rejected") and loading.errors["lost"].startswith("missing_collection")
-    assert len(db.rows("c")) == 39 and db.value("SELECT count(*) FROM items_staging") == 0
+def test_a_collection_that_was_made_again(make_db: Callable[..., Database]) -> None:
+    """Nothing of its past is left, so its items name no version; by a loader that knew the old one, too."""
+    db = make_db()
+    collection = make_collection("c", item_assets={"x": {"title": "old"}})
+    item = make_item("c", "i", assets={"x": {"title": "new"}})
+    db.add_collection(collection)
+    changed = collection | {"item_assets": {"x": {"title": "new"}}}
+    with Conversation(db) as loader:
+        assert loader.load(item) == "inserted"
+        db.query("SELECT upsert_collection(%s::jsonb)", dumps(changed))
+        assert loader.load(item, 2) == "updated"
+        assert db.value("SELECT content ? 'pgstac:base_item' FROM items")
+        db.query("SELECT delete_collection('c')")
+        db.query("SELECT create_collection(%s::jsonb)", dumps(changed))
+        assert loader.load(item, 3) == "inserted"
+    assert db.query("SELECT content ? 'pgstac:base_item', count(*) OVER () FROM items") == [(False, 1)]
+    db.query("SELECT upsert_collection(%s::jsonb)", dumps(collection))
+    assert same(db.get_item("c", "i"), loads(dumps(item)))
 
 
 @pytest.mark.long

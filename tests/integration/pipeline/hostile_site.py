@@ -104,7 +104,7 @@ def descendants(pid: int) -> list[Seen]:
 
 
 def set_receives(pipeline: Pipeline, count: int) -> None:
-    """How often a request is received at most."""
+    """How often a request is received at most: one is in reserve, if there are several."""
     arn = pipeline.sqs.get_queue_attributes(QueueUrl=pipeline.gen_dlq, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": str(count)})
     pipeline.sqs.set_queue_attributes(QueueUrl=pipeline.gen_queue, Attributes={"RedrivePolicy": policy})
@@ -254,7 +254,7 @@ def site(pipeline: Pipeline, sandbox: str, as_user: bool, **settings: str) -> It
     finally:
         pipeline.stop_all()
         pipeline.stack.programs = programs
-        set_receives(pipeline, 5)
+        set_receives(pipeline, 6)
         subprocess.run(["chmod", "-R", "u+rwx", str(folder)], check=False)
         subprocess.run(["rm", "-rf", str(folder)], check=True)  # deeper than Python goes
 

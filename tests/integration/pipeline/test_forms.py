@@ -346,7 +346,7 @@ def test_s3_down_and_back(pipeline: Pipeline, bucket: Bucket, closed_port: int) 
 
 
 def test_a_queue_without_a_redrive_policy(pipeline: Pipeline) -> None:
-    """An error at the start, or the dead-letter queue of the configuration after five receives."""
+    """An error at the start, or the dead-letter queue of the configuration after five attempts."""
     url = pipeline.sqs.create_queue(QueueName=f"plain-{uuid.uuid4().hex[:8]}", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
     with pytest.raises(DaemonError, match="ended with 1 before it was ready"):
         pipeline.start("itemloadd", ITEMLOADD_QUEUE_URL=url)
@@ -358,4 +358,24 @@ def test_a_queue_without_a_redrive_policy(pipeline: Pipeline) -> None:
     pipeline.start("itemloadd", ITEMLOADD_QUEUE_URL=url, ITEMLOADD_DEAD_LETTER_QUEUE_URL=pipeline.load_dlq)
     (letter,) = pipeline.dead_letters(pipeline.load_dlq, 1)
     assert letter["error_code"] == "missing_collection" and letter["receive_count"] == "5"
+    assert pipeline.log("itemloadd", "QUEUE_OPENED")[-1]["message"] == "attempts per message: 5; the queue has no redrive policy"
     pipeline.wait_empty(url)
+
+
+@pytest.mark.parametrize(
+    ("receives", "level", "words"),
+    [
+        (1, "notice", "attempts per message: 1; the queue's maxReceiveCount is 1, and no receive is kept for when a worker dies"),
+        (5, "notice", "attempts per message: 4; the queue's maxReceiveCount is 5, and the last receive is kept for when a worker dies"),
+        (6, "info", "attempts per message: 5; the queue's maxReceiveCount is 6, and the last receive is kept for when a worker dies"),
+    ],
+)
+def test_the_start_says_how_many_attempts_there_are(pipeline: Pipeline, receives: int, level: str, words: str) -> None:
+    name = f"some-{uuid.uuid4().hex[:8]}"
+    dead_url = pipeline.sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    arn = pipeline.sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": receives})
+    url = pipeline.sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy})["QueueUrl"]
+    pipeline.start("itemloadd", ITEMLOADD_QUEUE_URL=url)
+    line = pipeline.log("itemloadd", "QUEUE_OPENED")[-1]
+    assert (line["level"], line["message"], line["attempts"]) == (level, words, str(max(1, receives - 1)))

@@ -193,7 +193,7 @@ def test_only_so_many_servers_stay_idle(generating: Pipeline) -> None:
     assert [line["package"] for line in ended] == packages[:2]
 
 
-def test_failures_that_may_pass_are_tried_to_the_last_receive(generating: Pipeline) -> None:
+def test_failures_that_may_pass_are_tried_to_the_last_attempt(generating: Pipeline) -> None:
     generating.publish(generating.gen_topic, request("exit", "3"))
     (letter,) = generating.dead_letters(generating.gen_dlq, 1, timeout_s=120)
     assert (letter["error_code"], letter["receive_count"]) == ("create_item_failed", "5")

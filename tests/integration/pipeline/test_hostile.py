@@ -328,7 +328,7 @@ def test_sights(places: Callable[..., Any], sandbox: str, user: str) -> None:
         site.check_gone()
 
 
-# --- what takes more than one receive
+# --- what takes more than one attempt
 
 
 def wait_killed(site: Site) -> None:
@@ -342,11 +342,11 @@ def wait_killed(site: Site) -> None:
 @long
 def test_limits_do_not_hold_back_from_the_daemon(places: Callable[..., Any]) -> None:
     """
-    Package code of itemgend's own user kills it at each receive. Once these are spent the request is buried, with a reason;
+    Package code of itemgend's own user kills it at each attempt. After the last the request is buried, with a reason;
     the requests after it are done.
     """
     with places("limits", "self", ITEMGEND_VISIBILITY_TIMEOUT="2s") as site:
-        set_receives(site.pipeline, 2)
+        set_receives(site.pipeline, 3)
         site.start()
         site.send(request("first", "good"), other("first-other"))
         site.wait("first", "first-other")
@@ -362,7 +362,7 @@ def test_limits_do_not_hold_back_from_the_daemon(places: Callable[..., Any]) -> 
 
 @long
 def test_a_module_that_a_server_does_not_come_back_from(places: Callable[..., Any]) -> None:
-    """An item teaches its server a name that hangs it: the next item costs a receive, and then there is another server."""
+    """An item teaches its server a name that hangs it: the next item costs an attempt, and then there is another server."""
     with places("bubblewrap", "self") as site:
         site.start()
         site.send(request("first", "good"))

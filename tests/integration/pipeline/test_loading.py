@@ -32,7 +32,7 @@ BAD = {
         "invalid_item",
         "coordinates[0]",
     ),
-    "no datetime": (item(9, properties={"datetime": "yesterday"}), "invalid_item", "properties.datetime"),
+    "no datetime": (item(9, properties={"datetime": "yesterday"}), "invalid_item", 'properties.datetime "yesterday" is not'),
 }
 
 
@@ -184,13 +184,28 @@ def test_a_missing_collection_is_waited_for(pipeline: Pipeline) -> None:
     assert pipeline.counts(pipeline.load_dlq) == (0, 0)
 
 
-def test_the_last_permitted_receive_leaves_its_reason(pipeline: Pipeline) -> None:
+def test_the_last_attempt_leaves_its_reason(pipeline: Pipeline) -> None:
     message_id = pipeline.sqs.send_message(QueueUrl=pipeline.load_queue, MessageBody=json.dumps(item(1, collection="never")))["MessageId"]
     pipeline.start("itemloadd")
     (letter,) = pipeline.dead_letters(pipeline.load_dlq, 1, timeout_s=90)
     assert letter["error_code"] == "missing_collection" and '"never"' in letter["error"]
     assert letter["receive_count"] == "5" and letter["source_message_id"] == message_id
     pipeline.wait_empty(pipeline.load_queue)
+
+
+def test_what_lost_its_worker_is_taken_out_of_a_batch(pipeline: Pipeline) -> None:
+    """Five attempts without an end, before others come."""
+    pipeline.publish_items([item(f"lost-{number}") for number in range(5)])
+    receive = {"QueueUrl": pipeline.load_queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
+    for _ in range(5):
+        assert len(pipeline.sqs.receive_message(**receive)["Messages"]) == 5
+    pipeline.publish_items([item(f"new-{number}") for number in range(25)])
+    pipeline.start("itemloadd")
+    letters = pipeline.dead_letters(pipeline.load_dlq, 5)
+    assert {(letter["error_code"], letter["receive_count"]) for letter in letters} == {("interrupted", "6")}
+    assert {json.loads(letter["body"])["id"] for letter in letters} == {f"item-lost-{number}" for number in range(5)}
+    pipeline.wait_empty(pipeline.load_queue)
+    assert sorted(pipeline.ids()) == sorted(f"item-new-{number}" for number in range(25))
 
 
 def test_killed_in_the_middle(pipeline: Pipeline) -> None:

@@ -152,6 +152,27 @@ def test_statistics_that_were_due_are_written_afterwards(site: Site) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("extents")
+def test_statistics_are_written_after_an_idle_connection_ended(site: Site) -> None:
+    """No further item has to come for them."""
+
+    def publish(number: int, date: str) -> None:
+        site.publish_items([item(number, properties={"datetime": f"{date}T00:00:00Z"})])
+        site.published += 1
+        site.wait_loaded()
+
+    until = "SELECT upper(dtrange)::date::text FROM partition_stats"
+    site.run(ITEMLOADD_BATCH_ITEMS="1", ITEMLOADD_WAIT_TIME="6s", ITEMLOADD_STATISTICS_INTERVAL="1d")
+    publish(1, "2021-01-01")
+    wait_until("the first ones are written", lambda: site.query(until) == [("2021-01-01",)])
+    publish(2, "2021-01-20")
+    site.end_sessions()
+    assert site.query(until) == [("2021-01-01",)]
+    wait_until("the second ones are written", lambda: site.query(until) == [("2021-01-20",)])
+    site.check_outages(0)
+
+
+@pytest.mark.long
 def test_read_only(site: Site) -> None:
     site.publish_numbers(1)
     site.run()
