@@ -2,8 +2,8 @@
 #
 #   make              build the daemons                      make deps     install what is missing (says what)
 #   make run          set up, build, run the whole example   make test     set up, build, run the tests
-#   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=10000 BENCH_REPEAT=3 (docs/performance.md)
-#   make simulate     what the scaling policy of terraform/ does with bursts and idle nights (docs/scaling.md)
+#   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=10000 BENCH_REPEAT=3 (docs/explanation/performance.md)
+#   make simulate     what the scaling policy of terraform/ does with bursts and idle nights (docs/explanation/scaling.md)
 #   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
 #   make deploy, destroy      what config.yaml says, on AWS   make images, deb    container images; a Debian package
@@ -153,12 +153,12 @@ test: deps-test
 test-now: all $(UNIT_TESTS) $(TEST_TOOLS) $(BENCH_PROGRAMS)
 	@BUILD=$(OUT) $(TOOLS)/pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST) $(TESTS)
 
-# BENCH: cases, with commas between; BENCH_ITEMS, BENCH_REPEAT: sizes. docs/performance.md has the cases.
+# BENCH: cases, with commas between; BENCH_ITEMS, BENCH_REPEAT: sizes. docs/explanation/performance.md has the cases.
 bench: deps
 	@$(MAKE) --no-print-directory -s all $(BENCH_PROGRAMS)
 	@$(TOOLS)/python -m bench --programs $(OUT)
 
-# SIMULATE: "--scenario burst,night", "--json", "--update docs/scaling.md", ...
+# SIMULATE: "--scenario burst,night", "--json", "--update docs/explanation/scaling.md", ...
 simulate:
 	@python3 -m simulation $(SIMULATE)
 
@@ -204,7 +204,9 @@ install: all
 	install -m 755 $(BINARIES) "$(DESTDIR)$(PREFIX)/bin"
 	install -D -m 755 -t "$(DESTDIR)$(PREFIX)/libexec/stactools-ingest" $(HELPERS)
 	install -m 644 $(PROGRAMS:%=man/%.8) "$(DESTDIR)$(PREFIX)/share/man/man8"
-	install -m 644 README.md docs/*.md "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
+	install -m 644 README.md "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
+	for page in $$(cd docs && find . -name '*.md'); do \
+	    install -D -m 644 "docs/$$page" "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest/docs/$$page" || exit; done
 	$(call INSTALL_IN,systemd/itemgend.service.in,"$(DESTDIR)$(UNITDIR)/itemgend.service")
 	$(call INSTALL_IN,systemd/itemloadd.service.in,"$(DESTDIR)$(UNITDIR)/itemloadd.service")
 	@# An administrator's own configuration stays; the new one lies beside it.

@@ -17,7 +17,7 @@ Publish = Callable[[int, int, int], None]  # when, how many items, how many of t
 
 @dataclass(frozen=True)
 class Retry:
-    """docs/messages.md, "later": tried again after a back-off that triples, and dead-lettered on the last receive."""
+    """docs/reference/messages.md, "later": tried again after a back-off that triples, and dead-lettered on the last receive."""
 
     receives: int = 5
     backoff_min_s: int = 30

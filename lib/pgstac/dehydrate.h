@@ -4,7 +4,7 @@
  * The inverse is pypgstac's hydrate_py (pypgstac/hydration.py): merged over base_item the content
  * gives every key and value back, nulls too. Where pypgstac's own dehydrate loses something (a null or an empty list
  * over a base value; true over 1) this one keeps it. What pgstac's SQL makes of it, and how the content
- * differs from pypgstac's, is in docs/fidelity.md.
+ * differs from pypgstac's, is in docs/explanation/fidelity.md.
  */
 #ifndef PGSTAC_DEHYDRATE_H
 #define PGSTAC_DEHYDRATE_H
