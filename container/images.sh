@@ -40,7 +40,7 @@ mapfile -t context < <(sed -n 's/^!//p' .dockerignore)
 # Of the context's files, the arguments and the architecture: the same release is the same image.
 release() {
     local version name
-    version=$(sed -n 's/^VERSION := //p' Makefile)
+    version=$(cat VERSION)
     {
         find "${context[@]}" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
         for name in "${arguments[@]}"; do echo "$name=${!name:-}"; done
