@@ -178,19 +178,3 @@ def test_every_event_is_documented():
     documented = re.findall(r"^\| ([A-Z_]+) \| ([0-9a-f]{32}) \|", (TOP / "docs/reference/events.md").read_text(), re.M)
     assert documented == events
     assert len({number for _, number in events}) == len(events)
-
-
-def error_codes(*folders: str) -> set[str]:
-    codes = set()
-    for folder in folders:
-        for path in (TOP / folder).glob("*.c"):
-            codes |= set(re.findall(r'err_(?:never|later)\([^,;]+,\s*"([a-z_]+)"', path.read_text()))
-    return codes
-
-
-def test_every_error_code_of_the_daemons_is_documented():
-    documented = set(re.findall(r"`([a-z_]+)`", (TOP / "docs/reference/messages.md").read_text()))
-    ours = error_codes("daemons/itemgend", "daemons/itemloadd", "lib/stac", "lib/pgstac")
-    # Codes that never reach a dead letter: what stops the daemon, or is turned into another.
-    inner = {"database_unsupported", "collection_changing", "invalid_geometry", "helper_missing", "sandbox_unavailable", "bad_value", "no_cgroup"}
-    assert ours - inner - documented == set()

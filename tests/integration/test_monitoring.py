@@ -108,7 +108,7 @@ def test_metrics_as_prometheus_reads_them(start, port: int) -> None:
 
 def test_every_metric_is_documented(start, port: int) -> None:
     start()
-    document = (Path(__file__).resolve().parents[2] / "docs/how-to/monitor.md").read_text()
+    document = (Path(__file__).resolve().parents[2] / "docs/reference/metrics.md").read_text()
     documented = re.findall(r"^\| `([a-z_]+)(?:\{version\})?` \| [a-z]+ \|", document, re.M)
     assert documented == [name.removeprefix("tool_service_") for name in samples(port)]
 
