@@ -2,12 +2,13 @@
 #
 #   make              build the daemons                      make deps     install what is missing (says what)
 #   make run          set up, build, run the whole example   make test     set up, build, run the tests
-#   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=10000 BENCH_REPEAT=3 (docs/performance.md)
-#   make simulate     what the scaling policy of terraform/ does with bursts and idle nights (docs/scaling.md)
+#   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=10000 BENCH_REPEAT=3 (docs/explanation/performance.md)
+#   make simulate     what the scaling policy of terraform/ does with bursts and idle nights (docs/explanation/scaling.md)
 #   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
 #   make generate     write what etc/, man/ and docs/reference/ say of configuration keys and metrics from the C tables
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
 #   make deploy, destroy      what config.yaml says, on AWS   make images, deb    container images; a Debian package
+#   make docs         the documentation as a site, in build/site
 #   TEST_PROCESSES=2: files of tests at the same time (0: one after another, for a debugger); PYTEST="-k leaks": options
 #   V=1: show the commands    SAN=1: with AddressSanitizer and UndefinedBehaviorSanitizer    CC=clang: with clang
 
@@ -21,7 +22,8 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
-VERSION := 0.1.0
+# The one place of the version: programs, man pages, package and images take it from there.
+VERSION := $(shell cat VERSION)
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Werror
 LIBRARIES := libcurl openssl libcjson libpq libsystemd yaml-0.1 expat libmicrohttpd zlib
 CPPFLAGS += -D_GNU_SOURCE -Ilib -Idaemons -Ilibexec -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -DPREFIX='"$(PREFIX)"'
@@ -59,7 +61,7 @@ TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
 # Each one file too: bench/load.c is $(OUT)/bench/load.
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/*.c))
 
-.PHONY: all deps deps-test test test-now test-long test-terraform bench simulate run up down status install uninstall deb deb-now images deploy destroy generate format check-format analyze cppcheck lint clean
+.PHONY: all deps deps-test docs test test-now test-long test-terraform bench simulate run up down status install uninstall deb deb-now images deploy destroy generate format check-format analyze cppcheck lint clean
 all: $(BINARIES) $(HELPERS)
 
 $(OUT)/obj/%.o: %.c
@@ -154,12 +156,17 @@ test: deps-test
 test-now: all $(UNIT_TESTS) $(TEST_TOOLS) $(BENCH_PROGRAMS)
 	@BUILD=$(OUT) $(TOOLS)/pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST) $(TESTS)
 
-# BENCH: cases, with commas between; BENCH_ITEMS, BENCH_REPEAT: sizes. docs/performance.md has the cases.
+# BENCH: cases, with commas between; BENCH_ITEMS, BENCH_REPEAT: sizes. docs/explanation/performance.md has the cases.
 bench: deps
 	@$(MAKE) --no-print-directory -s all $(BENCH_PROGRAMS)
 	@$(TOOLS)/python -m bench --programs $(OUT)
 
-# SIMULATE: "--scenario burst,night", "--json", "--update docs/scaling.md", ...
+docs:
+	@local/deps.sh docs
+	@NO_MKDOCS_2_WARNING=1 build/venv-docs/bin/mkdocs build --quiet --strict $(DOCS)
+	@echo "open build/site/index.html"
+
+# SIMULATE: "--scenario burst,night", "--json", "--update docs/explanation/scaling.md", ...
 simulate:
 	@python3 -m simulation $(SIMULATE)
 
@@ -203,13 +210,21 @@ define INSTALL_IN
 sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@libexecdir@|$(PREFIX)/libexec/stactools-ingest|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' $(1) >$(2)
 endef
 
+# The man pages name the version, and the documents where they are installed.
+define INSTALL_MAN
+sed -e 's|^\.Os stactools-ingest$$|& $(VERSION)|' -e 's|/usr/local/share/doc|$(PREFIX)/share/doc|' $(1) >$(2)
+endef
+
 install: all
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSCONFDIR)/stactools-ingest" \
 	    "$(DESTDIR)$(PREFIX)/share/man/man8" "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
 	install -m 755 $(BINARIES) "$(DESTDIR)$(PREFIX)/bin"
 	install -D -m 755 -t "$(DESTDIR)$(PREFIX)/libexec/stactools-ingest" $(HELPERS)
-	install -m 644 $(PROGRAMS:%=man/%.8) "$(DESTDIR)$(PREFIX)/share/man/man8"
-	install -m 644 README.md docs/*.md "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
+	for program in $(PROGRAMS); do \
+	    $(call INSTALL_MAN,man/$$program.8,"$(DESTDIR)$(PREFIX)/share/man/man8/$$program.8") || exit; done
+	install -m 644 README.md CHANGELOG.md "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest"
+	for page in $$(cd docs && find . -name '*.md'); do \
+	    install -D -m 644 "docs/$$page" "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest/docs/$$page" || exit; done
 	$(call INSTALL_IN,systemd/itemgend.service.in,"$(DESTDIR)$(UNITDIR)/itemgend.service")
 	$(call INSTALL_IN,systemd/itemloadd.service.in,"$(DESTDIR)$(UNITDIR)/itemloadd.service")
 	@# An administrator's own configuration stays; the new one lies beside it.

@@ -1,1 +1,1 @@
-"""What loading and receiving cost, ours and the peers: `make bench`; docs/performance.md says what the cases mean."""
+"""What loading and receiving cost, ours and the peers: `make bench`; docs/explanation/performance.md says what the cases mean."""

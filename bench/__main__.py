@@ -5,7 +5,7 @@
 
 BENCH: names of cases, with commas between (generation: all that begin so); BENCH_LONG=1: the long ones too.
 BENCH_ITEMS, BENCH_MESSAGES, BENCH_BATCHES, BENCH_REQUESTS: sizes; BENCH_REPEAT: how often each contender runs; BENCH_FSYNC=0: a database that waits for no disk. --markdown: runs
-nothing, prints the results that are there as docs/performance.md has them. BENCH_PGSTAC=0.9.10: another version of pgstac,
+nothing, prints the results that are there as docs/explanation/performance.md has them. BENCH_PGSTAC=0.9.10: another version of pgstac,
 for the peers and for the database, in the loaders' cases.
 """
 

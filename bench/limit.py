@@ -1,5 +1,5 @@
 """
-Between the queue and the catalog, who is at his limit? itemloadd gets a core of its own; the queue and the database
+Between the queue and the catalog, which side is the limit? itemloadd gets a core of its own; the queue and the database
 share another, or have one each where there are three. Who sits on the core that is full is the limit.
 """
 
@@ -110,7 +110,7 @@ def run(stack: Stack, server: Server, messages: int, repeat: int, say: Callable[
     return [
         {
             "case": "end_to_end",
-            "title": f"who is at his limit, with {WORKERS} workers and itemloadd alone on a core",
+            "title": f"the limit, with {WORKERS} workers and itemloadd alone on a core",
             "unit": "items/s",
             "rows": rows,
             "notes": [note],

@@ -1,4 +1,4 @@
-"""The results as tables: for a terminal, and in markdown for docs/performance.md."""
+"""The results as tables: for a terminal, and in markdown for docs/explanation/performance.md."""
 
 from collections.abc import Sequence
 from typing import Any

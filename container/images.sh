@@ -10,7 +10,7 @@
 #
 # BASE: the base image, best with its digest (debian:12-slim@sha256:...). WARM, EXTRA_PACKAGES: what itemgend's brings along.
 # DB_CA_BUNDLE: the database's certificates. ARCHITECTURE: x86_64 or arm64, if it is not this machine's. BUILD_OPTIONS,
-# PUSH_OPTIONS: words for the builder. docs/containers.md says more.
+# PUSH_OPTIONS: words for the builder. docs/reference/containers.md says more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -40,7 +40,7 @@ mapfile -t context < <(sed -n 's/^!//p' .dockerignore)
 # Of the context's files, the arguments and the architecture: the same release is the same image.
 release() {
     local version name
-    version=$(sed -n 's/^VERSION := //p' Makefile)
+    version=$(cat VERSION)
     {
         find "${context[@]}" -type f -not -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
         for name in "${arguments[@]}"; do echo "$name=${!name:-}"; done

@@ -28,7 +28,7 @@ find "$root/usr/bin" "$helpers" -type f -exec sh -c 'head -c 4 "$1" | grep -q EL
 # ------------------------------------------------------------ documents, as Debian's policy wants them
 install -m 644 "$here/copyright" "$doc/copyright"
 date=$(date --utc --date="@$SOURCE_DATE_EPOCH" '+%a, %d %b %Y %H:%M:%S +0000')
-printf '%s (%s) unstable; urgency=medium\n\n  * See README.md.\n\n -- %s  %s\n' "$name" "$version" "$maintainer" "$date" |
+printf '%s (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' "$name" "$version" "$maintainer" "$date" |
     gzip -9n >"$doc/changelog.gz"
 find "$root/usr/share/man" -name '*.[1-9]' -exec gzip -9nf {} +
 install -D -m 644 "$here/lintian-overrides" "$root/usr/share/lintian/overrides/$name"

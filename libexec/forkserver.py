@@ -1,5 +1,5 @@
 """
-A process that has imported stactools and its plugins, and forks itself for each item (docs/generation.md).
+A process that has imported stactools and its plugins, and forks itself for each item (docs/explanation/generation.md).
 
 Run by itemgend as `ENVIRONMENT/bin/python -I forkserver.py apart|together`, mostly in a sandbox. Nothing but the standard
 library of Python 3.9 and what the environment holds. Descriptor 3 is a SOCK_SEQPACKET socket to itemgend:

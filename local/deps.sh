@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# deps.sh [test|deb]: installs what the build and the local stack need and is not there (test: what the tests need too, the
-# long ones where LONG is set; deb: what makes the Debian package), and says what it does. Debian packages by apt (as root, or
-# by sudo), Python tools from local/requirements.txt into build/venv; for the tests a STAC API from
-# local/requirements-api.txt into build/venv-api, because its pins are its own.
+# deps.sh [test|docs|deb]: installs what the build and the local stack need and is missing, and says what it does.
+# test: also what the tests need (with LONG set: the long ones). deb: also what makes the Debian package. docs: only what
+# builds the documentation. Debian packages come by apt (as root, or by sudo). Python tools come from local/requirements.txt
+# into build/venv; the site generator (docs, test) and a STAC API (test) get a venv each, because their pins are their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -94,9 +94,11 @@ install_missing() {
     for package in "$@"; do
         is_installed "$package" || missing+=("$package")
     done
-    if ! has_postgres && ! can_be_root; then
+    if [ -n "$docs_only" ] || has_postgres; then
+        :
+    elif ! can_be_root; then
         missing+=(postgresql postgis)
-    elif ! has_postgres; then
+    else
         postgres=$(postgres_packages) || { update_lists && postgres=$(postgres_packages); } ||
             fail "apt knows no package postgresql: the local stack needs PostgreSQL with PostGIS"
     fi
@@ -136,12 +138,17 @@ install_tools() {
     echo "$key" >"$venv/.complete"
 }
 
-[ $# -eq 0 ] || [ "$*" = test ] || [ "$*" = deb ] || {
+case $* in
+'' | test | docs | deb) ;;
+*)
     sed -n 2,5p "$0" >&2
     exit 64
-}
+    ;;
+esac
+docs_only=''
+[ "$*" != docs ] || docs_only=yes
 command -v apt-get dpkg-query >/dev/null ||
-    fail "this is no Debian or Ubuntu; install by hand: ${build_packages[*]} ${stack_packages[*]} postgresql postgis"
+    fail "this is neither Debian nor Ubuntu; install by hand: ${build_packages[*]} ${stack_packages[*]} postgresql postgis"
 mkdir -p build
 exec 9>build/.deps.lock
 flock 9
@@ -151,7 +158,11 @@ case ${1:-}${LONG:+-long} in
 test) packages+=("${test_packages[@]}") ;;
 test-long) packages+=("${test_packages[@]}" "${long_packages[@]}") ;;
 deb*) packages+=("${deb_packages[@]}") ;;
+docs*) packages=(python3 python3-venv) ;;
 esac
 install_missing "${packages[@]}"
-install_tools local/requirements.txt build/venv
+[ -n "$docs_only" ] || install_tools local/requirements.txt build/venv
 [ "${1:-}" != test ] || install_tools local/requirements-api.txt build/venv-api
+case ${1:-} in
+docs | test) install_tools local/requirements-docs.txt build/venv-docs ;;
+esac

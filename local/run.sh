@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [DIR]: goes through README.md's "How to use" on this machine, step by step, on a stack of its own that it ends afterwards.
+# run.sh [DIR]: goes through docs/getting-started.md on this machine, step by step, on a stack of its own that it ends afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=${1:-build/run}
@@ -133,4 +133,4 @@ for found in "$(search "$glclu_id" ', "ids": ["2000_50N_090W"]')" "$(search "$gf
     [ -n "$found" ] || fail "search found nothing"
     jq -c '{id, collection, datetime: .properties.datetime, bbox, assets: (.assets | keys)}' <<<"$found" | sed 's/^/    /'
 done
-printf '%s\n' "${green}All $n steps worked.${plain} make up leaves a stack running to work against; README.md says what with."
+printf '%s\n' "${green}All $n steps worked.${plain} make up leaves a stack running to work against; docs/getting-started.md shows how."

@@ -1,9 +1,9 @@
 """
-`make simulate`: runs the scenarios and prints the tables of docs/scaling.md.
+`make simulate`: runs the scenarios and prints the tables of docs/explanation/scaling.md.
 
     python -m simulation [--seed 1] [--scenario burst,night] [--wait SECONDS] [--json | --markdown | --update FILE]
 
---wait: what an item waits for its files beside the processor's time; the rates of docs/performance.md are from
+--wait: what an item waits for its files beside the processor's time; the rates of docs/explanation/performance.md are from
 loopback.
 --update: writes the tables into a document, each between <!-- simulation: NAME --> and <!-- end -->.
 """

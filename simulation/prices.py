@@ -2,7 +2,7 @@
 List prices in US dollars, us-east-1, Linux, no free tier, no savings plan.
 
 AWS's own pricing pages are the authority and change; these were looked up in copies of public pages of 2024 to 2026.
-Each has the page that gave it; what no copy confirmed is told by UNCONFIRMED and in docs/scaling.md.
+Each has the page that gave it; what no copy confirmed is told by UNCONFIRMED and in docs/explanation/scaling.md.
 """
 
 from __future__ import annotations

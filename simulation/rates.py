@@ -1,5 +1,5 @@
 """
-What a task does per second: read from the tables of docs/performance.md, so that the simulation has the rates that were
+What a task does per second: read from the tables of docs/explanation/performance.md, so that the simulation has the rates that were
 measured last.
 
 Where a rate depends on who else used the machine, the processor time of an item counts ("CPU ms an item", "CPU
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "performance.md"
 
 # AWS Lambda Developer Guide, "Configure Lambda function memory": at 1,769 MB a function has the equivalent of one vCPU.
 LAMBDA_MIB_PER_VCPU = 1769
@@ -33,7 +33,7 @@ def measured(case: str, row: str, column: str) -> float:
     """One figure of the first table of a case."""
     match = re.search(rf"^\*\*{re.escape(case)}\*\*:.*\n\n((?:\|.*\n)+)", _document(), re.M)
     if not match:
-        raise RateError(f"docs/performance.md has no table of {case}")
+        raise RateError(f"docs/explanation/performance.md has no table of {case}")
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in match[1].splitlines()]
     for cells in rows:
         if cells[0] == row:

@@ -1,4 +1,4 @@
-"""The simulation's figures as tables: for a terminal, and in markdown for docs/scaling.md."""
+"""The simulation's figures as tables: for a terminal, and in markdown for docs/explanation/scaling.md."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ locals {
       length(local.settings.itemgend.warm_packages) == 0 ? {} : { ITEMGEND_PACKAGES = join(",", local.settings.itemgend.warm_packages) },
       local.overflow_bucket == null ? {} : { ITEMGEND_OVERFLOW_BUCKET = local.overflow_bucket },
       local.settings.package_role_arn == null ? {} : { ITEMGEND_PACKAGE_ROLE_ARN = local.settings.package_role_arn },
-      # The instance's credentials are a connection away from package code: rather no start than an open one. Fargate has neither (docs/sandbox.md).
+      # The instance's credentials are a connection away from package code: rather no start than an open one. Fargate has neither (docs/explanation/sandbox.md).
       local.is_ec2 ? { ITEMGEND_SANDBOX = "bubblewrap", ITEMGEND_NETWORK = "filtered" } : {},
       local.settings.itemgend.environment,
     )

@@ -243,7 +243,7 @@ apply
 tf output
 cat <<END
 
-Deployed: $(text cluster_name), release $release. Next, have an item made (README.md) and follow it:
+Deployed: $(text cluster_name), release $release. Next, request an item (docs/how-to/generate.md) and follow it:
 
   aws sns publish --region $region --topic-arn $(text ItemGenSNSTopicArn) --message '{"package_name": ...}'
   aws logs tail --region $region --follow $(text ItemGenLogGroup)

@@ -7,7 +7,7 @@
  *     source_message_id    String  of the message as it was received
  *     receive_count        Number  how often it had been received
  *     failed_at            String  RFC 3339
- *     published_at         Number  ms since 1970, see docs/messages.md
+ *     published_at         Number  ms since 1970, see docs/reference/messages.md
  *     original_attributes  String  JSON, {name: {"Type": "String", "Value": "..."}}, if there were any; a Binary's
  *                                  value is base64
  * A dead letter that was put back into its queue comes with all of these; its original_attributes are

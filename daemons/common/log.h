@@ -4,7 +4,8 @@
  * Journal fields: MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER, EVENT (its name) and the line's own. JSON members:
  * time (RFC 3339, ms), level, event, message and the line's own fields in lower case.
  *
- * Libraries never log. Each kind of event has a MESSAGE_ID (journalctl MESSAGE_ID=...), listed in docs/events.md.
+ * Libraries never log. Each kind of event has a MESSAGE_ID (journalctl MESSAGE_ID=...), listed in
+ * docs/reference/events.md.
  */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H

@@ -28,8 +28,7 @@ enum { METRICS_ITEMGEND = 1, METRICS_ITEMLOADD = 2, METRICS_BOTH = METRICS_ITEMG
 
 /* Counted by the daemons (service_counters). */
 #define METRICS_COUNTED(X)                                                                                             \
-    X(received, COUNTER, BOTH, "messages_received_total", "MessagesReceived",                                          \
-      "Messages received from the queue. A message that is sent again as a copy counts twice.")                        \
+    X(received, COUNTER, BOTH, "messages_received_total", "MessagesReceived", "Messages received from the queue.")     \
     X(done, COUNTER, BOTH, "messages_done_total", "MessagesDone", "Messages deleted because their work is done.")      \
     X(later, COUNTER, BOTH, "messages_later_total", "MessagesLater", "Messages left in the queue for a retry.")        \
     X(never, COUNTER, BOTH, "messages_never_total", "MessagesNever", "Messages sent to the dead-letter queue.")        \
@@ -40,7 +39,7 @@ enum { METRICS_ITEMGEND = 1, METRICS_ITEMLOADD = 2, METRICS_BOTH = METRICS_ITEMG
     X(batches, COUNTER, ITEMLOADD, "batches_total", "Batches", "Batches loaded.")                                      \
     X(retries, COUNTER, BOTH, "retries_total", "Retries", "Retried requests to AWS.")                                  \
     X(age_ms, COUNTER_MS, BOTH, "message_age_seconds_total", NULL,                                                     \
-      "Sum of the ages of the messages when they were received. The age of a copy counts from its own sending.")       \
+      "Sum of the ages of the messages when they were received.")                                                      \
     X(work_ms, COUNTER_MS, BOTH, "work_seconds_total", NULL,                                                           \
       "Sum of the time that workers took to make items or to load batches.")                                           \
     X(held, GAUGE, BOTH, "messages_held", "MessagesHeld",                                                              \

@@ -90,7 +90,7 @@ static int try(const struct network *network, char *const *sandboxed, int stop_f
     err_make_printable(said);
     return err_never(err, "sandbox_unavailable",
                      "a filtered network does not work here (%.400s): it needs slirp4netns, nftables and /dev/net/tun, "
-                     "see docs/network.md",
+                     "see docs/explanation/network.md",
                      said);
 }
 

@@ -3,7 +3,7 @@
  *
  * filtered: a network namespace of its own with slirp4netns as the way out (libexec/itemgend-network), where the
  * credential endpoints and the machine's own addresses are closed, but for `loopback_ports`. open: the daemon's own
- * network. closed: none, which is bubblewrap's --unshare-net. docs/network.md says what each holds.
+ * network. closed: none, which is bubblewrap's --unshare-net. docs/explanation/network.md says what each holds.
  */
 #ifndef ITEMGEND_NETWORK_H
 #define ITEMGEND_NETWORK_H

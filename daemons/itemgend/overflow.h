@@ -1,8 +1,8 @@
 /*
  * overflow: what is too large for a message, put into S3, with a pointer in its place.
  *
- * The pointer is that of AWS's extended client libraries, which itemloadd follows (docs/messages.md). An object is
- * never deleted here: the bucket's lifecycle rule does that.
+ * The pointer is that of AWS's extended client libraries, which itemloadd follows (docs/reference/messages.md). An
+ * object is never deleted here: the bucket's lifecycle rule does that.
  */
 #ifndef ITEMGEND_OVERFLOW_H
 #define ITEMGEND_OVERFLOW_H

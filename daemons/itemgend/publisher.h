@@ -24,10 +24,10 @@ struct publication {
 
 /*
  * Publishes with the message attribute published_at. What is too large for a message is put into overflow_bucket, as
- * COLLECTION/ITEM/PUBLISHED_AT.json, and a pointer to it is published (docs/messages.md); both happen again where the
- * item does. `client` and `worker` are the calling thread's; the worker is pulsed. Each caller has the result of its
- * own item. NEVER: "item_too_large" (there is no overflow_bucket), "invalid_message". LATER, with outage where every
- * item would meet it: the topic or the bucket cannot be reached, is gone or forbidden.
+ * COLLECTION/ITEM/PUBLISHED_AT.json, and a pointer to it is published (docs/reference/messages.md); both happen again
+ * where the item does. `client` and `worker` are the calling thread's; the worker is pulsed. Each caller has the result
+ * of its own item. NEVER: "item_too_large" (there is no overflow_bucket), "invalid_message". LATER, with outage where
+ * every item would meet it: the topic or the bucket cannot be reached, is gone or forbidden.
  */
 int publisher_publish(struct publisher *publisher, struct aws_client *client, struct worker *worker,
                       const struct publication *publication, struct err *err) must_check;

@@ -1,4 +1,4 @@
-/* request: an ItemRequest, what a publisher sends to ItemGenTopic (docs/messages.md). */
+/* request: an ItemRequest, what a publisher sends to ItemGenTopic (docs/reference/messages.md). */
 #ifndef ITEMGEND_REQUEST_H
 #define ITEMGEND_REQUEST_H
 

@@ -201,9 +201,10 @@ static int try(const struct sandbox *sandbox, int stop_fd, struct err *err)
     char *said = child.message.data ? child.message.data : (char[]){ "it ended without a word" };
     said[strcspn(said, "\n")] = '\0';
     err_make_printable(said);
-    return err_never(
-        err, "sandbox_unavailable",
-        "bubblewrap does not work here (%.400s): this user must be let make namespaces, see docs/sandbox.md", said);
+    return err_never(err, "sandbox_unavailable",
+                     "bubblewrap does not work here (%.400s): this user must be let make namespaces, see "
+                     "docs/explanation/sandbox.md",
+                     said);
 }
 
 /* 0, and what is in force is set; `why` too where bubblewrap would have been better. */

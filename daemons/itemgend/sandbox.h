@@ -4,8 +4,8 @@
  * Package code was written by strangers. With bubblewrap it gets user, PID, IPC, UTS and cgroup namespaces and a
  * session of its own, no capabilities, no new privileges, and a read-only root with /usr and the few files of /etc that
  * programs need: not the daemon's configuration, nor credentials, nor the machine's processes. Where that does not work
- * (Fargate) it runs within the limits of its processes only, as the daemon's user. docs/sandbox.md says what each
- * holds.
+ * (Fargate) it runs within the limits of its processes only, as the daemon's user. docs/explanation/sandbox.md says
+ * what each holds.
  */
 #ifndef ITEMGEND_SANDBOX_H
 #define ITEMGEND_SANDBOX_H

@@ -1,10 +1,9 @@
 /*
- * dehydrate: an item's content as pgstac stores it: what equals the collection's base_item is left out.
+ * dehydrate: an item's content as pgstac stores it: members that equal the collection's base item are left out.
  *
- * The inverse is pypgstac's hydrate_py (pypgstac/hydration.py): merged over base_item the content
- * gives every key and value back, nulls too. Where pypgstac's own dehydrate loses something (a null or an empty list
- * over a base value; true over 1) this one keeps it. docs/fidelity.md has what pgstac's SQL makes of it, and how the
- * content differs from pypgstac's.
+ * The inverse is pypgstac's hydrate_py (pypgstac/hydration.py): merged over the base item, the content gives every key
+ * and value back, nulls too. Where pypgstac's own dehydrate loses something (a null or an empty list over a base value;
+ * true over 1), this one keeps it. docs/explanation/fidelity.md lists the differences, and what pgstac's SQL loses.
  */
 #ifndef PGSTAC_DEHYDRATE_H
 #define PGSTAC_DEHYDRATE_H

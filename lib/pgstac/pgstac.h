@@ -6,7 +6,7 @@
  * geometries encoded here, one COPY brings a batch into a temporary table, one statement per
  * partition upserts it, all in one transaction; a second transaction removes what an item
  * left in another partition. Into another layout pgstac's own functions load, much slower: the portable path.
- * docs/loading.md says why.
+ * docs/explanation/loading.md says why.
  */
 #ifndef PGSTAC_PGSTAC_H
 #define PGSTAC_PGSTAC_H

@@ -2,7 +2,7 @@
  * portable: rows for one transaction, for a layout that batch does not know: pgstac's own create_items stores them.
  *
  * pgstac dehydrates and files the items itself, so only what every version since 0.8 has is relied upon; what its
- * loading functions leave undone (docs/loading.md) is done around them.
+ * loading functions leave undone (docs/explanation/loading.md) is done around them.
  */
 #ifndef PGSTAC_PORTABLE_H
 #define PGSTAC_PORTABLE_H

@@ -1,6 +1,6 @@
 /*
  * itemgend-network [-l PORTS] PROGRAM [ARGUMENT]...: runs a program in a network of its own, from which credential
- * endpoints and the machine's own addresses are not to be reached. For itemgend; docs/network.md.
+ * endpoints and the machine's own addresses are not to be reached. For itemgend; docs/explanation/network.md.
  *
  * The program gets a network namespace whose only way out is slirp4netns, a TCP/IP stack in a process outside, and
  * rules of nftables in it that it cannot change: it has no capabilities over the namespace, nor over the user

@@ -81,7 +81,7 @@ def test_every_build_argument_is_documented_and_passed_on() -> None:
         for argument in re.findall(r"^ARG (\w+)", dockerfile(name), re.M):
             used.setdefault(argument, set()).add(name)
     del used["SOURCE_DATE_EPOCH"]  # of the builders' own
-    rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", (ROOT / "docs" / "containers.md").read_text(), re.M)
+    rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", (ROOT / "docs" / "reference" / "containers.md").read_text(), re.M)
     documented = {argument: set(NAMES) - {"deb"} if images == "all" else set(images.split(", ")) for argument, images in rows}
     assert documented == {argument: names - {"deb"} for argument, names in used.items()}
     passed_on = re.search(r"^arguments=\((.*)\)$", (ROOT / "container" / "images.sh").read_text(), re.M)

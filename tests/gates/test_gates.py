@@ -152,22 +152,6 @@ def test_manual_page_of_itemctl_has_every_option():
 def test_every_event_is_documented():
     header = (TOP / "daemons/common/log.h").read_text()
     events = re.findall(r'X\((\w+), "([0-9a-f]{32})"\)', header)
-    documented = re.findall(r"^\| ([A-Z_]+) \| ([0-9a-f]{32}) \|", (TOP / "docs/events.md").read_text(), re.M)
+    documented = re.findall(r"^\| ([A-Z_]+) \| ([0-9a-f]{32}) \|", (TOP / "docs/reference/events.md").read_text(), re.M)
     assert documented == events
     assert len({number for _, number in events}) == len(events)
-
-
-def error_codes(*folders: str) -> set[str]:
-    codes = set()
-    for folder in folders:
-        for path in (TOP / folder).glob("*.c"):
-            codes |= set(re.findall(r'err_(?:never|later)\([^,;]+,\s*"([a-z_]+)"', path.read_text()))
-    return codes
-
-
-def test_every_error_code_of_the_daemons_is_documented():
-    documented = set(re.findall(r"`([a-z_]+)`", (TOP / "docs/messages.md").read_text()))
-    ours = error_codes("daemons/itemgend", "daemons/itemloadd", "lib/stac", "lib/pgstac")
-    # Codes that never reach a dead letter: what stops the daemon, or is turned into another.
-    inner = {"database_unsupported", "collection_changing", "invalid_geometry", "helper_missing", "sandbox_unavailable", "bad_value", "no_cgroup"}
-    assert ours - inner - documented == set()

@@ -127,7 +127,7 @@ def test_an_item_takes_longer_in_a_full_table(rate: float, said: str) -> None:
 @pytest.mark.skipif(not shutil.which("npm"), reason="no npm here, for the queue")
 def test_what_goes_through_a_queue(tmp_path: Path) -> None:
     found, printed = run(tmp_path, "queue,end_to_end,memory")
-    assert [entry["case"] for entry in found["cases"]] == ["queue", "end_to_end", "memory"]  # too few to see who is at his limit
+    assert [entry["case"] for entry in found["cases"]] == ["queue", "end_to_end", "memory"]  # too few to see which side is the limit
     assert all(row["peak_mib"] > 1 for entry in found["cases"] for row in entry["rows"] if "peak_mib" in row)
     (loader,) = found["cases"][-1]["rows"]
     assert loader["rate"] > 0 and "Resident MiB" in printed

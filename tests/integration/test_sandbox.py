@@ -304,7 +304,7 @@ def test_resolv_conf_that_is_a_link_is_followed(place: Place) -> None:
 
 
 def test_limits_hold_less(place: Place, victim: "subprocess.Popen[bytes]") -> None:
-    """What docs/sandbox.md says that they do not hold."""
+    """What docs/explanation/sandbox.md says that they do not hold."""
     hidden = place.make("hidden")
     (hidden / "credentials").write_text(SECRET)
     environ, pid = f"/proc/{victim.pid}/environ", str(victim.pid)

@@ -1,4 +1,4 @@
-"""docs/scaling.md has the figures of a fresh run, and says of them what they show; the command prints them."""
+"""docs/explanation/scaling.md has the figures of a fresh run, and says of them what they show; the command prints them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulation import bill, prices, scenarios, tables
 from simulation.world import Outcome
 
 TOP = Path(__file__).resolve().parents[2]
-DOCUMENT = TOP / "docs" / "scaling.md"
+DOCUMENT = TOP / "docs" / "explanation" / "scaling.md"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_its_tables_are_those_of_a_fresh_run(results: command.Results) -> None:
     places = re.findall(r"<!-- simulation: (\w+) -->", text)
     assert sorted(places) == sorted(table.name for table in results.tables())
     assert text.count("<!-- end -->") == len(places)
-    assert tables.update(text, results.tables()) == text, 'make simulate SIMULATE="--update docs/scaling.md"'
+    assert tables.update(text, results.tables()) == text, 'make simulate SIMULATE="--update docs/explanation/scaling.md"'
 
 
 def test_it_names_what_could_not_be_confirmed() -> None:

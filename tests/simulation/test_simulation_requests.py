@@ -1,4 +1,4 @@
-"""The requests and log lines of an item, counted on a real stack: what the bill of docs/scaling.md is made with."""
+"""The requests and log lines of an item, counted on a real stack: what the bill of docs/explanation/scaling.md is made with."""
 
 from __future__ import annotations
 

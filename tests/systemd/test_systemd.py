@@ -130,7 +130,7 @@ def test_metadata_endpoints_closed_by_the_documented_drop_in(booted: Booted) -> 
     """In a network namespace of the test's own, with stand-ins on these addresses."""
     if booted.run("command -v ip", check=False) == "":
         pytest.skip("iproute2 is not installed")
-    documented = (ROOT / "docs" / "sandbox.md").read_text()
+    documented = (ROOT / "docs" / "explanation" / "sandbox.md").read_text()
     (denied,) = re.findall(r"^ +(IPAddressDeny=.*)$", documented, re.M)
     booted.run("ip netns add metadata && ip -n metadata link set lo up")
     for address in (*METADATA, *ORDINARY):

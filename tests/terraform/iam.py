@@ -1,4 +1,4 @@
-"""What roles may do by their policies, what docs/iam.md says of it, and what was called."""
+"""What roles may do by their policies, what docs/reference/iam.md says of it, and what was called."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from typing import Any
 from simulation import hcl
 from tests.terraform.workspace import ROOT, SOURCE, Resources
 
-DOCUMENT = ROOT / "docs" / "iam.md"
+DOCUMENT = ROOT / "docs" / "reference" / "iam.md"
 COLUMNS = ["role", "statement", "action", "resource", "needed by"]
 
 
@@ -142,7 +142,7 @@ def calls(log: Path, prefix: str) -> list[Call]:
 
 
 def undocumented(documented: Iterable[Row], allowed: Iterable[Statement]) -> list[str]:
-    """Actions that a role has and docs/iam.md does not."""
+    """Actions that a role has and docs/reference/iam.md does not."""
     known = {(row.role, row.statement, row.action) for row in documented}
     had = {(one.role, one.sid, action) for one in allowed for action in one.actions}
     return [" ".join(one) for one in sorted(had - known)]

@@ -1,5 +1,5 @@
 """
-docs/iam.md has each action that terraform/ allows, and nothing else. test_daemons.py compares both with what is called,
+docs/reference/iam.md has each action that terraform/ allows, and nothing else. test_daemons.py compares both with what is called,
 test_plans.py the roles.
 """
 

@@ -109,7 +109,7 @@ locals {
 
   logs_y = max(0, [for rows in local.rows : length(rows)]...) * local.height
 
-  # What went wrong, newest first. The fields are those of the daemons' log (docs/events.md).
+  # What went wrong, newest first. The fields are those of the daemons' log (docs/reference/events.md).
   log_widgets = [
     for stage, of in var.stages : {
       type   = "log"

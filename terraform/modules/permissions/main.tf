@@ -1,4 +1,4 @@
-# docs/iam.md has a row for each action, with the call that needs it.
+# docs/reference/iam.md has a row for each action, with the call that needs it.
 locals {
   # Each is wanted or not; for a policy's JSON they need not have the same keys.
   statements = {

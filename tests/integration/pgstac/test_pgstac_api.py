@@ -1,7 +1,7 @@
 """
 Items loaded by us, read back by the users' way: a real stac-fastapi-pgstac on the same database.
 
-What may differ from what was published is in docs/fidelity.md.
+What may differ from what was published is in docs/explanation/fidelity.md.
 """
 
 import os

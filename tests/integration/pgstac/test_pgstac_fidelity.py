@@ -1,7 +1,7 @@
 """
 What becomes of a published item: what the row holds, what pgstac gives back of it, how the row differs from pypgstac's.
 
-docs/fidelity.md says the same in words; each thing it lists has its test here.
+docs/explanation/fidelity.md says the same in words; each thing it lists has its test here.
 """
 
 import copy
@@ -22,7 +22,7 @@ from random_items import Maker
 ITEMS = 250
 SEEDS = [1, 2, 3]
 
-# How pypgstac's content differs from ours: docs/fidelity.md, "How the content differs from pypgstac's".
+# How pypgstac's content differs from ours: docs/explanation/fidelity.md, "How the content differs from pypgstac's".
 NULL = "pypgstac drops a null over a base value"
 EMPTY = "pypgstac drops an empty list over a base value of another kind"
 TRUE = "pypgstac takes true for 1 and false for 0, and drops one that covers the other"

@@ -99,7 +99,7 @@ CASES = {
     "100 MB": Case(("leave", "large"), Ended("item_too_large", "item_limit"), quick="boxed"),
     "8 GiB of nothing": Case(("leave", "sparse"), Ended("create_item_failed", "File too large")),
     "deep JSON": Case(("leave", "deep"), Ended("invalid_json")),
-    # What no process shows is not seen, until the item's end takes it away (docs/sandbox.md).
+    # What no process shows is not seen, until the item's end takes it away (docs/explanation/sandbox.md).
     "hidden: segments": Case(("fill_segments",), TIME, boxed_only=True),
     "hidden: mounted": Case(("fill_mounted",), Made(lambda seen: "unshare" in seen), TIME),
     "hidden: in flight": Case(("fill_in_flight",), TIME),
