@@ -183,6 +183,17 @@ int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char 
     return r;
 }
 
+/* Whether one of them has several partitions. */
+static bool are_divided(const struct catalog *catalog, const char *const *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct catalog_collection *collection = catalog_collection(catalog, ids[i]);
+        if (collection && collection->trunc != TRUNC_NONE)
+            return true;
+    }
+    return false;
+}
+
 int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, bool *ret_same,
                              struct err *err)
 {
@@ -195,9 +206,15 @@ int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char 
         return err_no_memory(err);
     auto_pg_result PGresult *rows = NULL;
     const char *params[] = { buf_str(&wanted) };
-    int r = pg_exec(
-        pg, catalog->is_portable ? LOCK_COLLECTIONS(VERSION_PORTABLE) : LOCK_COLLECTIONS(VERSION_WITH_BASE_ITEM),
-        params, 1, &rows, err);
+    /* What pgstac's own functions put in is not told to `known`, to which it is somebody else's. */
+    bool watched = !catalog->is_portable && are_divided(catalog, ids, n);
+    int r = watched ? known_before_lock(catalog->known, pg, buf_str(&wanted), err) : 0;
+    if (r == 0)
+        r = pg_exec(
+            pg, catalog->is_portable ? LOCK_COLLECTIONS(VERSION_PORTABLE) : LOCK_COLLECTIONS(VERSION_WITH_BASE_ITEM),
+            params, 1, &rows, err);
+    if (r == 0 && watched)
+        r = known_after_lock(catalog->known, pg, err);
     if (r != 0)
         return r;
     *ret_same = true;

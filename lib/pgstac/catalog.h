@@ -8,7 +8,7 @@
 #define PGSTAC_CATALOG_H
 
 #include "base/json.h"
-#include "pgstac/pg.h"
+#include "pgstac/known.h"
 
 enum catalog_trunc { TRUNC_NONE, TRUNC_YEAR, TRUNC_MONTH };
 
@@ -25,6 +25,7 @@ struct catalog_collection {
 
 struct catalog {
     int statement_timeout_ms;               /* set by the owner, for catalog_begin */
+    struct known_session *known;            /* set by the owner */
     bool is_portable;                       /* set by the owner: pgstac dehydrates, base_items are not looked at */
     struct catalog_collection *collections; /* each stays where it is, its content replaced, until catalog_trim */
     size_t n_collections;

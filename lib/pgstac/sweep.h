@@ -15,7 +15,7 @@
  * Also for rows that were there already: a loader may have ended between its commit and its sweep, and the message came
  * again. A transaction of its own. LATER: the batch may be loaded again, which changes nothing, and swept again.
  */
-int sweep_twins(const struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
+int sweep_twins(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
                 size_t n_groups, struct err *err) must_check;
 
 #endif

@@ -1,0 +1,98 @@
+#include "pgstac/known_read.h"
+
+#include <inttypes.h>
+
+#include "base/num.h"
+#include "base/time.h"
+#include "pgstac/witness.h"
+
+/*
+ * What the witness says, about how many rows there are (in a table that nobody has analyzed they have some 3 KB each),
+ * and how many partitions lack the trigger that the witness relies on.
+ */
+#define LOOK                                                                                                    \
+    "SELECT " WITNESS_COLUMNS ", t.n, t.untold" WITNESS_FROM "CROSS JOIN ("                                     \
+    "SELECT coalesce(sum(greatest(p.reltuples, pg_relation_size(p.oid) / 3000))::int8, 0) AS n, "               \
+    "count(*) FILTER (WHERE NOT EXISTS (SELECT FROM pg_trigger AS g JOIN pg_proc AS f ON f.oid = g.tgfoid "     \
+    "WHERE g.tgrelid = p.oid AND f.proname = 'RI_FKey_check_ins' AND g.tgenabled IN ('O', 'A') "                \
+    "AND g.tgconstrrelid = 'pgstac.collections'::regclass)) AS untold "                                         \
+    "FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid WHERE i.inhparent = to_regclass($2)) AS t " \
+    "WHERE c.id = $1"
+enum { LOOK_ROWS = WITNESS_END, LOOK_UNTOLD };
+#define PARTITIONS                                                                                         \
+    "SELECT p.relname FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid WHERE i.inhparent = " \
+    "to_regclass($1) ORDER BY 1"
+
+/* Before the first query. */
+#define ONE_STATE "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+static int look(struct pg *pg, const char *id, const char *table, struct known *known, uint64_t reading,
+                bool *ret_worth, struct err *err)
+{
+    const char *params[] = { id, table };
+    auto_pg_result PGresult *row = NULL;
+    int r = pg_exec(pg, LOOK, params, 2, &row, err);
+    int64_t rows = 0;
+    *ret_worth = r == 0 && PQntuples(row) == 1 && strcmp(PQgetvalue(row, 0, LOOK_UNTOLD), "0") == 0 &&
+                 num_parse_i64(PQgetvalue(row, 0, LOOK_ROWS), 0, INT64_MAX, &rows, NULL) == 0 &&
+                 known_reading_is_worth_it(known, reading, rows, PQgetvalue(row, 0, WITNESS_VERSION),
+                                           witness_horizon(PQgetvalue(row, 0, WITNESS_SNAPSHOT)));
+    return r;
+}
+
+static int read_partition(struct pg *pg, const char *name, struct known *known, uint64_t reading, bool *ret_ok,
+                          struct err *err)
+{
+    auto_buf struct buf sql = BUF_INIT;
+    buf_puts(&sql, "SELECT id FROM ");
+    pg_quote_identifier(name, &sql);
+    if (buf_failed(&sql))
+        return err_no_memory(err);
+    auto_pg_result PGresult *ids = NULL;
+    int r = pg_exec(pg, buf_str(&sql), NULL, 0, &ids, err);
+    if (r == 0)
+        *ret_ok = known_reading_add(known, reading, name, ids);
+    return r;
+}
+
+/* *ret_whole: all of them. */
+static int read_all(const struct catalog *catalog, struct pg *pg, const char *id, const char *table, uint64_t reading,
+                    bool *ret_whole, struct err *err)
+{
+    struct known *known = catalog->known->known;
+    const char *params[] = { table };
+    auto_pg_result PGresult *partitions = NULL;
+    bool ok = false;
+    int r = catalog_begin(catalog, pg, err);
+    if (r == 0)
+        r = pg_run(pg, ONE_STATE, err);
+    if (r == 0)
+        r = look(pg, id, table, known, reading, &ok, err);
+    if (r == 0 && ok)
+        r = pg_exec(pg, PARTITIONS, params, 1, &partitions, err);
+    for (int i = 0; r == 0 && ok && i < PQntuples(partitions); i++)
+        r = read_partition(pg, PQgetvalue(partitions, i, 0), known, reading, &ok, err);
+    pg_rollback(pg);
+    *ret_whole = r == 0 && ok;
+    return r;
+}
+
+int known_read(const struct catalog *catalog, struct pg *pg, const struct catalog_collection *collection,
+               struct err *err)
+{
+    struct known *known = catalog->known->known;
+    char table[64];
+    snprintf(table, sizeof(table), "pgstac._items_%" PRId64, collection->key);
+    int64_t began_ms = time_mono_ms();
+    uint64_t reading = known_begin_reading(known, collection->id);
+    if (reading == 0)
+        return 0;
+    bool whole = false;
+    struct err why = ERR_INIT;
+    int r = read_all(catalog, pg, collection->id, table, reading, &whole, &why);
+    known_end_reading(known, reading, whole, time_mono_ms() - began_ms);
+    if (r == 0 || (r > 0 && !why.outage))
+        return 0;
+    *err = why;
+    return r;
+}
