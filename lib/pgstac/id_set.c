@@ -25,10 +25,10 @@ static uint64_t hash(const struct id_set *set, const char *id)
     return h ^ h >> 33;
 }
 
-/* 48 bits of the hash, and behind them the partition's number from 1 on: 0 is an empty slot. */
-static uint64_t slot_of(const struct id_set *set, const char *id, size_t partition)
+/* A slot holds 48 bits of the hash, and behind them the partition's number from 1 on: 0 is an empty slot. */
+static uint64_t slot_of(uint64_t hashed, size_t partition)
 {
-    return hash(set, id) >> PARTITION_BITS << PARTITION_BITS | (partition + 1);
+    return hashed >> PARTITION_BITS << PARTITION_BITS | (partition + 1);
 }
 
 /* From what a slot holds, so that a larger table is filled from a smaller one. */
@@ -73,7 +73,7 @@ bool id_set_add(struct id_set *set, const char *id, size_t partition)
 {
     if (set->n >= set->n_slots / 4 * 3 && !grow(set))
         return false;
-    put(set, slot_of(set, id, partition));
+    put(set, slot_of(hash(set, id), partition));
     return true;
 }
 
@@ -81,9 +81,9 @@ bool id_set_is_elsewhere(const struct id_set *set, const char *id, size_t partit
 {
     if (set->n_slots == 0)
         return false;
-    uint64_t slot = slot_of(set, id, partition);
-    for (size_t place = first_place(set, slot); set->slots[place] != 0; place = next_place(set, place))
-        if (set->slots[place] >> PARTITION_BITS == slot >> PARTITION_BITS && set->slots[place] != slot)
+    uint64_t hashed = hash(set, id) >> PARTITION_BITS;
+    for (size_t at = first_place(set, hashed << PARTITION_BITS); set->slots[at] != 0; at = next_place(set, at))
+        if (set->slots[at] >> PARTITION_BITS == hashed && (set->slots[at] & ID_SET_PARTITIONS) != partition + 1)
             return true;
     return false;
 }

@@ -24,7 +24,7 @@ void id_set_clear(struct id_set *set);
 /* Adds the pair; `partition` is below ID_SET_PARTITIONS. False: it is full, or there is no memory. */
 bool id_set_add(struct id_set *set, const char *id, size_t partition) must_check;
 
-/* Whether the id may be in another partition than this one. */
+/* Whether the id may be in another partition than this one, which may be a number that no partition has. */
 bool id_set_is_elsewhere(const struct id_set *set, const char *id, size_t partition);
 
 #endif

@@ -106,6 +106,7 @@ void known_forget(struct known *known)
         forget(at);
         at->read_ms = at->backoff = 0;
     }
+    known->ours = (struct witness_ours){ .next = 0 };
     pthread_mutex_unlock(&known->lock);
 }
 
@@ -430,16 +431,13 @@ bool known_reading_is_worth_it(struct known *known, uint64_t reading, int64_t ro
     return worth;
 }
 
-bool known_reading_add(struct known *known, uint64_t reading, const char *partition, const PGresult *ids)
+bool known_reading_add(struct known *known, uint64_t reading, const char *partition, const char *item_id)
 {
     pthread_mutex_lock(&known->lock);
     struct collection *collection = find_reading(known, reading);
-    bool ok = collection != NULL;
-    for (int i = 0; ok && i < PQntuples(ids); i++) {
-        ok = add(collection, partition, PQgetvalue(ids, i, 0));
-        if (!ok)
-            collection->read_ms = NEVER_READ;
-    }
+    bool ok = collection && add(collection, partition, item_id);
+    if (collection && !ok)
+        collection->read_ms = NEVER_READ;
     pthread_mutex_unlock(&known->lock);
     return ok;
 }

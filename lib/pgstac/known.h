@@ -63,7 +63,7 @@ uint64_t known_begin_reading(struct known *known, const char *id);
 bool known_reading_is_worth_it(struct known *known, uint64_t reading, int64_t rows, const char *version,
                                uint64_t horizon);
 /* False: to no avail: others have put items in meanwhile, or there is no room. */
-bool known_reading_add(struct known *known, uint64_t reading, const char *partition, const PGresult *ids);
+bool known_reading_add(struct known *known, uint64_t reading, const char *partition, const char *item_id);
 void known_end_reading(struct known *known, uint64_t reading, bool whole, int64_t took_ms);
 
 #endif

@@ -1,6 +1,8 @@
 #include "pgstac/known_read.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/num.h"
 #include "base/time.h"
@@ -19,9 +21,16 @@
     "FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid WHERE i.inhparent = to_regclass($2)) AS t " \
     "WHERE c.id = $1"
 enum { LOOK_ROWS = WITNESS_END, LOOK_UNTOLD };
-#define PARTITIONS                                                                                         \
-    "SELECT p.relname FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid WHERE i.inhparent = " \
-    "to_regclass($1) ORDER BY 1"
+#define PARTITIONS                                                                                                \
+    "SELECT inhrelid::text, p.relname FROM pg_inherits JOIN pg_class AS p ON p.oid = inhrelid WHERE inhparent = " \
+    "to_regclass($1)"
+enum { PARTITION_OID, PARTITION_NAME }; /* its columns */
+
+/* Some at a time. */
+#define CURSOR \
+    "SET LOCAL cursor_tuple_fraction TO 1; DECLARE itemloadd_ids NO SCROLL CURSOR FOR SELECT tableoid, id FROM "
+#define FETCH "FETCH 50000 FROM itemloadd_ids"
+enum { FETCHED_PARTITION, FETCHED_ID }; /* its columns */
 
 /* Before the first query. */
 #define ONE_STATE "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -40,18 +49,36 @@ static int look(struct pg *pg, const char *id, const char *table, struct known *
     return r;
 }
 
-static int read_partition(struct pg *pg, const char *name, struct known *known, uint64_t reading, bool *ret_ok,
-                          struct err *err)
+/* False: to no avail. */
+static bool add_fetched(struct known *known, uint64_t reading, const PGresult *partitions, const PGresult *fetched)
+{
+    int partition = -1;
+    for (int i = 0; i < PQntuples(fetched); i++) {
+        const char *oid = PQgetvalue(fetched, i, FETCHED_PARTITION);
+        if (partition < 0 || strcmp(PQgetvalue(partitions, partition, PARTITION_OID), oid) != 0)
+            partition = pg_find_row(partitions, oid);
+        if (partition < 0 || !known_reading_add(known, reading, PQgetvalue(partitions, partition, PARTITION_NAME),
+                                                PQgetvalue(fetched, i, FETCHED_ID)))
+            return false;
+    }
+    return true;
+}
+
+static int fetch_all(struct pg *pg, const char *table, struct known *known, uint64_t reading,
+                     const PGresult *partitions, bool *ret_ok, struct err *err)
 {
     auto_buf struct buf sql = BUF_INIT;
-    buf_puts(&sql, "SELECT id FROM ");
-    pg_quote_identifier(name, &sql);
+    buf_printf(&sql, CURSOR "%s", table);
     if (buf_failed(&sql))
         return err_no_memory(err);
-    auto_pg_result PGresult *ids = NULL;
-    int r = pg_exec(pg, buf_str(&sql), NULL, 0, &ids, err);
-    if (r == 0)
-        *ret_ok = known_reading_add(known, reading, name, ids);
+    int r = pg_run(pg, buf_str(&sql), err);
+    bool any = true;
+    while (r == 0 && any && *ret_ok) {
+        auto_pg_result PGresult *fetched = NULL;
+        r = pg_exec(pg, FETCH, NULL, 0, &fetched, err);
+        any = r == 0 && PQntuples(fetched) > 0;
+        *ret_ok = r == 0 && add_fetched(known, reading, partitions, fetched);
+    }
     return r;
 }
 
@@ -70,8 +97,8 @@ static int read_all(const struct catalog *catalog, struct pg *pg, const char *id
         r = look(pg, id, table, known, reading, &ok, err);
     if (r == 0 && ok)
         r = pg_exec(pg, PARTITIONS, params, 1, &partitions, err);
-    for (int i = 0; r == 0 && ok && i < PQntuples(partitions); i++)
-        r = read_partition(pg, PQgetvalue(partitions, i, 0), known, reading, &ok, err);
+    if (r == 0 && ok)
+        r = fetch_all(pg, table, known, reading, partitions, &ok, err);
     pg_rollback(pg);
     *ret_whole = r == 0 && ok;
     return r;
