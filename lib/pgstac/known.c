@@ -18,7 +18,7 @@ enum {
     BACKOFF_MAX = 6,
 };
 
-enum { ROWS_PER_MS = 1000 }; /* that are read, as long as it has not been measured */
+enum { ROWS_PER_MS = 1000, PARTITIONS_PER_MS = 3 }; /* that are read, or looked into: until it has been measured */
 static const int64_t NEVER_READ = INT64_MAX;
 
 enum state { UNKNOWN, READING, KNOWN };
@@ -350,24 +350,36 @@ bool known_is_elsewhere(struct known_session *session, const char *id, const cha
 
 /* ------------------------------------------------------------------ reading */
 
+/* Looking once more would bring it to half of what reading takes; and twice that after each time it was in vain. */
 static bool is_worth(const struct collection *collection)
 {
     return collection->read_ms != NEVER_READ &&
-           collection->looked_ms >= collection->read_ms / 2 * (1 << collection->backoff);
+           collection->looked_ms + collection->look_ms >= collection->read_ms / 2 * (1 << collection->backoff);
 }
 
-bool known_is_worth_reading(struct known_session *session, const char *id, int64_t look_ms)
+bool known_is_worth_reading(struct known_session *session, const char *id)
 {
     struct known *known = session->known;
     pthread_mutex_lock(&known->lock);
-    struct collection *collection = remember(known, id);
-    if (collection) {
-        collection->look_ms = look_ms;
-        collection->looked_ms += look_ms;
-    }
+    const struct collection *collection = remember(known, id);
     bool worth = collection && collection->state != READING && is_worth(collection);
     pthread_mutex_unlock(&known->lock);
     return worth;
+}
+
+void known_looked(struct known_session *session, const char *id, int64_t look_ms)
+{
+    struct known *known = session->known;
+    pthread_mutex_lock(&known->lock);
+    struct collection *collection = find(known, id);
+    if (collection) {
+        collection->look_ms = look_ms;
+        collection->looked_ms += look_ms;
+        /* In vain: for ids that are remembered where they have gone from. */
+        if (collection->state == KNOWN && is_worth(collection))
+            forget(collection);
+    }
+    pthread_mutex_unlock(&known->lock);
 }
 
 /* The room that the other collections leave, as a power of two. */
@@ -414,15 +426,17 @@ static struct collection *find_reading(const struct known *known, uint64_t readi
     return NULL;
 }
 
-bool known_reading_is_worth_it(struct known *known, uint64_t reading, int64_t rows, const char *version,
-                               uint64_t horizon)
+bool known_reading_is_worth_it(struct known *known, uint64_t reading, const struct known_size *size,
+                               const char *version, uint64_t horizon)
 {
     pthread_mutex_lock(&known->lock);
     struct collection *collection = find_reading(known, reading);
     bool worth = collection != NULL;
     if (worth) {
-        bool has_room = (uint64_t)rows < collection->ids.max_slots / 4 * 3;
-        collection->read_ms = has_room ? rows / ROWS_PER_MS : NEVER_READ;
+        bool has_room = (uint64_t)size->rows < collection->ids.max_slots / 4 * 3;
+        collection->read_ms = has_room ? size->rows / ROWS_PER_MS : NEVER_READ;
+        if (collection->look_ms == 0)
+            collection->look_ms = size->partitions / PARTITIONS_PER_MS;
         collection->version = strdup(version);
         collection->horizon = horizon;
         worth = is_worth(collection) && collection->version && horizon != 0;

@@ -52,18 +52,23 @@ int known_ask(struct known_session *session, struct pg *pg, const char *id, int 
               struct err *err) must_check;
 bool known_is_elsewhere(struct known_session *session, const char *id, const char *partition, const char *item_id);
 
-/* Items of the collection had to be looked for in the database, which took so long: whether to read its ids now. */
-bool known_is_worth_reading(struct known_session *session, const char *id, int64_t look_ms);
+/* Where they are not known: whether to read the ids now, instead of looking for the items in the database. */
+bool known_is_worth_reading(struct known_session *session, const char *id);
+/* Items had to be looked for, which took so long; or were looked for in vain where the ids are known. */
+void known_looked(struct known_session *session, const char *id, int64_t look_ms);
 
 /* ---------------------------------------------------------- reading, for known_read */
 
 /* What our transactions add counts from now on. Its number, or 0: another thread does it, or there is no room. */
 uint64_t known_begin_reading(struct known *known, const char *id);
-/* About so many rows are to be read, in a state of the database of this horizon. False: it had better be done later. */
-bool known_reading_is_worth_it(struct known *known, uint64_t reading, int64_t rows, const char *version,
-                               uint64_t horizon);
+struct known_size {
+    int64_t rows, partitions;
+};
+/* About so much is to be read, in a state of the database of this horizon. False: it had better be done later. */
+bool known_reading_is_worth_it(struct known *known, uint64_t reading, const struct known_size *size,
+                               const char *version, uint64_t horizon) must_check;
 /* False: to no avail: others have put items in meanwhile, or there is no room. */
-bool known_reading_add(struct known *known, uint64_t reading, const char *partition, const char *item_id);
+bool known_reading_add(struct known *known, uint64_t reading, const char *partition, const char *item_id) must_check;
 void known_end_reading(struct known *known, uint64_t reading, bool whole, int64_t took_ms);
 
 #endif

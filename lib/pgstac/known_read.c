@@ -13,14 +13,15 @@
  * and how many partitions lack the trigger that the witness relies on.
  */
 #define LOOK                                                                                                    \
-    "SELECT " WITNESS_COLUMNS ", t.n, t.untold" WITNESS_FROM "CROSS JOIN ("                                     \
-    "SELECT coalesce(sum(greatest(p.reltuples, pg_relation_size(p.oid) / 3000))::int8, 0) AS n, "               \
+    "SELECT " WITNESS_COLUMNS ", t.n, t.partitions, t.untold" WITNESS_FROM "CROSS JOIN ("                       \
+    "SELECT coalesce(sum(greatest(p.reltuples, pg_relation_size(p.oid) / 3000))::int8, 0) AS n, count(*) AS "   \
+    "partitions, "                                                                                              \
     "count(*) FILTER (WHERE NOT EXISTS (SELECT FROM pg_trigger AS g JOIN pg_proc AS f ON f.oid = g.tgfoid "     \
     "WHERE g.tgrelid = p.oid AND f.proname = 'RI_FKey_check_ins' AND g.tgenabled IN ('O', 'A') "                \
     "AND g.tgconstrrelid = 'pgstac.collections'::regclass)) AS untold "                                         \
     "FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid WHERE i.inhparent = to_regclass($2)) AS t " \
     "WHERE c.id = $1"
-enum { LOOK_ROWS = WITNESS_END, LOOK_UNTOLD };
+enum { LOOK_ROWS = WITNESS_END, LOOK_PARTITIONS, LOOK_UNTOLD };
 #define PARTITIONS                                                                                                \
     "SELECT inhrelid::text, p.relname FROM pg_inherits JOIN pg_class AS p ON p.oid = inhrelid WHERE inhparent = " \
     "to_regclass($1)"
@@ -41,10 +42,11 @@ static int look(struct pg *pg, const char *id, const char *table, struct known *
     const char *params[] = { id, table };
     auto_pg_result PGresult *row = NULL;
     int r = pg_exec(pg, LOOK, params, 2, &row, err);
-    int64_t rows = 0;
+    struct known_size size = { .rows = 0 };
     *ret_worth = r == 0 && PQntuples(row) == 1 && strcmp(PQgetvalue(row, 0, LOOK_UNTOLD), "0") == 0 &&
-                 num_parse_i64(PQgetvalue(row, 0, LOOK_ROWS), 0, INT64_MAX, &rows, NULL) == 0 &&
-                 known_reading_is_worth_it(known, reading, rows, PQgetvalue(row, 0, WITNESS_VERSION),
+                 num_parse_i64(PQgetvalue(row, 0, LOOK_ROWS), 0, INT64_MAX, &size.rows, NULL) == 0 &&
+                 num_parse_i64(PQgetvalue(row, 0, LOOK_PARTITIONS), 0, INT64_MAX, &size.partitions, NULL) == 0 &&
+                 known_reading_is_worth_it(known, reading, &size, PQgetvalue(row, 0, WITNESS_VERSION),
                                            witness_horizon(PQgetvalue(row, 0, WITNESS_SNAPSHOT)));
     return r;
 }
@@ -105,19 +107,19 @@ static int read_all(const struct catalog *catalog, struct pg *pg, const char *id
 }
 
 int known_read(const struct catalog *catalog, struct pg *pg, const struct catalog_collection *collection,
-               struct err *err)
+               bool *ret_whole, struct err *err)
 {
     struct known *known = catalog->known->known;
     char table[64];
     snprintf(table, sizeof(table), "pgstac._items_%" PRId64, collection->key);
     int64_t began_ms = time_mono_ms();
     uint64_t reading = known_begin_reading(known, collection->id);
+    *ret_whole = false;
     if (reading == 0)
         return 0;
-    bool whole = false;
     struct err why = ERR_INIT;
-    int r = read_all(catalog, pg, collection->id, table, reading, &whole, &why);
-    known_end_reading(known, reading, whole, time_mono_ms() - began_ms);
+    int r = read_all(catalog, pg, collection->id, table, reading, ret_whole, &why);
+    known_end_reading(known, reading, *ret_whole, time_mono_ms() - began_ms);
     if (r == 0 || (r > 0 && !why.outage))
         return 0;
     *err = why;

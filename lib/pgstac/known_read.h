@@ -6,10 +6,10 @@
 #include "pgstac/known.h"
 
 /*
- * In a transaction of its own, which sees one state of the database. 0 also where it was not worth it or failed: then
- * the ids are not known. LATER: outages only.
+ * In a transaction of its own, which sees one state of the database. *ret_whole: they are known, as of a time after the
+ * call began. 0 also where it was not worth it, or failed. LATER: outages only.
  */
 int known_read(const struct catalog *catalog, struct pg *pg, const struct catalog_collection *collection,
-               struct err *err) must_check;
+               bool *ret_whole, struct err *err) must_check;
 
 #endif

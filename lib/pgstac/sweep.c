@@ -273,6 +273,8 @@ static int sweep_collection(struct catalog *catalog, struct pg *pg, struct batch
     bool known = false;
     size_t n = 0;
     int r = known_ask(catalog->known, pg, collection->id, catalog->statement_timeout_ms, &known, err);
+    if (r == 0 && !known && known_is_worth_reading(catalog->known, collection->id))
+        r = known_read(catalog, pg, collection, &known, err);
     if (r != 0)
         return r;
     collect_ids(catalog->known, !known, rows, groups, n_groups, &ids, &n);
@@ -280,12 +282,9 @@ static int sweep_collection(struct catalog *catalog, struct pg *pg, struct batch
         return 0;
     int64_t began_ms = time_mono_ms();
     r = find_twins(catalog, pg, collection, &ids, &n, err);
-    int64_t look_ms = time_mono_ms() - began_ms;
-    if (r == 0 && n > 0)
-        r = remove_in_transaction(catalog, pg, rows, groups, n_groups, &ids, err);
-    if (r == 0 && known_is_worth_reading(catalog->known, collection->id, look_ms))
-        r = known_read(catalog, pg, collection, err);
-    return r;
+    if (r == 0 && (n == 0 || !known))
+        known_looked(catalog->known, collection->id, time_mono_ms() - began_ms);
+    return r != 0 || n == 0 ? r : remove_in_transaction(catalog, pg, rows, groups, n_groups, &ids, err);
 }
 
 int sweep_twins(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,

@@ -44,8 +44,7 @@ void witness_add_ours(struct witness_ours *ours, uint64_t xid);
 /* One of which it is not sure any more how it ended. */
 void witness_remove_ours(struct witness_ours *ours, uint64_t xid);
 
-/* The end of the oldest that a snapshot ("xmin:xmax:xip,xip") saw running: all before it had ended. 0: not a snapshot.
- */
+/* The oldest transaction that a snapshot ("xmin:xmax:xip,xip") saw running: all before had ended. 0: not a snapshot. */
 uint64_t witness_horizon(const char *snapshot);
 
 /* Whether all that xmax shows of this row are ours, or had ended at the horizon. */
