@@ -18,7 +18,8 @@ enum {
     BACKOFF_MAX = 6,
 };
 
-enum { ROWS_PER_MS = 1000, PARTITIONS_PER_MS = 3 }; /* that are read, or looked into: until it has been measured */
+/* Until it has been measured: reading, and looking for a thousand items. */
+enum { READ_ROWS_PER_MS = 2000, LOOK_ROWS_PER_MS = 4000, LOOK_PARTITIONS_PER_MS = 3 };
 static const int64_t NEVER_READ = INT64_MAX;
 
 enum state { UNKNOWN, READING, KNOWN };
@@ -350,11 +351,11 @@ bool known_is_elsewhere(struct known_session *session, const char *id, const cha
 
 /* ------------------------------------------------------------------ reading */
 
-/* Looking once more would bring it to half of what reading takes; and twice that after each time it was in vain. */
+/* Looking once more would bring it to a quarter of what reading takes; twice that after each time it was in vain. */
 static bool is_worth(const struct collection *collection)
 {
     return collection->read_ms != NEVER_READ &&
-           collection->looked_ms + collection->look_ms >= collection->read_ms / 2 * (1 << collection->backoff);
+           collection->looked_ms + collection->look_ms >= collection->read_ms / 4 * (1 << collection->backoff);
 }
 
 bool known_is_worth_reading(struct known_session *session, const char *id)
@@ -426,6 +427,13 @@ static struct collection *find_reading(const struct known *known, uint64_t readi
     return NULL;
 }
 
+/* A small partition is read, in a large one each item takes a microsecond; planning takes longer than that. */
+static int64_t look_estimate(const struct known_size *size)
+{
+    int64_t rows_ms = size->rows / LOOK_ROWS_PER_MS;
+    return size->partitions / LOOK_PARTITIONS_PER_MS + (rows_ms < size->partitions ? rows_ms : size->partitions);
+}
+
 bool known_reading_is_worth_it(struct known *known, uint64_t reading, const struct known_size *size,
                                const char *version, uint64_t horizon)
 {
@@ -434,9 +442,9 @@ bool known_reading_is_worth_it(struct known *known, uint64_t reading, const stru
     bool worth = collection != NULL;
     if (worth) {
         bool has_room = (uint64_t)size->rows < collection->ids.max_slots / 4 * 3;
-        collection->read_ms = has_room ? size->rows / ROWS_PER_MS : NEVER_READ;
+        collection->read_ms = has_room ? size->rows / READ_ROWS_PER_MS : NEVER_READ;
         if (collection->look_ms == 0)
-            collection->look_ms = size->partitions / PARTITIONS_PER_MS;
+            collection->look_ms = look_estimate(size);
         collection->version = strdup(version);
         collection->horizon = horizon;
         worth = is_worth(collection) && collection->version && horizon != 0;

@@ -1,5 +1,6 @@
 #include "pgstac/known_read.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,16 +23,15 @@
     "FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid WHERE i.inhparent = to_regclass($2)) AS t " \
     "WHERE c.id = $1"
 enum { LOOK_ROWS = WITNESS_END, LOOK_PARTITIONS, LOOK_UNTOLD };
-#define PARTITIONS                                                                                                \
-    "SELECT inhrelid::text, p.relname FROM pg_inherits JOIN pg_class AS p ON p.oid = inhrelid WHERE inhparent = " \
-    "to_regclass($1)"
-enum { PARTITION_OID, PARTITION_NAME }; /* its columns */
+#define PARTITIONS                                                                                    \
+    "SELECT inhrelid::text, p.relname FROM pg_inherits JOIN pg_class AS p ON p.oid = inhrelid WHERE " \
+    "inhparent = to_regclass($1)"
+enum { PARTITION_NAME = 1 }; /* its column */
 
-/* Some at a time. */
-#define CURSOR \
-    "SET LOCAL cursor_tuple_fraction TO 1; DECLARE itemloadd_ids NO SCROLL CURSOR FOR SELECT tableoid, id FROM "
-#define FETCH "FETCH 50000 FROM itemloadd_ids"
-enum { FETCHED_PARTITION, FETCHED_ID }; /* its columns */
+#define COPY \
+    "COPY (SELECT tableoid, id FROM %s LIMIT 7000000) TO STDOUT (FORMAT binary)" /* more than can be remembered */
+static const char COPY_HEADER[] = "PGCOPY\n\377\r\n";                            /* its NUL is a part of it */
+enum { COPY_HEADER_SIZE = 19, COPY_TRAILER_SIZE = 2 };
 
 /* Before the first query. */
 #define ONE_STATE "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -51,35 +51,65 @@ static int look(struct pg *pg, const char *id, const char *table, struct known *
     return r;
 }
 
-/* False: to no avail. */
-static bool add_fetched(struct known *known, uint64_t reading, const PGresult *partitions, const PGresult *fetched)
+static uint32_t get_u32(const char *at)
 {
-    int partition = -1;
-    for (int i = 0; i < PQntuples(fetched); i++) {
-        const char *oid = PQgetvalue(fetched, i, FETCHED_PARTITION);
-        if (partition < 0 || strcmp(PQgetvalue(partitions, partition, PARTITION_OID), oid) != 0)
-            partition = pg_find_row(partitions, oid);
-        if (partition < 0 || !known_reading_add(known, reading, PQgetvalue(partitions, partition, PARTITION_NAME),
-                                                PQgetvalue(fetched, i, FETCHED_ID)))
-            return false;
-    }
-    return true;
+    uint32_t be;
+    memcpy(&be, at, sizeof(be));
+    return be32toh(be);
 }
 
-static int fetch_all(struct pg *pg, const char *table, struct known *known, uint64_t reading,
-                     const PGresult *partitions, bool *ret_ok, struct err *err)
+/* A row: the number of its columns (2 bytes), the length (4) and value (4) of tableoid, the length (4) and value of id.
+ */
+enum { AT_OID = 2 + 4, AT_ID_LEN = AT_OID + 4, AT_ID = AT_ID_LEN + 4 };
+
+struct reader {
+    struct known *known;
+    uint64_t reading;
+    const PGresult *partitions;
+    uint32_t oid;          /* of the last row */
+    const char *partition; /* its name; NULL: there is none */
+};
+
+static bool find_partition(struct reader *reader, uint32_t oid)
+{
+    if (reader->partition && reader->oid == oid)
+        return true;
+    char text[16];
+    snprintf(text, sizeof(text), "%" PRIu32, oid);
+    int row = pg_find_row(reader->partitions, text);
+    reader->oid = oid;
+    reader->partition = row < 0 ? NULL : PQgetvalue(reader->partitions, row, PARTITION_NAME);
+    return reader->partition != NULL;
+}
+
+/* libpq puts a NUL behind each row. False: to no avail. */
+static bool add_row(struct reader *reader, const char *row, size_t len)
+{
+    if (len >= COPY_HEADER_SIZE && memcmp(row, COPY_HEADER, sizeof(COPY_HEADER)) == 0) {
+        row += COPY_HEADER_SIZE;
+        len -= COPY_HEADER_SIZE;
+    }
+    if (len <= COPY_TRAILER_SIZE)
+        return true;
+    return len >= AT_ID && get_u32(row + AT_ID_LEN) == len - AT_ID && find_partition(reader, get_u32(row + AT_OID)) &&
+           known_reading_add(reader->known, reader->reading, reader->partition, row + AT_ID);
+}
+
+/* To the end also where it is to no avail: a connection takes no other statement before. */
+static int read_rows(struct pg *pg, const char *table, struct reader *reader, bool *ret_ok, struct err *err)
 {
     auto_buf struct buf sql = BUF_INIT;
-    buf_printf(&sql, CURSOR "%s", table);
+    buf_printf(&sql, COPY, table);
     if (buf_failed(&sql))
         return err_no_memory(err);
-    int r = pg_run(pg, buf_str(&sql), err);
-    bool any = true;
-    while (r == 0 && any && *ret_ok) {
-        auto_pg_result PGresult *fetched = NULL;
-        r = pg_exec(pg, FETCH, NULL, 0, &fetched, err);
-        any = r == 0 && PQntuples(fetched) > 0;
-        *ret_ok = r == 0 && add_fetched(known, reading, partitions, fetched);
+    int r = pg_copy_out(pg, buf_str(&sql), err);
+    for (bool any = true; r == 0 && any;) {
+        char *row = NULL;
+        size_t len = 0;
+        r = pg_copy_receive(pg, &row, &len, err);
+        any = row != NULL;
+        *ret_ok = *ret_ok && (r != 0 || !any || add_row(reader, row, len));
+        PQfreemem(row);
     }
     return r;
 }
@@ -100,7 +130,8 @@ static int read_all(const struct catalog *catalog, struct pg *pg, const char *id
     if (r == 0 && ok)
         r = pg_exec(pg, PARTITIONS, params, 1, &partitions, err);
     if (r == 0 && ok)
-        r = fetch_all(pg, table, known, reading, partitions, &ok, err);
+        r = read_rows(pg, table, &(struct reader){ .known = known, .reading = reading, .partitions = partitions }, &ok,
+                      err);
     pg_rollback(pg);
     *ret_whole = r == 0 && ok;
     return r;
