@@ -272,9 +272,6 @@ uint64_t known_begin_reading(struct known *known, const char *id)
     struct known_collection *collection = known_table_find(&known->table, id);
     size_t room = known_table_room(&known->table, collection);
     if (collection && collection->state == KNOWN_NOTHING && room > 0) {
-        int64_t looked_ms = collection->looked_ms;
-        known_collection_forget(collection);
-        collection->looked_ms = looked_ms;
         id_set_init(&collection->ids, room);
         collection->state = KNOWN_READING;
         reading = collection->reading = ++known->readings;
