@@ -1,10 +1,10 @@
 /*
  * known: which ids each partition of a collection holds, remembered for as long as only we put items in.
  *
- * A new item need not be looked for in hundreds of partitions where it is known that none has it. The ids are read
- * once, and each transaction of ours adds its own before it commits, so what is remembered has every row of the
- * collection and perhaps more. Whether others have put items in shows the witness; then all is forgotten, the items are
- * looked for in the database, and when that has cost as much as reading the ids would, they are read again.
+ * So a new item is not looked for in hundreds of partitions. The ids are read once, and each transaction of ours adds
+ * its own before it commits: what is remembered has every row of the collection, and perhaps more. The witness shows
+ * whether others have put items in. Then all is forgotten, items are looked for in the database, and when that has cost
+ * enough, the ids are read again.
  *
  * All connections of a process share one struct known, and threads may use it at once; what one connection is about to
  * do is in its struct known_session.
