@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import end_to_end, generation, limit, loaders, machine, queues, report, storage, sweep
+from bench import end_to_end, generation, limit, loaders, machine, partitions, queues, report, storage, sweep
 from bench.contest import Programs
 from bench.database import Server
 from bench.loaders import PGSTAC
@@ -49,7 +49,7 @@ def number(name: str, default: int, least: int) -> int:
 def chosen() -> list[str]:
     """The cases to run: those that are named, or all that are not long."""
     short = [case.name for case in loaders.CASES if not case.long] + ["sweep", "storage", "queue", "end_to_end"]
-    long = [case.name for case in loaders.CASES] + ["elasticmq", "memory", *generation.CASES]
+    long = [case.name for case in loaders.CASES] + ["partitions_grid", "elasticmq", "memory", *generation.CASES]
     known = list(dict.fromkeys(short + long))
     names = [name for name in os.environ.get("BENCH", "").split(",") if name]
     if "generation" in names:
@@ -100,6 +100,8 @@ def run_cases(stack: Stack, programs: Path, names: Sequence[str], sizes: dict[st
         yield from loaders.run_cases(bench, loader_cases(names))
         if "sweep" in names:
             yield sweep.run(bench)
+        if "partitions_grid" in names:
+            yield from partitions.run_all(bench, long=is_long())
         if "storage" in names:
             yield storage.run(bench)
     finally:

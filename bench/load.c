@@ -27,6 +27,7 @@ struct job { /* the same for all, and not written while they work */
     struct buf file;
     struct line *lines;
     size_t n_lines, batch, n_loaders;
+    struct known *known;
     int64_t published_at_ms;
 };
 
@@ -223,7 +224,9 @@ static int measure(struct loader *loaders, size_t n, struct err *err)
 
 static int connect_all(struct loader *loaders, const struct job *job, char **words, int n_words, struct err *err)
 {
-    const struct pgstac_options options = { .stop_fd = -1, .statement_timeout_ms = 45000, .connect_timeout_ms = 5000 };
+    const struct pgstac_options options = {
+        .stop_fd = -1, .statement_timeout_ms = 45000, .connect_timeout_ms = 5000, .known = job->known
+    };
     const char *keywords[16] = { NULL }, *values[16] = { NULL };
     for (int i = 0; i < n_words; i++) {
         char *equals = strchr(words[i], '=');
@@ -269,6 +272,8 @@ int main(int argc, char **argv)
     auto_free struct loader *loaders = calloc(job.n_loaders, sizeof(*loaders));
     int r = loaders ? read_file(argv[optind], &job, &err) : err_no_memory(&err);
     if (r == 0)
+        r = known_new(&job.known, &err);
+    if (r == 0)
         r = connect_all(loaders, &job, argv + optind + 1, argc - optind - 1, &err);
     if (r == 0)
         r = measure(loaders, job.n_loaders, &err);
@@ -276,6 +281,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: %s\n", err.code, err.text);
     for (size_t i = 0; loaders && i < job.n_loaders; i++)
         pgstac_free(loaders[i].pgstac);
+    known_free(job.known);
     free(job.lines);
     buf_clear(&job.file);
     return r != 0;

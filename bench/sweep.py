@@ -39,7 +39,7 @@ def kind(transaction: list[tuple[float, str]]) -> str:
         return "statistics"
     if "check_partition" in text or "partition_sys_meta" in text:
         return "partitions"
-    return CHECK if re.search(r"\bFROM items\b", text) else "collections"
+    return CHECK if re.search(r"given\(id\)|pg_get_multixact_members|itemloadd_ids", text) else "collections"
 
 
 def verb(text: str) -> str:

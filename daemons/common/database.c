@@ -12,6 +12,7 @@ int database_open(const struct database_options *options, struct aws_client *cli
         .statement_timeout_ms = options->statement_timeout_ms,
         .connect_timeout_ms = options->connect_timeout_ms,
         .missing_collection = options->missing_collection,
+        .known = options->known,
     };
     return pgstac_new(&pgstac, &ret->pgstac, err);
 }

@@ -12,6 +12,7 @@ struct database_options {         /* the texts are borrowed for as long as the d
     const char *application_name; /* shown in pg_stat_activity */
     int statement_timeout_ms, connect_timeout_ms;
     enum missing_collection missing_collection;
+    struct known *known; /* shared by the process's connections, borrowed */
 };
 
 struct database_secret {

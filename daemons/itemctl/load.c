@@ -79,6 +79,8 @@ static int open_run(const struct load_options *options, struct load_run *run, st
         r = open_checkpoint(run, err);
     if (r == 0)
         r = load_rejects_open(options->rejects, run->state.rejects_len, &run->rejects, err);
+    if (r == 0)
+        r = known_new(&run->shared.known, err);
     if (r == 0 && options->secret)
         r = aws_new(NULL, &run->shared.aws, err);
     if (r != 0)
@@ -99,6 +101,7 @@ static void close_run(struct load_run *run)
         base_close_fd(&fds[i]);
     load_rejects_close(&run->rejects);
     load_input_close(&run->input);
+    known_free(run->shared.known);
     aws_free(run->shared.aws);
     free(run->workers);
     free(run->filling);

@@ -301,6 +301,7 @@ static int open_job(struct job *job, struct err *err)
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .missing_collection = job->shared->options->missing_collection,
+        .known = job->shared->known,
     };
     int r = job->shared->aws ? aws_client_new(job->shared->aws, job->shared->abort_fd, &job->client, err) : 0;
     return r != 0 ? r : database_open(&options, job->client, job->shared->abort_fd, &job->database, err);

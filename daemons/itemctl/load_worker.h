@@ -19,6 +19,7 @@ struct load_shared {
     const struct load_options *options;
     const struct load_progress *progress; /* says what the workers have to say */
     struct aws *aws;                      /* NULL: no secret */
+    struct known *known;                  /* which ids the partitions hold */
     int64_t published_at_ms;
     int drain_fd;           /* readable: wait for nothing any more */
     int abort_fd;           /* readable: break off */

@@ -16,6 +16,7 @@ struct loader {
     char name[32];
     const struct itemloadd_options *options;
     struct consumer *consumer;
+    struct known *known; /* shared by all of them */
     struct consumer_thread thread;
     struct database database;
     bool has_statistics_due; /* items were loaded since all statistics were written */
@@ -326,6 +327,7 @@ static int open_database(struct loader *loader, struct err *err)
         .statement_timeout_ms = (int)options->statement_timeout_ms,
         .connect_timeout_ms = (int)options->connect_timeout_ms,
         .missing_collection = (enum missing_collection)options->missing_collection,
+        .known = loader->known,
     };
     return database_open(&database, loader->thread.client, service_abort_fd(loader->consumer->service),
                          &loader->database, err);
@@ -350,7 +352,8 @@ static int work(struct worker *worker, struct err *err)
     return r == LATER ? 0 : r;
 }
 
-static int run_workers(const struct itemloadd_options *options, struct consumer *consumer, struct err *err)
+static int run_workers(const struct itemloadd_options *options, struct consumer *consumer, struct known *known,
+                       struct err *err)
 {
     size_t n = (size_t)options->common.workers;
     auto_free struct loader *loaders = calloc(n, sizeof(*loaders));
@@ -359,7 +362,7 @@ static int run_workers(const struct itemloadd_options *options, struct consumer 
         return err_no_memory(err);
     int r = 0;
     for (size_t i = 0; r == 0 && i < n; i++) {
-        loaders[i] = (struct loader){ .worker = &workers[i], .options = options, .consumer = consumer };
+        loaders[i] = (struct loader){ .worker = &workers[i], .options = options, .consumer = consumer, .known = known };
         snprintf(loaders[i].name, sizeof(loaders[i].name), "loader %zu", i + 1);
         workers[i].name = loaders[i].name;
         workers[i].work = work;
@@ -376,7 +379,11 @@ int loader_run(const void *config, struct service *service, struct err *err)
     int r = consumer_open(&options->common, service, &consumer, err);
     if (r != 0)
         return r;
-    r = run_workers(options, &consumer, err);
+    struct known *known = NULL;
+    r = known_new(&known, err);
+    if (r == 0)
+        r = run_workers(options, &consumer, known, err);
+    known_free(known);
     consumer_close(&consumer);
     return r;
 }

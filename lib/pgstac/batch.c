@@ -389,6 +389,17 @@ int batch_lock_collections(struct catalog *catalog, struct pg *pg, const struct 
     return catalog_lock_collections(catalog, pg, ids, n_groups, ret_same, err);
 }
 
+/* Before they are committed. Also those that were there already: it costs nothing. */
+static void add_known(struct known_session *known, const struct batch_row *rows, const struct batch_group *groups,
+                      size_t n_groups)
+{
+    known_will_add(known);
+    for (size_t g = 0; g < n_groups; g++)
+        for (size_t i = groups[g].first; i < groups[g].first + groups[g].n; i++)
+            if (!rows[i].settled && groups[g].need.collection->trunc != TRUNC_NONE)
+                known_add(known, groups[g].need.collection->id, groups[g].need.name, rows[i].item->item.id);
+}
+
 int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
                size_t n_groups, bool *ret_same, struct err *err)
 {
@@ -403,5 +414,7 @@ int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, c
         r = upsert_groups(pg, rows, groups, n_groups, &updated, err);
     if (r == 0 && updated)
         r = clear_format_cache(pg, rows, groups, n_groups, err);
+    if (r == 0)
+        add_known(catalog->known, rows, groups, n_groups);
     return r;
 }

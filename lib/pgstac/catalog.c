@@ -203,6 +203,17 @@ int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char 
     return r;
 }
 
+/* Whether one of them has several partitions. */
+static bool are_divided(const struct catalog *catalog, const char *const *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct catalog_collection *collection = catalog_collection(catalog, ids[i]);
+        if (collection && collection->trunc != TRUNC_NONE)
+            return true;
+    }
+    return false;
+}
+
 int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, bool *ret_same,
                              struct err *err)
 {
@@ -222,7 +233,13 @@ int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char 
         return err_no_memory(err);
     auto_pg_result PGresult *rows = NULL;
     const char *params[] = { buf_str(&wanted) };
-    int r = pg_exec(pg, buf_str(&sql), params, 1, &rows, err);
+    /* What pgstac's own functions put in is not told to `known`, to which it is somebody else's. */
+    bool watched = !catalog->is_portable && are_divided(catalog, ids, n);
+    int r = watched ? known_before_lock(catalog->known, pg, buf_str(&wanted), err) : 0;
+    if (r == 0)
+        r = pg_exec(pg, buf_str(&sql), params, 1, &rows, err);
+    if (r == 0 && watched)
+        r = known_after_lock(catalog->known, pg, err);
     if (r != 0)
         return r;
     if (PQntuples(rows) > 0 && (*PQgetvalue(rows, 0, 2) == 't') != catalog->has_base_items)
@@ -241,10 +258,15 @@ int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char 
 int catalog_begin(const struct catalog *catalog, struct pg *pg, struct err *err)
 {
     auto_buf struct buf sql = BUF_INIT;
-    /* pgstac reads dates out of constraints as ISO has them. A plan over hundreds of partitions is no case for jit. */
-    buf_printf(&sql,
-               "BEGIN; SET LOCAL search_path TO pgstac, public; SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO "
-               "'ISO'; SET LOCAL jit TO off; SET LOCAL statement_timeout TO %d",
-               catalog->statement_timeout_ms);
+    /*
+     * pgstac reads dates out of constraints as ISO has them. A plan over hundreds of partitions is neither a case for
+     * jit nor for workers, which take longer to start than it takes to run.
+     */
+    buf_printf(
+        &sql,
+        "BEGIN; SET LOCAL search_path TO pgstac, public; SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO "
+        "'ISO'; SET LOCAL jit TO off; SET LOCAL max_parallel_workers_per_gather TO 0; SET LOCAL statement_timeout "
+        "TO %d",
+        catalog->statement_timeout_ms);
     return buf_failed(&sql) ? err_no_memory(err) : pg_run(pg, buf_str(&sql), err);
 }

@@ -8,7 +8,7 @@
 #define PGSTAC_CATALOG_H
 
 #include "pgstac/dehydrate.h"
-#include "pgstac/pg.h"
+#include "pgstac/known.h"
 
 enum catalog_trunc { TRUNC_NONE, TRUNC_YEAR, TRUNC_MONTH };
 
@@ -25,6 +25,7 @@ struct catalog_collection {
 
 struct catalog {
     int statement_timeout_ms;               /* set by the owner, for catalog_begin */
+    struct known_session *known;            /* set by the owner */
     bool is_portable;                       /* set by the owner: pgstac dehydrates, base items are not looked at */
     bool has_base_items;                    /* set by the owner: the catalog keeps versions of base items */
     struct catalog_collection *collections; /* each stays where it is, its content replaced, until catalog_trim */

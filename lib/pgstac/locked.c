@@ -5,10 +5,11 @@
 /* A lock on the table itself is not skipped: this long. */
 #define LOCK_TIMEOUT "SET LOCAL lock_timeout TO '1s'"
 
-#define FIND_LOCKED                                                              \
-    "WITH free AS (SELECT id FROM items WHERE collection = $1 AND id = ANY($2) " \
-    "FOR NO KEY UPDATE SKIP LOCKED) "                                            \
-    "SELECT DISTINCT id FROM items WHERE collection = $1 AND id = ANY($2) AND id NOT IN (SELECT id FROM free)"
+#define FIND_LOCKED                                                                                                \
+    "WITH given AS (SELECT unnest($2::text[]) AS id), free AS (SELECT t.id FROM items AS t JOIN given USING (id) " \
+    "WHERE t.collection = $1 FOR NO KEY UPDATE OF t SKIP LOCKED) "                                                 \
+    "SELECT DISTINCT t.id FROM items AS t JOIN given USING (id) WHERE t.collection = $1 AND "                      \
+    "t.id NOT IN (SELECT id FROM free)"
 
 static int find(struct pg *pg, const struct batch_row *rows, size_t n, PGresult **ret, struct err *err)
 {

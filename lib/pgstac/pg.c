@@ -302,8 +302,8 @@ static int finish(struct pg *pg, int64_t deadline_ms, PGresult **ret, struct err
         if (status == PGRES_TUPLES_OK) {
             PQclear(rows);
             rows = TAKE(next);
-        } else if (status == PGRES_COPY_IN) {
-            return 0; /* the caller sends data now */
+        } else if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT) {
+            return 0; /* the caller sends or receives data now */
         } else if (status != PGRES_COMMAND_OK && result == 0) {
             result = result_failed(pg, next, err);
         }
@@ -404,6 +404,29 @@ int pg_copy_end(struct pg *pg, struct err *err)
         return failed(pg, PQerrorMessage(pg->conn), NULL, err);
     int r = flush(pg, deadline_ms, err);
     return r != 0 ? r : finish(pg, deadline_ms, NULL, err);
+}
+
+int pg_copy_out(struct pg *pg, const char *sql, struct err *err)
+{
+    return pg_run(pg, sql, err);
+}
+
+int pg_copy_receive(struct pg *pg, char **ret, size_t *ret_len, struct err *err)
+{
+    if (!pg_is_usable(pg))
+        return not_connected(err);
+    int64_t deadline_ms = call_deadline(pg);
+    int len = 0;
+    *ret = NULL;
+    while ((len = PQgetCopyData(pg->conn, ret, 1)) == 0) {
+        enum wait_result waited = wait_fd(PQsocket(pg->conn), POLLIN, pg->options.stop_fd, deadline_ms);
+        if (waited != WAIT_READY)
+            return waited_in_vain(pg, waited, err);
+        if (!PQconsumeInput(pg->conn))
+            return failed(pg, PQerrorMessage(pg->conn), NULL, err);
+    }
+    *ret_len = len > 0 ? (size_t)len : 0;
+    return len > 0 ? 0 : finish(pg, deadline_ms, NULL, err);
 }
 
 void pg_rollback(struct pg *pg)

@@ -64,6 +64,13 @@ int pg_copy_end(struct pg *pg, struct err *err) must_check;
 const char *pg_infos(const struct pg *pg);
 /* The result, and err, of an error with this SQLSTATE and message, as if the server had raised it. */
 int pg_judge(const char *state, const char *message, struct err *err) must_check;
+/*
+ * "COPY ... TO STDOUT": each call of pg_copy_receive gives a part (in the binary format a row, but the header with the
+ * first and the trailer by itself), which the caller frees; NULL at the end. One that is not read to its end ends the
+ * connection.
+ */
+int pg_copy_out(struct pg *pg, const char *sql, struct err *err) must_check;
+int pg_copy_receive(struct pg *pg, char **ret, size_t *ret_len, struct err *err) must_check;
 /* ROLLBACK after a failure; a lost connection stays lost. */
 void pg_rollback(struct pg *pg);
 

@@ -23,6 +23,8 @@ struct pgstac {
     struct catalog catalog;
     struct partitions partitions;
     struct statistics statistics;
+    struct known_session known;
+    struct known *own_known; /* NULL: it is shared */
 };
 
 int pgstac_new(const struct pgstac_options *options, struct pgstac **ret, struct err *err)
@@ -31,6 +33,12 @@ int pgstac_new(const struct pgstac_options *options, struct pgstac **ret, struct
     if (!pgstac)
         return err_no_memory(err);
     pgstac->options = *options;
+    if (!options->known && known_new(&pgstac->own_known, err) != 0) {
+        free(pgstac);
+        return err_no_memory(err);
+    }
+    pgstac->known.known = options->known ? options->known : pgstac->own_known;
+    pgstac->catalog.known = &pgstac->known;
     pgstac->catalog.statement_timeout_ms = options->statement_timeout_ms;
     *ret = pgstac;
     return 0;
@@ -43,11 +51,14 @@ void pgstac_free(struct pgstac *pgstac)
     pgstac_disconnect(pgstac);
     partitions_clear(&pgstac->partitions);
     statistics_clear(&pgstac->statistics);
+    known_free(pgstac->own_known);
     free(pgstac);
 }
 
 void pgstac_disconnect(struct pgstac *pgstac)
 {
+    if (pgstac->pg)
+        known_forget(pgstac->known.known);
     pg_free(TAKE(pgstac->pg));
     schema_clear(&pgstac->schema);
     partitions_clear(&pgstac->partitions); /* the next connection may be to another server */
@@ -242,10 +253,11 @@ static int attempt(struct pgstac *pgstac, struct batch_row *rows, size_t n, stru
                  : batch_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, ret_same, err);
     if (r == 0 && *ret_same)
         r = pg_run(pgstac->pg, "COMMIT", err);
-    if (r != 0 || !*ret_same) {
+    if (r != 0 || !*ret_same)
         pg_rollback(pgstac->pg);
+    known_end(&pgstac->known, pg_is_usable(pgstac->pg));
+    if (r != 0 || !*ret_same)
         return r;
-    }
     if (portable) /* pgstac has written the statistics, and nothing is left to sweep */
         return 0;
     for (size_t g = 0; r == 0 && g < n_groups; g++)

@@ -11,6 +11,7 @@
 #ifndef PGSTAC_PGSTAC_H
 #define PGSTAC_PGSTAC_H
 
+#include "pgstac/known.h"
 #include "stac/item.h"
 
 enum missing_collection {
@@ -24,7 +25,8 @@ struct pgstac_options {
     int statement_timeout_ms; /* of each statement, at the server */
     int connect_timeout_ms;
     enum missing_collection missing_collection;
-    bool portable; /* the portable path also where the fast one could be taken: for tests */
+    struct known *known; /* shared by the connections of a process, borrowed; NULL: it has its own */
+    bool portable;       /* the portable path also where the fast one could be taken: for tests */
 };
 
 struct pgstac;

@@ -6,14 +6,11 @@
 
 #include "pgstac/dehydrate.h"
 
-/* The ids as the planner does not see them, as in sweep.c. */
-#define IDS "id = ANY(ARRAY(SELECT unnest($2::text[]) ORDER BY 1))"
-
 /* The items that are there already, in whatever partition, and whether a newer version is. */
 #define LOOK                                                                                             \
     "SELECT t.id, bool_or(coalesce(" BATCH_PUBLISHED_AT " > given.published_at, false)) "                \
     "FROM items AS t JOIN unnest($2::text[], $3::int8[]) AS given(id, published_at) ON given.id = t.id " \
-    "WHERE t.collection = $1 AND t." IDS " GROUP BY t.id"
+    "WHERE t.collection = $1 GROUP BY t.id"
 
 /*
  * What goes: all of an item that is replaced, and what an older crash left of a stale one beside its newest row.
@@ -26,7 +23,7 @@
     "(" TWIN_PUBLISHED_AT ", n.tableoid) > (" BATCH_PUBLISHED_AT ", t.tableoid)"
 #define REMOVE                                                                                                   \
     "DELETE FROM items AS t USING unnest($2::text[], $3::int8[]) AS given(id, published_at) "                    \
-    "WHERE t.collection = $1 AND t." IDS " AND t.id = given.id AND "                                             \
+    "WHERE t.collection = $1 AND t.id = given.id AND "                                                           \
     "(coalesce(" BATCH_PUBLISHED_AT " <= given.published_at, true) OR EXISTS (" NEWER_TWIN ")) RETURNING t.id, " \
     "CASE WHEN jsonb_typeof(t.private) = 'object' THEN nullif(t.private - 'published_at', '{}') END::text"
 
@@ -38,10 +35,9 @@
     " AS t SET private = given.private::jsonb, "                                                             \
     "geometry = CASE WHEN ST_SRID(t.geometry) = 4326 THEN t.geometry ELSE ST_SetSRID(t.geometry, 4326) END " \
     "FROM unnest($1::text[], $2::text[]) AS given(id, private) WHERE t.id = given.id RETURNING t.id"
-#define INHERIT                                                                                       \
-    "UPDATE items AS t SET private = kept.private::jsonb || t.private "                               \
-    "FROM unnest($2::text[], $3::text[]) AS kept(id, private) WHERE t.collection = $1 AND t." IDS " " \
-    "AND t.id = kept.id"
+#define INHERIT                                                         \
+    "UPDATE items AS t SET private = kept.private::jsonb || t.private " \
+    "FROM unnest($2::text[], $3::text[]) AS kept(id, private) WHERE t.collection = $1 AND t.id = kept.id"
 
 /* Some rows, in the form of a statement's parameters. */
 struct given {

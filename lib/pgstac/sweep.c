@@ -1,22 +1,24 @@
 #include "pgstac/sweep.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-/*
- * pgstac partitions a collection anew by copying its rows and dropping the old partitions: what was deleted in between
- * would be there again. Before the partitions are looked at: those that the copy will drop would be locked, too.
- */
-#define LOCK_COLLECTION "SELECT FROM collections WHERE id = $1 FOR SHARE"
+#include "base/num.h"
+#include "base/time.h"
+#include "pgstac/known_read.h"
 
-/*
- * The ids as the planner does not see them: for a list that it sees it works out what each id may match in each
- * partition, and then reads small partitions from end to end. In order, because the scan of each partition sorts them
- * once more: where they were not, that is a third of its time.
- */
-#define IDS "id = ANY(ARRAY(SELECT unnest($2::text[]) ORDER BY 1))"
-#define FIND_TWINS                                                                        \
-    "SELECT id FROM (SELECT id FROM items WHERE collection = $1 AND " IDS " OFFSET 0) t " \
-    "GROUP BY id HAVING count(*) > 1"
+/* The ids as a table: a list (id = ANY) is compared with each row of a small partition one by one. */
+#define GIVEN "unnest($1::text[]) AS given(id)"
+
+/* NULL where the collection is gone. */
+#define PARTITIONS                                                                                              \
+    "SELECT p.relname, pg_relation_size(p.oid) FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid " \
+    "WHERE i.inhparent = to_regclass($1)"
+enum { PARTITION_NAME, PARTITION_BYTES }; /* its columns */
+
+/* To read a partition up to this size from end to end takes no longer than to look an id up in its index. */
+enum { SMALL_BYTES_PER_ID = 4096 };
 
 /*
  * Every loader sees the same order: the newest, then of equal times the one that was written last. By partition and id,
@@ -26,7 +28,7 @@
     "SELECT partition, id, version, winner FROM ("                                                                 \
     "SELECT c.relname AS partition, t.id, t.xmin AS version, first_value(c.relname) OVER ranks AS winner, "        \
     "row_number() OVER ranks AS rank "                                                                             \
-    "FROM items t JOIN pg_class c ON c.oid = t.tableoid WHERE t.collection = $1 AND t." IDS " "                    \
+    "FROM " GIVEN " JOIN items AS t USING (id) JOIN pg_class c ON c.oid = t.tableoid WHERE t.collection = $2 "     \
     "WINDOW ranks AS (PARTITION BY t.id ORDER BY " BATCH_PUBLISHED_AT " DESC NULLS LAST, age(t.xmin), t.tableoid)" \
     ") AS ranked WHERE rank > 1 ORDER BY partition, id COLLATE \"C\""
 
@@ -135,7 +137,7 @@ static int remove_twins(struct pg *pg, struct batch_row *rows, const struct batc
 static int rank_and_remove(struct pg *pg, struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
                            const struct buf *ids, struct err *err)
 {
-    const char *params[] = { groups[0].need.collection->id, buf_str(ids) };
+    const char *params[] = { buf_str(ids), groups[0].need.collection->id };
     for (int i = 0; i < ROUNDS; i++) {
         auto_pg_result PGresult *twins = NULL;
         bool all = false;
@@ -149,56 +151,152 @@ static int rank_and_remove(struct pg *pg, struct batch_row *rows, const struct b
                      groups[0].need.collection->id);
 }
 
-/* The groups of one collection, which lie beside each other. */
-static int sweep_collection(struct pg *pg, struct batch_row *rows, const struct batch_group *groups, size_t n_groups,
-                            struct err *err)
+/* Those that may be elsewhere: all of them, or where it is known which, these. */
+static void collect_ids(struct known_session *known, bool all, const struct batch_row *rows,
+                        const struct batch_group *groups, size_t n_groups, struct buf *ret_ids, size_t *ret_n)
 {
-    const char *collection = groups[0].need.collection->id;
-    auto_buf struct buf ids = BUF_INIT;
+    *ret_n = 0;
     for (size_t g = 0; g < n_groups; g++)
-        for (size_t i = groups[g].first; i < groups[g].first + groups[g].n; i++)
-            if (!rows[i].settled)
-                pg_array_add(&ids, rows[i].item->item.id);
-    pg_array_end(&ids);
-    if (buf_failed(&ids))
-        return err_no_memory(err);
-    const char *params[] = { collection, buf_str(&ids) };
-    auto_pg_result PGresult *found = NULL;
-    int r = pg_exec(pg, LOCK_COLLECTION, params, 1, NULL, err);
-    if (r == 0)
-        r = pg_exec(pg, FIND_TWINS, params, 2, &found, err);
-    if (r != 0 || PQntuples(found) == 0)
-        return r;
-
-    buf_reset(&ids);
-    for (int i = 0; i < PQntuples(found); i++)
-        pg_array_add(&ids, PQgetvalue(found, i, 0));
-    pg_array_end(&ids);
-    if (buf_failed(&ids))
-        return err_no_memory(err);
-    r = rank_and_remove(pg, rows, groups, n_groups, &ids, err);
-    return r != 0 ? r : batch_clear_format_cache(pg, collection, &ids, err);
+        for (size_t i = groups[g].first; i < groups[g].first + groups[g].n; i++) {
+            const struct partition_need *need = &groups[g].need;
+            const char *id = rows[i].item->item.id;
+            if (rows[i].settled || (!all && !known_is_elsewhere(known, need->collection->id, need->name, id)))
+                continue;
+            pg_array_add(ret_ids, id);
+            (*ret_n)++;
+        }
+    pg_array_end(ret_ids);
 }
 
-int sweep_twins(const struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
-                size_t n_groups, struct err *err)
+/* The ids of the small partitions, or of the large ones, as far as they are given. */
+static void put_found(const PGresult *partitions, bool small, int64_t small_bytes, struct buf *ret)
 {
     bool any = false;
-    for (size_t g = 0; g < n_groups; g++)
-        any |= groups[g].need.collection->trunc != TRUNC_NONE;
-    if (!any)
-        return 0; /* one partition a collection: its unique index has seen to it */
-    int r = catalog_begin(catalog, pg, err);
-    for (size_t first = 0, end; r == 0 && first < n_groups; first = end) {
-        const struct catalog_collection *collection = groups[first].need.collection;
-        for (end = first + 1; end < n_groups && groups[end].need.collection == collection; end++)
-            ;
-        if (collection->trunc != TRUNC_NONE)
-            r = sweep_collection(pg, rows, groups + first, end - first, err);
+    for (int i = 0; i < PQntuples(partitions); i++) {
+        int64_t bytes = 0;
+        int r = num_parse_i64(PQgetvalue(partitions, i, PARTITION_BYTES), 0, INT64_MAX, &bytes, NULL);
+        if ((r == 0 && bytes <= small_bytes) != small)
+            continue;
+        buf_puts(ret, any        ? " UNION ALL SELECT id FROM "
+                      : ret->len ? " UNION ALL SELECT id FROM " GIVEN " JOIN (SELECT id FROM "
+                                 : "SELECT id FROM " GIVEN " JOIN (SELECT id FROM ");
+        pg_quote_identifier(PQgetvalue(partitions, i, PARTITION_NAME), ret);
+        any = true;
     }
+    if (any)
+        buf_puts(ret, ") AS partitions USING (id)");
+}
+
+/*
+ * Small and large partitions apart, because PostgreSQL joins all that are in one list in one way: it hashes the given
+ * ids and reads small ones from end to end, and looks each id up in the index of large ones.
+ */
+static int find_in(struct pg *pg, const PGresult *partitions, const struct buf *ids, size_t n, PGresult **ret,
+                   struct err *err)
+{
+    auto_buf struct buf found = BUF_INIT;
+    auto_buf struct buf sql = BUF_INIT;
+    put_found(partitions, true, (int64_t)n * SMALL_BYTES_PER_ID, &found);
+    put_found(partitions, false, (int64_t)n * SMALL_BYTES_PER_ID, &found);
+    buf_printf(&sql, "SELECT id FROM (%s) AS found GROUP BY id HAVING count(*) > 1", buf_str(&found));
+    if (buf_failed(&found) || buf_failed(&sql) || buf_failed(ids))
+        return err_no_memory(err);
+    const char *params[] = { buf_str(ids) };
+    return pg_exec(pg, buf_str(&sql), params, 1, ret, err);
+}
+
+static int find_by_table(struct pg *pg, const char *table, const struct buf *ids, size_t n, PGresult **ret,
+                         struct err *err)
+{
+    const char *params[] = { table };
+    auto_pg_result PGresult *partitions = NULL;
+    int r = pg_exec(pg, PARTITIONS, params, 1, &partitions, err);
+    return r != 0 || PQntuples(partitions) < 2 ? r : find_in(pg, partitions, ids, n, ret, err);
+}
+
+/* *ids, *n: those that have twins take the place of those that may have. */
+static int find_twins(const struct catalog *catalog, struct pg *pg, const struct catalog_collection *collection,
+                      struct buf *ids, size_t *n, struct err *err)
+{
+    char table[PARTITION_NAME_SIZE];
+    snprintf(table, sizeof(table), "_items_%" PRId64, collection->key);
+    auto_pg_result PGresult *found = NULL;
+    int r = catalog_begin(catalog, pg, err);
+    if (r == 0)
+        r = find_by_table(pg, table, ids, *n, &found, err);
+    if (r == 0)
+        r = pg_run(pg, "COMMIT", err);
+    if (r != 0) {
+        pg_rollback(pg);
+        return r;
+    }
+    *n = found ? (size_t)PQntuples(found) : 0;
+    buf_reset(ids);
+    for (size_t i = 0; i < *n; i++)
+        pg_array_add(ids, PQgetvalue(found, (int)i, 0));
+    pg_array_end(ids);
+    return buf_failed(ids) ? err_no_memory(err) : 0;
+}
+
+/*
+ * With the collection locked: pgstac partitions one anew by copying its rows and dropping the old partitions, and what
+ * was deleted in between would be there again. Before the partitions are looked at once more: those that the copy will
+ * drop would be locked, too.
+ */
+static int remove_in_transaction(struct catalog *catalog, struct pg *pg, struct batch_row *rows,
+                                 const struct batch_group *groups, size_t n_groups, const struct buf *ids,
+                                 struct err *err)
+{
+    const char *collection = groups[0].need.collection->id;
+    bool same = false; /* as when the batch was made, which does not matter here */
+    int r = catalog_begin(catalog, pg, err);
+    if (r == 0)
+        r = catalog_lock_collections(catalog, pg, &collection, 1, &same, err);
+    if (r == 0)
+        r = rank_and_remove(pg, rows, groups, n_groups, ids, err);
+    if (r == 0)
+        r = batch_clear_format_cache(pg, collection, ids, err);
     if (r == 0)
         r = pg_run(pg, "COMMIT", err);
     if (r != 0)
         pg_rollback(pg);
+    known_end(catalog->known, pg_is_usable(pg));
+    return r;
+}
+
+/* The groups of one collection, which lie beside each other. */
+static int sweep_collection(struct catalog *catalog, struct pg *pg, struct batch_row *rows,
+                            const struct batch_group *groups, size_t n_groups, struct err *err)
+{
+    const struct catalog_collection *collection = groups[0].need.collection;
+    auto_buf struct buf ids = BUF_INIT;
+    bool known = false;
+    size_t n = 0;
+    int r = known_ask(catalog->known, pg, collection->id, catalog->statement_timeout_ms, &known, err);
+    if (r == 0 && !known && known_is_worth_reading(catalog->known, collection->id))
+        r = known_read(catalog, pg, collection, &known, err);
+    if (r != 0)
+        return r;
+    collect_ids(catalog->known, !known, rows, groups, n_groups, &ids, &n);
+    if (n == 0)
+        return 0;
+    int64_t began_ms = time_mono_ms();
+    r = find_twins(catalog, pg, collection, &ids, &n, err);
+    if (r == 0 && (n == 0 || !known))
+        known_looked(catalog->known, collection->id, time_mono_ms() - began_ms);
+    return r != 0 || n == 0 ? r : remove_in_transaction(catalog, pg, rows, groups, n_groups, &ids, err);
+}
+
+int sweep_twins(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
+                size_t n_groups, struct err *err)
+{
+    int r = 0;
+    for (size_t first = 0, end; r == 0 && first < n_groups; first = end) {
+        const struct catalog_collection *collection = groups[first].need.collection;
+        for (end = first + 1; end < n_groups && groups[end].need.collection == collection; end++)
+            ;
+        if (collection->trunc != TRUNC_NONE) /* one partition: its unique index has seen to it */
+            r = sweep_collection(catalog, pg, rows, groups + first, end - first, err);
+    }
     return r;
 }

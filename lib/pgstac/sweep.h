@@ -13,9 +13,10 @@
  * For the items of the rows, settled ones excepted: of what the collection has by one id the newest published_at stays;
  * it gets what else the operator kept in `private` of those that go. A row of ours that went becomes PGSTAC_STALE.
  * Also for rows that were there already: a loader may have ended between its commit and its sweep, and the message came
- * again. A transaction of its own. LATER: the batch may be loaded again, which changes nothing, and swept again.
+ * again. Items that are known to be nowhere else (known.h) are not looked for. In transactions of its own. LATER: the
+ * batch may be loaded again, which changes nothing, and swept again.
  */
-int sweep_twins(const struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
+int sweep_twins(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
                 size_t n_groups, struct err *err) must_check;
 
 #endif
