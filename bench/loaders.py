@@ -14,6 +14,7 @@ from bench.database import Server
 from local.postgres import DATABASE
 
 PGSTAC = os.environ.get("BENCH_PGSTAC", "")  # its version, for the peers and for the database
+PREVIOUS_PGSTAC = "0.9.12"  # the last one whose items name no version of their base item
 ORIGINALS_PGSTAC = "0.9.5"  # that the original's users are told to install
 
 OURS = Contender("ours", "ours", at_once=2)  # as itemloadd and itemctl load unless told otherwise
@@ -89,9 +90,34 @@ CASES = (
         ALL,
         trunc=None,
         partitions=1,
-        goals=(Goal(COPY_UPSERT, 0.8), Goal(UPSERT, 2), Goal(ORIGINAL, 3.3)),
+        goals=(Goal(COPY_UPSERT, 1.1), Goal(UPSERT, 2.7), Goal(ORIGINAL, 3.3)),
     ),
-    Case("months", "scattered over 60 months", few(ALL, 0.25), months=60, partitions=60),
+    Case(
+        "one_partition",
+        f"one quiet partition, pgstac {PREVIOUS_PGSTAC}",
+        (OURS, COPY_UPSERT, UPSERT),
+        trunc=None,
+        partitions=1,
+        pgstac=PREVIOUS_PGSTAC,
+        goals=(Goal(COPY_UPSERT, 1.1), Goal(UPSERT, 2.7)),
+    ),
+    Case(
+        "months",
+        "scattered over 60 months",
+        few(ALL, 0.25),
+        months=60,
+        partitions=60,
+        goals=(Goal(COPY_UPSERT, 0.9), Goal(UPSERT, 4.5)),
+    ),
+    Case(
+        "months",
+        f"scattered over 60 months, pgstac {PREVIOUS_PGSTAC}",
+        few((OURS, COPY_UPSERT, UPSERT), 0.25),
+        months=60,
+        partitions=60,
+        pgstac=PREVIOUS_PGSTAC,
+        goals=(Goal(COPY_UPSERT, 0.9), Goal(UPSERT, 7)),
+    ),
     Case(
         "months",
         f"scattered over 60 months, pgstac {ORIGINALS_PGSTAC}",

@@ -134,12 +134,14 @@ def test_what_goes_through_a_queue(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_scattered_items_go_into_the_originals_pgstac_too(tmp_path: Path) -> None:
+def test_scattered_items_go_into_older_pgstacs_too(tmp_path: Path) -> None:
     found, _ = run(tmp_path, "months")
-    newest, originals = found["cases"]
-    assert "notes" not in newest and originals["notes"][0].endswith("0.9.5.") and "goal: 20" in originals["notes"][1]
+    newest, previous, originals = found["cases"]
+    assert "goal: 0.9" in newest["notes"][0] and "goal: 4.5" in newest["notes"][1]
+    assert previous["notes"][0].endswith("0.9.12.") and originals["notes"][0].endswith("0.9.5.")
     for case in (newest, originals):
         assert [row["label"] for row in case["rows"]] == [contender.label for contender in ALL]
+    for case in (newest, previous, originals):
         assert all(row["stored"] == row["items"] and row["n_errors"] == 0 for row in case["rows"])
 
 
