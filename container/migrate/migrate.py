@@ -226,6 +226,9 @@ def make_pgstac_roles(admin: psycopg.Connection[Any]) -> None:
             member = admin.execute("SELECT pg_has_role(current_user, %s, 'USAGE')", [name]).fetchone()
             if not (member and member[0]):
                 admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
+    with step("role pgstac_admin"):  # which repartitions collections, and migrates to 0.10, with temporary tables
+        database = sql.Identifier(admin.info.dbname)
+        admin.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO pgstac_admin").format(database))
 
 
 def installed_version(admin: psycopg.Connection[Any]) -> str | None:
