@@ -148,9 +148,14 @@ int stac_item_read(const cJSON *json, enum stac_item_use use, struct stac_item *
                          "not a STAC item: a link to %.200s; links to items are not followed, publish the item itself",
                          json_get_string(json, "href"));
 
+    const char *type = json_get_string(json, "type");
+    if (!type && (json_get(json, "Records") || json_get(json, "detail-type")))
+        return err_never(err, "invalid_item",
+                         "not a STAC item: an event; events are followed only as messages of their own, not in files, "
+                         "objects or lists");
+
     auto_buf struct buf wrong = BUF_INIT;
     cleanup(stac_item_clear) struct stac_item item = STAC_ITEM_INIT;
-    const char *type = json_get_string(json, "type");
     if (!type || strcmp(type, "Feature") != 0)
         complain(&wrong, "type", "is not \"Feature\"");
     item.id = read_name(json, "id", &wrong);

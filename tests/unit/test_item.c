@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define POINT "'geometry':{'type':'Point','coordinates':[1,2]}"
+#define AN_EVENT "an event; events are followed only as messages of their own, not in files, objects or lists"
 #define REST POINT ",'links':[],'assets':{}"
 #define ITEM(properties) "{'type':'Feature','id':'i','collection':'c','properties':{" properties "}," REST "}"
 
@@ -93,6 +94,8 @@ static const struct {
     { "{'type':7,'id':7,'collection':7,'geometry':7,'properties':7,'links':7,'assets':7}",
       "type is not \"Feature\"; id is no string; collection is no string; geometry is no object; properties is no "
       "object; links is no array; assets is no object" },
+    { "{'Records':[{'s3':{}}]}", AN_EVENT },
+    { "{'detail-type':'Object Created','detail':{}}", AN_EVENT },
     { "{'type':'Collection','id':'','collection':'','geometry':null,'properties':null,'links':{},'assets':[]}",
       "type is not \"Feature\"; id is empty; collection is empty; geometry is null, and pgstac cannot hold an item "
       "without one; properties is no object; links is no array; assets is no object" },
