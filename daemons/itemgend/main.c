@@ -1,5 +1,5 @@
 /* itemgend: makes STAC items from the requests on ItemGenQueue and publishes them to ItemLoadTopic. */
-#include "common/service.h"
+#include "daemon/service.h"
 #include "itemgend/environment_prepare.h"
 #include "itemgend/generator.h"
 #include "itemgend/options.h"
@@ -7,7 +7,7 @@
 static const char *log_level(const void *config)
 {
     const struct itemgend_options *options = config;
-    return settings_log_level(&options->common);
+    return worker_config_log_level(&options->common);
 }
 
 static int64_t stop_timeout_ms(const void *config)

@@ -1,12 +1,12 @@
 /* itemloadd: loads the STAC items on ItemLoadQueue into a pgstac database. */
-#include "common/service.h"
+#include "daemon/service.h"
 #include "itemloadd/loader.h"
 #include "itemloadd/options.h"
 
 static const char *log_level(const void *config)
 {
     const struct itemloadd_options *options = config;
-    return settings_log_level(&options->common);
+    return worker_config_log_level(&options->common);
 }
 
 static int64_t stop_timeout_ms(const void *config)

@@ -1,4 +1,4 @@
-#include "common/settle.h"
+#include "worker/settle.h"
 
 #include "test.h"
 

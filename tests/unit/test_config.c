@@ -1,4 +1,4 @@
-#include "common/config_print.h"
+#include "daemon/config_print.h"
 
 #include <errno.h>
 #include <stdio.h>

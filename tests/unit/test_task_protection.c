@@ -1,4 +1,4 @@
-#include "common/task_protection.h"
+#include "daemon/task_protection.h"
 
 #include <stdio.h>
 

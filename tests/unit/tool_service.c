@@ -2,9 +2,9 @@
 #include <stdio.h>
 
 #include "base/time.h"
-#include "common/log.h"
-#include "common/outage.h"
-#include "common/service.h"
+#include "daemon/log.h"
+#include "worker/outage.h"
+#include "daemon/service.h"
 
 enum { WORKERS_MAX = 8 };
 

@@ -8,9 +8,9 @@
 #include <stdio.h>
 
 #include "base/time.h"
-#include "common/log.h"
-#include "common/redrive.h"
-#include "common/settle.h"
+#include "daemon/log.h"
+#include "worker/redrive.h"
+#include "worker/settle.h"
 
 struct settings {
     int log_level;
@@ -68,18 +68,18 @@ static int result_of(const struct sqs_message *message, struct err *err)
     return begins(message->body, "return") ? SETTLE_RETURN : 0;
 }
 
-static int hold(struct held *held, const struct sqs_messages *messages, size_t from, struct err *err)
+static int hold(struct leases *held, const struct sqs_messages *messages, size_t from, struct err *err)
 {
     auto_free const struct sqs_message **list = calloc(messages->n + 1, sizeof(*list));
     if (!list)
         return err_no_memory(err);
     for (size_t i = from; i < messages->n; i++)
         list[i - from] = &messages->list[i];
-    return held_add(held, list, messages->n - from, err);
+    return leases_add(held, list, messages->n - from, err);
 }
 
 /* Those that redrive_take_out has settled count too. */
-static int receive(const struct settings *settings, const struct service_counters *counters, struct held *held,
+static int receive(const struct settings *settings, const struct service_counters *counters, struct leases *held,
                    struct settler *settler, struct sqs_messages *ret, struct err *err)
 {
     int64_t deadline_ms = time_mono_ms() + 20000;
@@ -118,7 +118,7 @@ static int settle_all(const struct settings *settings, struct settler *settler, 
     return settle(settler, settlements, messages->n, err);
 }
 
-static int hold_and_settle(const struct settings *settings, struct service *service, struct held *held,
+static int hold_and_settle(const struct settings *settings, struct service *service, struct leases *held,
                            struct settler *settler, struct err *err)
 {
     auto_sqs_messages struct sqs_messages messages = { .list = NULL };
@@ -130,20 +130,20 @@ static int hold_and_settle(const struct settings *settings, struct service *serv
         list[i] = &messages.list[i];
     if (result != 0)
         return result;
-    log_write(LOG_INFO, LOG_EVENT_DAEMON_STARTED, NULL, "holds %zu", held_count(held));
+    log_write(LOG_INFO, LOG_EVENT_DAEMON_STARTED, NULL, "holds %zu", leases_count(held));
     wait_fd(-1, 0, service_drain_fd(service), time_mono_ms() + settings->hold_ms);
     size_t ours = 0;
     for (size_t i = 0; i < messages.n; i++)
-        ours += held_is_ours(held, list[i]);
+        ours += leases_is_ours(held, list[i]);
     log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "ours %zu, heartbeats %lld", ours,
               (long long)service_counters(service)->heartbeats);
     if (settings->take_ms == 0) {
         result = settle_all(settings, settler, &messages, err);
-        log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "settled, holds %zu", held_count(held));
+        log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "settled, holds %zu", leases_count(held));
         return result;
     }
-    held_take(held, list, messages.n > 1 ? messages.n - 1 : messages.n);
-    log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "taken, holds %zu", held_count(held));
+    leases_end(held, list, messages.n > 1 ? messages.n - 1 : messages.n);
+    log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "taken, holds %zu", leases_count(held));
     wait_fd(-1, 0, service_drain_fd(service), time_mono_ms() + settings->take_ms);
     return 0;
 }
@@ -153,17 +153,17 @@ static int run(const void *config, struct service *service, struct err *err)
     const struct settings *settings = config;
     struct aws *aws = NULL;
     struct aws_client *client = NULL;
-    struct held *held = NULL;
+    struct leases *held = NULL;
     struct settler *settler = NULL;
     int result = aws_new(NULL, &aws, err);
     if (result == 0)
         result = aws_client_new(aws, -1, &client, err);
-    struct held_options held_options = { .service = service,
-                                         .aws = aws,
-                                         .queue_url = settings->queue_url,
-                                         .visibility_s = (int)(settings->visibility_ms / 1000) };
+    struct leases_options held_options = { .service = service,
+                                           .aws = aws,
+                                           .queue_url = settings->queue_url,
+                                           .visibility_s = (int)(settings->visibility_ms / 1000) };
     if (result == 0)
-        result = held_start(&held_options, &held, err);
+        result = leases_start(&held_options, &held, err);
     struct settler_options settler_options = { .service = service,
                                                .client = client,
                                                .held = held,
@@ -176,7 +176,7 @@ static int run(const void *config, struct service *service, struct err *err)
     if (result == 0)
         result = hold_and_settle(settings, service, held, settler, err);
     settler_free(settler);
-    held_stop(held);
+    leases_stop(held);
     aws_client_free(client);
     aws_free(aws);
     return result;

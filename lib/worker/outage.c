@@ -1,0 +1,45 @@
+#include "worker/outage.h"
+
+#include "base/time.h"
+#include "daemon/log.h"
+
+enum { FIRST_WAIT_MS = 1000, DOUBLINGS_MAX = 16, TELL_AGAIN_FROM = 8 };
+
+static void tell(struct outage *outage, const struct err *err)
+{
+    bool is_power_of_two = (outage->attempts & (outage->attempts - 1)) == 0;
+    if (outage->attempts == 0)
+        log_write(LOG_ERR, LOG_EVENT_DEPENDENCY_DOWN, LOG_FIELDS({ "ERROR_CODE", err->code }),
+                  "%s: %s; nothing more is received until it works, what is held stays invisible", outage->worker->name,
+                  err->text);
+    else if (strcmp(outage->code, err->code) != 0 || (outage->attempts >= TELL_AGAIN_FROM && is_power_of_two))
+        log_write(LOG_WARNING, LOG_EVENT_WARNING, LOG_FIELDS({ "ERROR_CODE", err->code }),
+                  "%s: still not working after %d attempts: %s", outage->worker->name, outage->attempts, err->text);
+    else
+        return;
+    outage->code = err->code;
+}
+
+bool outage_wait(struct outage *outage, int result, const struct err *err)
+{
+    if (result != LATER || !err->outage) {
+        outage->worker->waits_for = NULL;
+        if (outage->attempts > 0 && result == 0) {
+            log_write(LOG_NOTICE, LOG_EVENT_DEPENDENCY_UP, NULL, "%s: working again after %d attempts",
+                      outage->worker->name, outage->attempts);
+            outage->attempts = 0;
+        }
+        return false;
+    }
+    if (service_is_draining(outage->worker->service))
+        return false;
+    tell(outage, err);
+    outage->worker->waits_for = err->code;
+    int64_t wait_ms = (int64_t)FIRST_WAIT_MS << (outage->attempts < DOUBLINGS_MAX ? outage->attempts : DOUBLINGS_MAX);
+    if (wait_ms > outage->probe_interval_ms)
+        wait_ms = outage->probe_interval_ms;
+    outage->attempts++;
+    wait_ms = (int64_t)((double)wait_ms * (0.75 + random_unit() / 4));
+    service_pulse(outage->worker, wait_ms + 60000);
+    return wait_fd(-1, 0, service_drain_fd(outage->worker->service), time_mono_ms() + wait_ms) != WAIT_STOPPED;
+}
