@@ -1,9 +1,10 @@
 #include "worker/outage.h"
 
+#include "base/backoff.h"
 #include "base/time.h"
 #include "daemon/log.h"
 
-enum { FIRST_WAIT_MS = 1000, DOUBLINGS_MAX = 16, TELL_AGAIN_FROM = 8 };
+enum { FIRST_WAIT_MS = 1000, TELL_AGAIN_FROM = 8 };
 
 static void tell(struct outage *outage, const struct err *err)
 {
@@ -35,11 +36,9 @@ bool outage_wait(struct outage *outage, int result, const struct err *err)
         return false;
     tell(outage, err);
     outage->worker->waits_for = err->code;
-    int64_t wait_ms = (int64_t)FIRST_WAIT_MS << (outage->attempts < DOUBLINGS_MAX ? outage->attempts : DOUBLINGS_MAX);
-    if (wait_ms > outage->probe_interval_ms)
-        wait_ms = outage->probe_interval_ms;
     outage->attempts++;
-    wait_ms = (int64_t)((double)wait_ms * (0.75 + random_unit() / 4));
+    int64_t wait_ms =
+        backoff_jitter_ms(backoff_ms(FIRST_WAIT_MS, 2, outage->probe_interval_ms, outage->attempts), random_unit());
     service_pulse(outage->worker, wait_ms + 60000);
     return wait_fd(-1, 0, service_drain_fd(outage->worker->service), time_mono_ms() + wait_ms) != WAIT_STOPPED;
 }

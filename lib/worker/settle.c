@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/backoff.h"
 #include "base/time.h"
 #include "worker/dead_letter.h"
 #include "daemon/log.h"
@@ -124,13 +125,7 @@ int settle_attempts(int max_receive_count)
 
 int64_t settle_backoff_ms(int64_t min_ms, int64_t max_ms, int receive_count, double unit)
 {
-    int64_t wait_ms = min_ms;
-    for (int i = 1; i < receive_count && wait_ms > 0 && wait_ms < max_ms; i++)
-        if (__builtin_mul_overflow(wait_ms, 3, &wait_ms))
-            wait_ms = max_ms;
-    if (wait_ms > max_ms)
-        wait_ms = max_ms;
-    return wait_ms - (int64_t)((double)wait_ms * unit / 4);
+    return backoff_jitter_ms(backoff_ms(min_ms, 3, max_ms, receive_count), unit);
 }
 
 /* In whole seconds, from 1, within the 12 hours that SQS lets anybody hold a message. */
