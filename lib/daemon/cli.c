@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-#include "daemon/health.h"
 #include "daemon/metrics.h"
+#include "daemon/service_run.h"
+#include "daemon/status.h"
 
 static const struct option long_options[] = {
     { "config", required_argument, NULL, 'c' },
@@ -106,8 +107,8 @@ static int print(const struct buf *text)
     return fflush(stdout) == 0 && ok ? 0 : 1;
 }
 
-/* Adds daemon->describe as comments, so that the output can be read as a configuration. False: the daemon could not
- * start. */
+/* Adds the lines of daemon->describe as comments, so that the output is a valid configuration. False: the daemon could
+ * not start. */
 static bool add_description(const struct daemon *daemon, const void *config, struct buf *ret)
 {
     auto_buf struct buf text = BUF_INIT;
@@ -119,55 +120,76 @@ static bool add_description(const struct daemon *daemon, const void *config, str
     return can_start;
 }
 
-static int prepare(const struct daemon *daemon, const struct config_source *source)
+/* NULL: it cannot be used, which was reported on stderr; *ret_code is the exit code. */
+static void *load(const struct daemon *daemon, const struct config_source *source, int *ret_code)
 {
-    auto_buf struct buf errors = BUF_INIT, text = BUF_INIT;
-    auto_free void *config = calloc(1, daemon->schema->size);
-    struct config_source incomplete = *source;
-    incomplete.may_be_incomplete = true;
-    int result = config ? config_load(daemon->schema, &incomplete, config, &errors) : -ENOMEM;
-    if (result != 0) {
-        fputs(result < 0 ? strerror(-result) : buf_str(&errors), stderr);
-        return result < 0 ? 1 : EX_CONFIG;
-    }
+    auto_buf struct buf errors = BUF_INIT;
+    void *config = calloc(1, daemon->schema->size);
+    int result = config ? config_load(daemon->schema, source, config, &errors) : -ENOMEM;
+    if (result == 0)
+        return config;
+    free(config);
+    if (result < 0)
+        fprintf(stderr, "%s: cannot load the configuration: %s\n", daemon->name, strerror(-result));
+    else
+        fputs(buf_str(&errors), stderr);
+    *ret_code = result < 0 ? 1 : EX_CONFIG;
+    return NULL;
+}
+
+static int prepare(const struct daemon *daemon, const void *config)
+{
+    auto_buf struct buf text = BUF_INIT;
     struct err err = ERR_INIT;
-    result = daemon->prepare(config, &text, &err);
-    config_clear(daemon->schema, config);
+    int result = daemon->prepare(config, &text, &err);
     if (result != 0)
         fprintf(stderr, "%s: %s\n", daemon->name, err.text);
     return print(&text) != 0 || result != 0;
 }
 
-static int check_config(const struct daemon *daemon, const struct config_source *source)
+static int ask_health(const struct daemon *daemon, const void *config)
 {
-    auto_buf struct buf errors = BUF_INIT, text = BUF_INIT;
-    auto_free void *config = calloc(1, daemon->schema->size);
-    auto_free struct config_origin *origins = calloc(daemon->schema->n_keys + 1, sizeof(*origins));
-    if (!config || !origins)
-        return 1;
-    struct config_source with_origins = *source;
-    with_origins.origins = origins;
-    int result = config_load(daemon->schema, &with_origins, config, &errors);
-    if (result != 0) {
-        fputs(result < 0 ? strerror(-result) : buf_str(&errors), stderr);
-        return result < 0 ? 1 : EX_CONFIG;
-    }
-    config_print(daemon->schema, &with_origins, config, &text);
-    bool can_start = add_description(daemon, config, &text);
-    config_clear(daemon->schema, config);
-    int code = print(&text);
-    return can_start ? code : 1;
+    const char *address = daemon_config_of(daemon, config)->metrics_address;
+    if (address && *address)
+        return status_ask(daemon->name, address);
+    fprintf(stderr, "%s: metrics_address is not set; --health asks the daemon at this address\n", daemon->name);
+    return EX_CONFIG;
 }
 
-int cli_answer(const struct daemon *daemon, const struct cli *arguments, const struct config_source *source)
+/* --check-config, --prepare and --health. Only --check-config needs all keys. */
+static int answer_with_config(const struct daemon *daemon, enum cli_action action, struct config_source source)
+{
+    auto_free struct config_origin *origins = calloc(daemon->schema->n_keys + 1, sizeof(*origins));
+    source.origins = origins;
+    source.may_be_incomplete = action != CLI_CHECK;
+    int code = 1;
+    void *config = origins ? load(daemon, &source, &code) : NULL;
+    if (!config)
+        return code;
+    if (action == CLI_PREPARE) {
+        code = prepare(daemon, config);
+    } else if (action == CLI_HEALTH) {
+        code = ask_health(daemon, config);
+    } else {
+        auto_buf struct buf text = BUF_INIT;
+        config_print(daemon->schema, &source, config, &text);
+        bool can_start = add_description(daemon, config, &text);
+        code = print(&text) == 0 && can_start ? 0 : 1;
+    }
+    config_clear(daemon->schema, config);
+    free(config);
+    return code;
+}
+
+int cli_answer(const struct daemon *daemon, const struct cli *cli, const struct config_source *source)
 {
     auto_buf struct buf text = BUF_INIT;
-    switch (arguments->action) {
+    switch (cli->action) {
     case CLI_HELP:
         add_help(daemon, &text);
         break;
     case CLI_HELP_CONFIG:
-        config_print_help(daemon->schema, arguments->format, &text);
+        config_print_help(daemon->schema, cli->format, &text);
         break;
     case CLI_HELP_METRICS:
         metrics_write_help(daemon, &text);
@@ -176,11 +198,9 @@ int cli_answer(const struct daemon *daemon, const struct cli *arguments, const s
         buf_printf(&text, "%s " VERSION "\n", daemon->name);
         break;
     case CLI_CHECK:
-        return check_config(daemon, source);
     case CLI_PREPARE:
-        return prepare(daemon, source);
     case CLI_HEALTH:
-        return health_check(daemon, source);
+        return answer_with_config(daemon, cli->action, *source);
     case CLI_RUN:
         break;
     }

@@ -24,6 +24,6 @@ struct cli {
 bool cli_parse(const struct daemon *daemon, int argc, char **argv, struct cli *ret);
 /* Performs any action except CLI_RUN. Prints to stdout, and errors of the configuration to stderr. Returns the
  * exit code. */
-int cli_answer(const struct daemon *daemon, const struct cli *arguments, const struct config_source *source);
+int cli_answer(const struct daemon *daemon, const struct cli *cli, const struct config_source *source);
 
 #endif

@@ -15,11 +15,10 @@
 #include <unistd.h>
 
 #include "base/time.h"
-#include "daemon/log.h"
 #include "daemon/cli.h"
-#include "daemon/monitor.h"
-#include "daemon/notify.h"
+#include "daemon/log.h"
 #include "daemon/service_run.h"
+#include "daemon/status.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -32,27 +31,31 @@
 #define IS_SANITIZED false
 #endif
 
-enum { GRACE_MS = 10 * 1000 }; /* from the abort to giving up on who has not come home */
+enum { GRACE_MS = 10 * 1000 }; /* from the abort to exiting without the workers that have not returned */
 
 /* The process, as its main thread sees it. */
 struct process {
     const struct daemon *daemon;
     struct config_source source;
-    struct notify notify;
-    struct monitor monitor;
+    struct status status;
     struct service_counters counters;
     int signal_fd;
     int n_stops; /* SIGTERM and SIGINT so far */
     bool was_started;
-    bool told_overdue;
+    bool has_logged_overdue;
     void *config;        /* in force */
     void *next_config;   /* to run with once the run is drained; NULL: none */
-    void *former_config; /* to go back to if run() cannot start; NULL: none */
-    /* Of the run under way. */
+    void *former_config; /* to use again if run() cannot start; NULL: none */
+    /* Of the current run. */
     struct service *service;
     bool was_ready;
     int64_t abort_at_ms, give_up_at_ms;
 };
+
+static const struct daemon_config *common_config(const struct process *process)
+{
+    return daemon_config_of(process->daemon, process->config);
+}
 
 static void free_config(const struct process *process, void *config)
 {
@@ -85,7 +88,7 @@ static void drain(struct process *process)
 {
     if (service_is_draining(process->service))
         return;
-    process->abort_at_ms = time_mono_ms() + process->daemon->stop_timeout_ms(process->config);
+    process->abort_at_ms = time_mono_ms() + common_config(process)->stop_timeout_ms;
     service_run_drain(process->service);
 }
 
@@ -93,7 +96,7 @@ static void abort_run(struct process *process, const char *why)
 {
     if (process->give_up_at_ms != INT64_MAX)
         return;
-    log_write(LOG_WARNING, LOG_EVENT_DAEMON_STOPPING, NULL, "what is under way is given up: %s", why);
+    log_write(LOG_WARNING, LOG_EVENT_DAEMON_STOPPING, NULL, "%s: aborting the work in progress", why);
     process->abort_at_ms = INT64_MAX;
     process->give_up_at_ms = time_mono_ms() + GRACE_MS;
     service_run_drain(process->service);
@@ -102,32 +105,22 @@ static void abort_run(struct process *process, const char *why)
 
 static void stop(struct process *process, const char *why)
 {
-    int64_t timeout_ms = process->daemon->stop_timeout_ms(process->config);
-    notify_stopping(&process->notify, timeout_ms + GRACE_MS);
-    log_write(LOG_NOTICE, LOG_EVENT_DAEMON_STOPPING, NULL, "%s: finishing what is under way", why);
+    status_stopping(&process->status, common_config(process)->stop_timeout_ms + GRACE_MS);
+    log_write(LOG_NOTICE, LOG_EVENT_DAEMON_STOPPING, NULL, "%s: finishing the work in progress", why);
     drain(process);
-}
-
-static void on_stop_signal(struct process *process, const char *name)
-{
-    process->n_stops++;
-    if (process->n_stops == 1)
-        stop(process, name);
-    else
-        abort_run(process, "a second signal to stop");
 }
 
 static void on_reload_signal(struct process *process)
 {
     if (process->n_stops > 0)
         return;
-    notify_reloading(&process->notify);
+    status_reloading(&process->status);
     auto_buf struct buf errors = BUF_INIT;
     void *config = load_config(process->daemon, &process->source, &errors);
     if (!config) {
         log_refusal(&errors);
-        log_write(LOG_ERR, LOG_EVENT_CONFIG_REFUSED, NULL, "the configuration stays as it was");
-        notify_ready(&process->notify);
+        log_write(LOG_ERR, LOG_EVENT_CONFIG_REFUSED, NULL, "keeping the previous configuration");
+        status_ready(&process->status);
         return;
     }
     free_config(process, process->next_config);
@@ -141,19 +134,21 @@ static void read_signals(struct process *process)
     while (read(process->signal_fd, &signal, sizeof(signal)) == (ssize_t)sizeof(signal)) {
         if (signal.ssi_signo == SIGHUP)
             on_reload_signal(process);
+        else if (++process->n_stops == 1)
+            stop(process, signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
         else
-            on_stop_signal(process, signal.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+            abort_run(process, "a second signal to stop");
     }
 }
 
 static void on_ready(struct process *process)
 {
     process->was_ready = true;
-    notify_ready(&process->notify);
+    status_ready(&process->status);
     const char *path = process->source.path;
     if (process->was_started)
         log_write(LOG_NOTICE, LOG_EVENT_CONFIG_RELOADED, LOG_FIELDS({ "CONFIG", path }),
-                  "runs with the configuration read again");
+                  "running with the reloaded configuration");
     else
         log_write(LOG_NOTICE, LOG_EVENT_DAEMON_STARTED, LOG_FIELDS({ "CONFIG", path }, { "VERSION", VERSION }),
                   "%s " VERSION " is ready", process->daemon->name);
@@ -161,24 +156,16 @@ static void on_ready(struct process *process)
     free_config(process, TAKE(process->former_config));
 }
 
-/* The main thread's last resort: a thread that heeds no descriptor cannot be joined. */
+/* The last resort: a thread that ignores the abort cannot be joined. */
 static _Noreturn void give_up(struct process *process)
 {
     auto_buf struct buf names = BUF_INIT;
     service_run_busy(process->service, &names);
     log_write(LOG_ERR, LOG_EVENT_DAEMON_STOPPED, NULL,
-              "ends without waiting for %s any longer; what it held comes back when its visibility timeout is over",
-              names.len > 0 ? buf_str(&names) : "its start or its end");
+              "exiting without waiting any longer for %s; its messages become visible again after their visibility "
+              "timeout",
+              names.len > 0 ? buf_str(&names) : "the start or the end of the service");
     _exit(1);
-}
-
-static void keep_deadlines(struct process *process)
-{
-    int64_t now_ms = time_mono_ms();
-    if (now_ms >= process->give_up_at_ms)
-        give_up(process);
-    if (now_ms >= process->abort_at_ms)
-        abort_run(process, "the stop timeout is over");
 }
 
 static void tick(struct process *process)
@@ -186,16 +173,15 @@ static void tick(struct process *process)
     auto_buf struct buf overdue = BUF_INIT;
     service_run_overdue(process->service, time_mono_ms(), &overdue);
     bool is_alive = overdue.len == 0;
-    if (!is_alive && !process->told_overdue)
+    if (!is_alive && !process->has_logged_overdue)
         log_write(LOG_WARNING, LOG_EVENT_WARNING, NULL,
-                  "no sign of life from %s; the watchdog is not fed until there is one", buf_str(&overdue));
-    process->told_overdue = !is_alive;
+                  "no sign of life from %s; the watchdog gets no pings until there is one", buf_str(&overdue));
+    process->has_logged_overdue = !is_alive;
     const char *state = process->n_stops > 0                    ? "stopping"
                         : service_is_draining(process->service) ? "draining"
                         : process->was_ready                    ? "running"
                                                                 : "starting";
-    notify_tick(&process->notify, is_alive, state, &process->counters);
-    monitor_tick(&process->monitor);
+    status_tick(&process->status, is_alive, state);
 }
 
 static int64_t min(int64_t a, int64_t b)
@@ -203,82 +189,58 @@ static int64_t min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* As a container's first process we inherit whoever loses its parent. They become this thread's children, and it has
- * none of its own: those of other threads are waited for by who started them. */
+/* As PID 1 of a container we inherit every orphan, as a child of this thread. The thread has no other children: threads
+ * that start processes wait for them. */
 static void reap_orphans(void)
 {
     while (waitpid(-1, NULL, WNOHANG | __WNOTHREAD) > 0)
         ;
 }
 
-/* Until run() has returned. */
+/* Returns when run() has returned. */
 static void attend(struct process *process)
 {
     struct service *service = process->service;
     while (!service->has_ended) {
-        int64_t due_at_ms = min(notify_due_at(&process->notify), monitor_due_at(&process->monitor));
-        due_at_ms = min(due_at_ms, min(process->abort_at_ms, process->give_up_at_ms));
-        wait_fd(process->signal_fd, POLLIN, service->poke_fd, due_at_ms);
+        int64_t due_at_ms = min(process->abort_at_ms, process->give_up_at_ms);
+        wait_fd(process->signal_fd, POLLIN, service->poke_fd, min(due_at_ms, status_due_at(&process->status)));
         service_run_unpoke(service);
         if (service->is_ready && !process->was_ready)
             on_ready(process);
         if (service->has_failed && !service->is_draining)
             stop(process, "a worker has ended");
         read_signals(process);
-        keep_deadlines(process);
+        int64_t now_ms = time_mono_ms();
+        if (now_ms >= process->give_up_at_ms)
+            give_up(process);
+        if (now_ms >= process->abort_at_ms)
+            abort_run(process, "the stop timeout is over");
         reap_orphans();
         tick(process);
     }
 }
 
-static int begin(struct process *process, struct err *err)
-{
-    static const struct monitoring none = { .metrics_address = NULL };
-    const struct daemon *daemon = process->daemon;
-    log_set_priority(log_priority(daemon->log_level(process->config)));
-    process->was_ready = false;
-    process->abort_at_ms = process->give_up_at_ms = INT64_MAX;
-    int result =
-        monitor_begin(&process->monitor, daemon->monitoring ? daemon->monitoring(process->config) : &none, err);
-    if (result == 0)
-        result = service_run_start(daemon, process->config, &process->counters, &process->service, err);
-    return result;
-}
-
-/* One run with the configuration in force: run()'s result and err. */
+/* One run with the current configuration: run()'s result and err. */
 static int run_once(struct process *process, struct err *err)
 {
-    int result = begin(process, err);
+    const struct daemon_config *config = common_config(process);
+    log_set_priority(log_priority(daemon_config_log_levels[config->log_level]));
+    process->was_ready = false;
+    process->abort_at_ms = process->give_up_at_ms = INT64_MAX;
+    int result = status_begin(&process->status, config, err);
+    if (result == 0)
+        result = service_run_start(process->daemon, process->config, &process->counters, &process->service, err);
     if (result != 0) {
-        monitor_end(&process->monitor);
+        status_end(&process->status);
         return result;
     }
-    monitor_watch(&process->monitor, process->service);
+    status_watch(&process->status, process->service);
     attend(process);
     result = process->service->result;
     *err = process->service->err;
-    monitor_end(&process->monitor);
+    status_end(&process->status);
     service_run_end(TAKE(process->service));
     return result;
-}
-
-/* A configuration that run() cannot start with gives way to the one before. Returns whether it did. */
-static bool go_back(struct process *process, const struct err *err)
-{
-    if (process->was_ready || !process->former_config)
-        return false;
-    log_write(LOG_ERR, LOG_EVENT_CONFIG_REFUSED, LOG_FIELDS({ "ERROR_CODE", err->code }),
-              "cannot run with the configuration read again, goes back to the one before: %s", err->text);
-    free_config(process, process->config);
-    process->config = TAKE(process->former_config);
-    return true;
-}
-
-static void go_forward(struct process *process)
-{
-    free_config(process, process->former_config);
-    process->former_config = process->config;
-    process->config = TAKE(process->next_config);
 }
 
 static int run_until_stopped(struct process *process)
@@ -286,19 +248,27 @@ static int run_until_stopped(struct process *process)
     for (;;) {
         struct err err = ERR_INIT;
         int result = run_once(process, &err);
-        /* What a stop or a reload interrupts is no failure. */
+        /* An interrupted call is not a failure. */
         if ((process->n_stops > 0 || process->next_config) && result == LATER)
             result = 0;
-        if (result != 0 && process->n_stops == 0 && go_back(process, &err))
+        if (result != 0 && process->n_stops == 0 && !process->was_ready && process->former_config) {
+            log_write(LOG_ERR, LOG_EVENT_CONFIG_REFUSED, LOG_FIELDS({ "ERROR_CODE", err.code }),
+                      "cannot run with the new configuration, going back to the previous one: %s", err.text);
+            free_config(process, process->config);
+            process->config = TAKE(process->former_config);
             continue;
+        }
         if (result != 0) {
             log_write(LOG_ERR, LOG_EVENT_DAEMON_STOPPED, LOG_FIELDS({ "ERROR_CODE", err.code }),
-                      "%s; ends with 1, mend this and start again (what was held comes back by itself)", err.text);
+                      "%s; exiting with status 1; fix this and restart (messages in progress become visible again)",
+                      err.text);
             return 1;
         }
         if (process->n_stops > 0 || !process->next_config)
             return 0;
-        go_forward(process);
+        free_config(process, process->former_config);
+        process->former_config = process->config;
+        process->config = TAKE(process->next_config);
     }
 }
 
@@ -315,7 +285,7 @@ static void log_end(const struct process *process)
         "stopped");
 }
 
-/* A file that is opened while one of these is closed would get its number, and the log with it. */
+/* If one of these were closed, the next file that we open would get its number, and log lines would go there. */
 static void open_standard_fds(void)
 {
     int fd = 0;
@@ -325,7 +295,7 @@ static void open_standard_fds(void)
         close(fd);
 }
 
-/* systemd and shells permit 1024 and let us have more; 256 workers of itemgend have 1300. */
+/* The soft limit is usually 1024; 256 workers of itemgend open 1300 files. */
 static void permit_many_files(void)
 {
     struct rlimit files;
@@ -338,8 +308,8 @@ static void permit_many_files(void)
 static int prepare_process(void)
 {
     permit_many_files();
-    /* The environment may hold credentials, and a process of the same user could read it. A sanitizer's leak check
-     * needs ptrace. */
+    /* Our environment may hold credentials: do not let other processes of the same user read it. A sanitizer's leak
+     * check needs ptrace. */
     if (!IS_SANITIZED)
         prctl(PR_SET_DUMPABLE, 0);
     umask(077);
@@ -365,10 +335,9 @@ static int serve(const struct daemon *daemon, const struct config_source *source
     process.config = load_config(daemon, source, &errors);
     int code = EX_CONFIG;
     if (process.config) {
-        notify_init(&process.notify);
-        monitor_init(&process.monitor, daemon, &process.counters);
+        status_init(&process.status, daemon, &process.counters);
         code = run_until_stopped(&process);
-        monitor_close(&process.monitor);
+        status_close(&process.status);
         if (code == 0)
             log_end(&process);
     } else {
@@ -384,14 +353,12 @@ static int serve(const struct daemon *daemon, const struct config_source *source
 int daemon_main(const struct daemon *daemon, int argc, char **argv)
 {
     open_standard_fds();
-    struct cli arguments;
-    if (!cli_parse(daemon, argc, argv, &arguments))
+    struct cli cli;
+    if (!cli_parse(daemon, argc, argv, &cli))
         return EX_USAGE;
     struct config_source source = {
-        .path = arguments.config_path ? arguments.config_path : daemon->default_config,
-        .must_exist = arguments.config_path != NULL,
+        .path = cli.config_path ? cli.config_path : daemon->default_config,
+        .must_exist = cli.config_path != NULL,
     };
-    if (arguments.action != CLI_RUN)
-        return cli_answer(daemon, &arguments, &source);
-    return serve(daemon, &source);
+    return cli.action == CLI_RUN ? serve(daemon, &source) : cli_answer(daemon, &cli, &source);
 }

@@ -3,7 +3,7 @@
  *
  * daemon_main handles what both daemons have in common: arguments, configuration, log, and then run() until a signal
  * arrives. run() has a thread of its own. The main thread reads the signals (signalfd; they are blocked in all other
- * threads), watches the deadlines, and answers systemd and the monitoring (daemon/monitor.h), even while run() starts.
+ * threads), watches the deadlines, and shows the state of the process (daemon/status.h), even while run() starts.
  *
  * - SIGTERM and SIGINT drain: `drain_fd` becomes readable, and the workers finish what they have and return. After
  *   stop_timeout, or at a second signal, `abort_fd` becomes readable too, and every wait ends. Ten seconds later the
@@ -18,8 +18,8 @@
 
 #include <pthread.h>
 
+#include "daemon/daemon_config.h"
 #include "daemon/metrics.h"
-#include "daemon/monitoring.h"
 
 struct service; /* one call of run() */
 
@@ -34,11 +34,8 @@ struct daemon {
     const char *summary; /* for --help: what the daemon does, in one line */
     const struct config_schema *schema;
     const char *default_config; /* path */
-    /* Read common settings from the config struct. */
-    const char *(*log_level)(const void *config); /* as log_priority reads it */
-    int64_t (*stop_timeout_ms)(const void *config);
-    const struct monitoring *(*monitoring)(const void *config); /* NULL: no monitoring */
-    int metrics;                                                /* METRICS_ITEMGEND or METRICS_ITEMLOADD */
+    size_t config_offset;       /* of the struct daemon_config in the config struct */
+    int metrics;                /* METRICS_ITEMGEND or METRICS_ITEMLOADD */
     /*
      * Starts the workers (service_start), calls service_wait, and frees what it allocated. `config` stays valid until
      * it returns. Returns 0, or < 0 / LATER / NEVER with err if it could not start or a worker could not continue. A

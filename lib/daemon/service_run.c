@@ -13,7 +13,7 @@ enum { PULSE_MS = 60 * 1000 };
 static void set_event(int fd)
 {
     uint64_t one = 1;
-    /* Fails only where the counter is full, and then it is readable. */
+    /* Fails only if the counter is full, and then the descriptor is readable already. */
     ssize_t n = write(fd, &one, sizeof(one));
     (void)n;
 }
@@ -23,6 +23,11 @@ static void clear_event(int fd)
     uint64_t count;
     ssize_t n = read(fd, &count, sizeof(count));
     (void)n;
+}
+
+const struct daemon_config *daemon_config_of(const struct daemon *daemon, const void *config)
+{
+    return (const struct daemon_config *)((const char *)config + daemon->config_offset);
 }
 
 int service_drain_fd(const struct service *service)
@@ -88,7 +93,7 @@ int service_start(struct service *service, struct worker *worker, struct err *er
         err_prefix(err, "%s", worker->name);
         return worker->result;
     }
-    char name[16]; /* what the kernel takes */
+    char name[16]; /* the limit of pthread_setname_np */
     snprintf(name, sizeof(name), "%s", worker->name);
     pthread_setname_np(worker->thread, name);
     return 0;
@@ -138,7 +143,7 @@ int service_wait(struct service *service, struct worker *workers, size_t n, stru
             service->has_failed = true;
             set_event(service->poke_fd);
         }
-        /* No deadline: the main thread keeps those. */
+        /* Without a deadline: the main thread watches those. */
         wait_fd(service->worker_fd, POLLIN, service->is_draining ? -1 : service->drain_fd, INT64_MAX);
         clear_event(service->worker_fd);
     }
@@ -223,19 +228,13 @@ static void free_service(struct service *service)
     free(service);
 }
 
-static int make_event(int *ret, struct err *err)
-{
-    *ret = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return *ret < 0 ? err_fatal(err, errno, "eventfd") : 0;
-}
-
 static int start(struct service *service, struct err *err)
 {
     int *const events[] = { &service->drain_fd, &service->abort_fd, &service->poke_fd, &service->worker_fd };
     for (size_t i = 0; i < N_ELEMENTS(events); i++) {
-        int result = make_event(events[i], err);
-        if (result != 0)
-            return result;
+        *events[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (*events[i] < 0)
+            return err_fatal(err, errno, "eventfd");
     }
     int error = pthread_create(&service->thread, NULL, run, service);
     return error == 0 ? 0 : err_fatal(err, error, "cannot start a thread");

@@ -2,13 +2,6 @@
 
 #include <string.h>
 
-const char *const worker_config_log_levels[] = { "error", "warning", "notice", "info", "debug", NULL };
-
-const char *worker_config_log_level(const struct worker_config *settings)
-{
-    return worker_config_log_levels[settings->log_level];
-}
-
 /* https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, or the same of a custom endpoint. */
 static bool is_queue_url(const char *url)
 {
@@ -23,13 +16,13 @@ static void check_queue_url(const char *key, const char *url, struct buf *errors
         config_complain(errors, key, "is not a queue URL like https://sqs.us-west-2.amazonaws.com/123456789012/NAME");
 }
 
-void worker_config_check(const struct worker_config *settings, struct buf *errors)
+void worker_config_check(const struct worker_config *config, struct buf *errors)
 {
-    check_queue_url("queue_url", settings->queue_url, errors);
-    check_queue_url("dead_letter_queue_url", settings->dead_letter_queue_url, errors);
-    monitoring_check(&settings->monitoring, errors);
-    if (settings->backoff_min_ms > settings->backoff_max_ms)
+    check_queue_url("queue_url", config->queue_url, errors);
+    check_queue_url("dead_letter_queue_url", config->dead_letter_queue_url, errors);
+    daemon_config_check(&config->daemon, errors);
+    if (config->backoff_min_ms > config->backoff_max_ms)
         config_complain(errors, "backoff_min", "must not be longer than backoff_max");
-    if (settings->visibility_timeout_ms > 0 && settings->visibility_timeout_ms < 2000)
-        config_complain(errors, "visibility_timeout", "must be 0s or at least 2s, or heartbeats come too late");
+    if (config->visibility_timeout_ms > 0 && config->visibility_timeout_ms < 2000)
+        config_complain(errors, "visibility_timeout", "must be 0s or at least 2s, so that heartbeats come in time");
 }

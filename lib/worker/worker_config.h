@@ -1,23 +1,19 @@
-/* worker_config: the configuration keys that both daemons have, as a part of their tables. */
+/* worker_config: the configuration keys of a daemon that works off a queue, as a part of its table. */
 #ifndef WORKER_WORKER_CONFIG_H
 #define WORKER_WORKER_CONFIG_H
 
 #include <stddef.h>
 
-#include "daemon/monitoring.h"
+#include "daemon/daemon_config.h"
 
 struct worker_config {
     char *queue_url, *dead_letter_queue_url, *region;
     int64_t workers;
-    int64_t wait_time_ms, visibility_timeout_ms, backoff_min_ms, backoff_max_ms, probe_interval_ms, stop_timeout_ms;
-    int log_level; /* index into worker_config_log_levels */
-    struct monitoring monitoring;
+    int64_t wait_time_ms, visibility_timeout_ms, backoff_min_ms, backoff_max_ms, probe_interval_ms;
+    struct daemon_config daemon;
 };
 
-extern const char *const worker_config_log_levels[];
-const char *worker_config_log_level(const struct worker_config *settings);
-
-/* For schema->check. */
+/* For schema->check: reports with config_complain. */
 void worker_config_check(const struct worker_config *settings, struct buf *errors);
 
 /* The keys, for a config struct TYPE whose member MEMBER is a struct worker_config. The rest differs between the
@@ -80,18 +76,6 @@ void worker_config_check(const struct worker_config *settings, struct buf *error
           .default_text = "10s",                                                                                       \
           .help = "Maximum delay before a dependency that is down (database, queue, topic) is tried again. The delay " \
                   "begins at 1s and doubles." },                                                                       \
-        { .name = "stop_timeout",                                                                                      \
-          .type = CONFIG_DURATION,                                                                                     \
-          .offset = offsetof(TYPE, MEMBER.stop_timeout_ms),                                                            \
-          .max = 3600000,                                                                                              \
-          .default_text = "90s",                                                                                       \
-          .help = STOP_HELP },                                                                                         \
-        { .name = "log_level",                                                                                         \
-          .type = CONFIG_CHOICE,                                                                                       \
-          .offset = offsetof(TYPE, MEMBER.log_level),                                                                  \
-          .choices = worker_config_log_levels,                                                                         \
-          .default_text = "info",                                                                                      \
-          .help = "Minimum severity to log." },                                                                        \
-        MONITORING_KEYS(TYPE, MEMBER.monitoring)
+        DAEMON_CONFIG_KEYS(TYPE, MEMBER.daemon, STOP_HELP)
 
 #endif

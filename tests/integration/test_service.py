@@ -106,7 +106,7 @@ def test_arguments() -> None:
     assert "Usage: tool-service" in run("-h").stdout
     assert run("--version").stdout.startswith("tool-service ")
     assert "stop_timeout\n    How long" in run("--help-config").stdout
-    assert "#stop_timeout: 5s\n" in run("--help-config=yaml").stdout
+    assert "#stop_timeout: 90s\n" in run("--help-config=yaml").stdout
     assert ".Ev TOOL_SERVICE_STOP_TIMEOUT" in run("--help-config=man").stdout
     assert "`TOOL_SERVICE_STOP_TIMEOUT`" in run("--help-config=markdown").stdout
     for arguments in (["--nonsense"], ["extra"], ["--config"], ["--help-config=html"], ["--help-config", "yaml"]):
@@ -126,10 +126,10 @@ def test_check_config(tmp_path: Path) -> None:
     result = run("--config", str(config), "--check-config", TOOL_SERVICE_STOP_TIMEOUT="7s")
     assert result.returncode == 0
     assert result.stdout == (
-        "log_level: info  # default\n"
-        "stop_timeout: 7s  # environment TOOL_SERVICE_STOP_TIMEOUT\n"
         f"workers: 3  # {config}:1\n"
         "behaviour: wait  # default\n"
+        "stop_timeout: 7s  # environment TOOL_SERVICE_STOP_TIMEOUT\n"
+        "log_level: info  # default\n"
         "metrics_address: \"\"  # default\n"
         "metrics_namespace: \"\"  # default\n"
         "task_protection: true  # default\n"
@@ -160,7 +160,7 @@ def test_a_bad_configuration_at_start_is_logged_and_ends_with_78(start) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ready_and_a_stop_that_drains(start, number: signal.Signals) -> None:
-    daemon = start()
+    daemon = start({"stop_timeout": "5s"})
     daemon.wait_told("READY=1")
     daemon.wait_told("STATUS=running: received 2, done 0")
     assert daemon.wait_line("DAEMON_STARTED")["level"] == "notice"
@@ -215,7 +215,7 @@ def test_a_worker_that_heeds_nothing_does_not_keep_the_process(start) -> None:
     daemon.wait_told("READY=1")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait(20) == 1
-    assert "without waiting for worker 2 any longer" in daemon.lines("DAEMON_STOPPED")[0]["message"]
+    assert "without waiting any longer for worker 2" in daemon.lines("DAEMON_STOPPED")[0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_a_bad_reload_changes_nothing(start) -> None:
     assert messages == [
         f"{daemon.config}:1: workers: 0 is not in the range 1 to 8",
         f"{daemon.config}:2: x: unknown key",
-        "the configuration stays as it was",
+        "keeping the previous configuration",
     ]
     daemon.wait_told("STATUS=running: received 2, done 0")
     daemon.signal(signal.SIGTERM)

@@ -115,7 +115,7 @@ class Queue:
         return int(attributes[names[0]]), int(attributes[names[1]])
 
     def start(self, **settings: str) -> subprocess.Popen[str]:
-        environment = {f"TOOL_SETTLE_{key.upper()}": value for key, value in settings.items()}
+        environment = {f"TOOL_SETTLE_{key.upper()}": value for key, value in ({"log_level": "debug"} | settings).items()}
         return subprocess.Popen(
             [TOOL],
             env=self.server.environment() | {"TOOL_SETTLE_QUEUE_URL": self.url} | environment,

@@ -13,17 +13,14 @@
 #include "worker/settle.h"
 
 struct settings {
-    int log_level;
     char *queue_url, *dead_letter_queue_url;
     int64_t messages, visibility_ms, hold_ms, take_ms, published_at, backoff_min_ms, backoff_max_ms;
+    struct daemon_config daemon;
 };
 
 #define AT(member) offsetof(struct settings, member)
 
-static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
-
 static const struct config_key keys[] = {
-    { "log_level", CONFIG_CHOICE, AT(log_level), .choices = levels, .default_text = "debug", .help = "As it says." },
     { "queue_url", CONFIG_STRING, AT(queue_url), .help = "Where messages come from." },
     { "dead_letter_queue_url", CONFIG_STRING, AT(dead_letter_queue_url), .default_text = "", .help = "Another one." },
     { "messages", CONFIG_INT, AT(messages), 1, 10000, .default_text = "1", .help = "How many to receive." },
@@ -35,22 +32,12 @@ static const struct config_key keys[] = {
     { "published_at", CONFIG_INT, AT(published_at), 0, INT64_MAX, .default_text = "0", .help = "Of every message." },
     { "backoff_min", CONFIG_DURATION, AT(backoff_min_ms), 0, 43200000, .default_text = "30s", .help = "The first." },
     { "backoff_max", CONFIG_DURATION, AT(backoff_max_ms), 0, 43200000, .default_text = "10m", .help = "The last." },
+    DAEMON_CONFIG_KEYS(struct settings, daemon, "Nothing is in progress."),
 };
 
 static const struct config_schema schema = {
     .prefix = "TOOL_SETTLE", .keys = keys, .n_keys = N_ELEMENTS(keys), .size = sizeof(struct settings)
 };
-
-static const char *log_level(const void *config)
-{
-    return levels[((const struct settings *)config)->log_level];
-}
-
-static int64_t stop_timeout_ms(const void *config)
-{
-    (void)config;
-    return 1000;
-}
 
 static bool begins(const char *text, const char *word)
 {
@@ -189,8 +176,7 @@ int main(int argc, char **argv)
         .summary = "receives, holds and settles",
         .schema = &schema,
         .default_config = "/nowhere/tool-settle.yaml",
-        .log_level = log_level,
-        .stop_timeout_ms = stop_timeout_ms,
+        .config_offset = offsetof(struct settings, daemon),
         .run = run,
     };
     return daemon_main(&daemon, argc, argv);

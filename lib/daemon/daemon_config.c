@@ -1,10 +1,12 @@
-#include "daemon/monitoring.h"
+#include "daemon/daemon_config.h"
 
 #include <string.h>
 
 #include "daemon/address.h"
 
 enum { NAMESPACE_MAX = 255 };
+
+const char *const daemon_config_log_levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 
 /* https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html. "AWS/..." is reserved for
  * AWS services. */
@@ -15,11 +17,11 @@ static bool is_namespace(const char *text)
     return len <= NAMESPACE_MAX && strspn(text, allowed) == len && text[0] != ':' && strncmp(text, "AWS/", 4) != 0;
 }
 
-void monitoring_check(const struct monitoring *monitoring, struct buf *errors)
+void daemon_config_check(const struct daemon_config *config, struct buf *errors)
 {
     struct address address;
     struct err err = ERR_INIT;
-    const char *where = monitoring->metrics_address, *space = monitoring->metrics_namespace;
+    const char *where = config->metrics_address, *space = config->metrics_namespace;
     if (where && *where && address_parse(where, &address, &err) != 0)
         config_complain(errors, "metrics_address", "%s", err.text);
     if (space && *space && !is_namespace(space))
