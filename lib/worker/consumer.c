@@ -70,11 +70,11 @@ int consumer_open(const struct worker_config *settings, struct service *service,
         r = aws_client_new(consumer.aws, service_drain_fd(service), &client, err);
     if (r == 0)
         r = read_queue_patiently(&consumer, client, err);
-    struct leases_options held = {
+    struct leases_options leases = {
         .service = service, .aws = consumer.aws, .queue_url = settings->queue_url, .visibility_s = consumer.visibility_s
     };
     if (r == 0)
-        r = leases_start(&held, &consumer.held, err);
+        r = leases_start(&leases, &consumer.leases, err);
     if (r != 0) {
         consumer_close(&consumer);
         return r;
@@ -85,9 +85,9 @@ int consumer_open(const struct worker_config *settings, struct service *service,
 
 void consumer_close(struct consumer *consumer)
 {
-    leases_stop(consumer->held);
+    leases_stop(consumer->leases);
     aws_free(consumer->aws);
-    consumer->held = NULL;
+    consumer->leases = NULL;
     consumer->aws = NULL;
 }
 
@@ -97,7 +97,7 @@ static int new_settler(struct consumer_thread *thread, struct err *err)
     struct settler_options options = {
         .service = thread->consumer->service,
         .client = thread->queue_client,
-        .held = thread->consumer->held,
+        .leases = thread->consumer->leases,
         .queue_url = settings->queue_url,
         .dead_letter_url = settings->dead_letter_queue_url,
         .backoff_min_ms = settings->backoff_min_ms,
@@ -148,7 +148,7 @@ static int hold(struct consumer_thread *thread, const struct sqs_messages *messa
         counters->age_ms += age_ms > 0 ? age_ms : 0;
     }
     counters->received += (int64_t)n;
-    return leases_add(thread->consumer->held, list, n, err);
+    return leases_add(thread->consumer->leases, list, n, err);
 }
 
 int consumer_receive(struct consumer_thread *thread, size_t n_requests, int max_messages, int wait_s,

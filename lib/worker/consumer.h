@@ -12,7 +12,7 @@ struct consumer { /* one per run */
     const struct worker_config *settings;
     struct service *service;
     struct aws *aws;
-    struct leases *held;
+    struct leases *leases;
     int visibility_s;
 };
 

@@ -1,354 +1,210 @@
 #include "worker/leases.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <time.h>
 
 #include "base/time.h"
 #include "daemon/log.h"
+#include "worker/lease_table.h"
 
 enum {
-    ROUND_MAX = 500, /* heartbeats of one call: leases_end may have to wait for it */
-    RETRY_MS = 1000,
-    SLACK_MAX_MS = 1000,  /* what is due so soon is done now: fewer and fuller requests */
-    COMPLAINT_MS = 60000, /* between two lines of the same kind */
+    LOG_AGAIN_MS = 60000, /* between two lines of the same kind */
     KINDS_MAX = 8,
-    BUCKETS_MIN = 256, /* a power of two, as are those it grows to */
-};
-
-struct entry {
-    struct entry *next; /* in its bucket */
-    int64_t due_at_ms;
-    int64_t ends_at_ms; /* when SQS lets nobody hold it any longer */
-    bool is_under_way;  /* a heartbeat for it: the thread has pointers to it */
-    bool is_lost;
-    char handle[];
-};
-
-struct complaint {
-    const char *code; /* a literal */
-    int64_t next_at_ms;
 };
 
 struct leases {
     struct service *service;
-    int64_t visibility_ms;
     struct aws_client *client;
     struct sqs *sqs;
 
-    pthread_mutex_t lock; /* of all below but the thread's own */
-    pthread_cond_t wake;  /* the thread: something is due earlier, or stop */
+    pthread_mutex_t lock; /* for these */
+    pthread_cond_t wake;  /* the thread: something is due earlier, or it is to stop */
     pthread_cond_t idle;  /* leases_end: a round is over */
     bool is_stopping;
-    int64_t next_at_ms; /* when the thread looks at the table again */
-    struct entry **buckets;
-    size_t n_buckets;
-    size_t n;
+    struct lease_table table;
 
     pthread_t thread;
     bool is_started;
-    /* The thread's own: what a round is about. */
-    struct entry *round[ROUND_MAX];
-    struct sqs_entry requests[ROUND_MAX];
-    struct complaint complaints[KINDS_MAX];
+    /* The thread's own. */
+    struct lease_round round;
+    struct kind {
+        const char *code; /* a literal */
+        int64_t next_at_ms;
+    } logged[KINDS_MAX];
 };
 
-/* FNV-1a. Handles come from SQS: nobody chooses them to collide. */
-static uint64_t hash_of(const char *handle)
-{
-    uint64_t hash = 14695981039346656037U;
-    for (const char *c = handle; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 1099511628211U;
-    return hash;
-}
-
-/* Where the pointer to the entry stands, or to NULL at the end of its bucket. */
-static struct entry **find(struct leases *held, const char *handle)
-{
-    struct entry **at = &held->buckets[hash_of(handle) & (held->n_buckets - 1)];
-    while (*at && strcmp((*at)->handle, handle) != 0)
-        at = &(*at)->next;
-    return at;
-}
-
-static int grow(struct leases *held, struct err *err)
-{
-    size_t n_buckets = held->n_buckets ? held->n_buckets * 2 : BUCKETS_MIN;
-    struct entry **buckets = calloc(n_buckets, sizeof(*buckets));
-    if (!buckets)
-        return err_no_memory(err);
-    for (size_t i = 0; i < held->n_buckets; i++) {
-        for (struct entry *entry = held->buckets[i], *next; entry; entry = next) {
-            struct entry **at = &buckets[hash_of(entry->handle) & (n_buckets - 1)];
-            next = entry->next;
-            entry->next = *at;
-            *at = entry;
-        }
-    }
-    free(held->buckets);
-    held->buckets = buckets;
-    held->n_buckets = n_buckets;
-    return 0;
-}
-
-static int add(struct leases *held, const struct sqs_message *message, struct err *err)
-{
-    if (held->n == held->n_buckets) {
-        int result = grow(held, err);
-        if (result != 0)
-            return result;
-    }
-    struct entry **at = find(held, message->receipt_handle);
-    if (*at)
-        return 0;
-    size_t size = strlen(message->receipt_handle) + 1;
-    struct entry *entry = calloc(1, sizeof(*entry) + size);
-    if (!entry)
-        return err_no_memory(err);
-    memcpy(entry->handle, message->receipt_handle, size);
-    entry->due_at_ms = message->received_at_ms + held->visibility_ms / 2;
-    entry->ends_at_ms = message->received_at_ms + (int64_t)SQS_VISIBILITY_MAX_S * 1000;
-    *at = entry;
-    held->n++;
-    service_counters(held->service)->held++;
-    if (entry->due_at_ms < held->next_at_ms) {
-        held->next_at_ms = entry->due_at_ms;
-        pthread_cond_signal(&held->wake);
-    }
-    return 0;
-}
-
-int leases_add(struct leases *held, const struct sqs_message *const *messages, size_t n, struct err *err)
+int leases_add(struct leases *leases, const struct sqs_message *const *messages, size_t n, struct err *err)
 {
     int result = 0;
-    pthread_mutex_lock(&held->lock);
+    pthread_mutex_lock(&leases->lock);
+    size_t before = leases->table.n;
+    int64_t next_at_ms = leases->table.next_at_ms;
     for (size_t i = 0; i < n && result == 0; i++)
-        result = add(held, messages[i], err);
-    pthread_mutex_unlock(&held->lock);
+        result = lease_table_add(&leases->table, messages[i]->receipt_handle, messages[i]->received_at_ms, err);
+    service_counters(leases->service)->held += (int64_t)(leases->table.n - before);
+    if (leases->table.next_at_ms < next_at_ms)
+        pthread_cond_signal(&leases->wake);
+    pthread_mutex_unlock(&leases->lock);
     return result;
 }
 
-void leases_end(struct leases *held, const struct sqs_message *const *messages, size_t n)
+void leases_end(struct leases *leases, const struct sqs_message *const *messages, size_t n)
 {
-    pthread_mutex_lock(&held->lock);
+    pthread_mutex_lock(&leases->lock);
     for (size_t i = 0; i < n; i++) {
-        struct entry **at = find(held, messages[i]->receipt_handle);
-        while (*at && (*at)->is_under_way) {
-            pthread_cond_wait(&held->idle, &held->lock);
-            at = find(held, messages[i]->receipt_handle);
-        }
-        struct entry *entry = *at;
-        if (!entry)
+        struct lease *lease;
+        while ((lease = lease_table_find(&leases->table, messages[i]->receipt_handle)) && lease->is_renewing)
+            pthread_cond_wait(&leases->idle, &leases->lock);
+        if (!lease)
             continue;
-        *at = entry->next;
-        free(entry);
-        held->n--;
-        service_counters(held->service)->held--;
+        lease_table_remove(&leases->table, lease);
+        service_counters(leases->service)->held--;
     }
-    pthread_mutex_unlock(&held->lock);
+    pthread_mutex_unlock(&leases->lock);
 }
 
-bool leases_is_ours(struct leases *held, const struct sqs_message *message)
+bool leases_is_ours(struct leases *leases, const struct sqs_message *message)
 {
-    pthread_mutex_lock(&held->lock);
-    const struct entry *entry = *find(held, message->receipt_handle);
-    bool is_ours = entry && !entry->is_lost && time_mono_ms() < entry->ends_at_ms;
-    pthread_mutex_unlock(&held->lock);
+    pthread_mutex_lock(&leases->lock);
+    const struct lease *lease = lease_table_find(&leases->table, message->receipt_handle);
+    bool is_ours = lease && !lease->is_lost && time_mono_ms() < lease->ends_at_ms;
+    pthread_mutex_unlock(&leases->lock);
     return is_ours;
 }
 
-size_t leases_count(struct leases *held)
+size_t leases_count(struct leases *leases)
 {
-    pthread_mutex_lock(&held->lock);
-    size_t n = held->n;
-    pthread_mutex_unlock(&held->lock);
+    pthread_mutex_lock(&leases->lock);
+    size_t n = leases->table.n;
+    pthread_mutex_unlock(&leases->lock);
     return n;
 }
 
-/* A line a minute for each kind of failure; the kinds are few, and of the last one place is shared. */
-static void complain(struct leases *held, const struct err *err)
+/* ------------------------------------------------------------ the thread */
+
+/* One line a minute for each kind of failure. There are few kinds; any beyond KINDS_MAX share the last place. */
+static void log_failure(struct leases *leases, const char *code, const char *text)
 {
-    const char *code = err->code ? err->code : "unknown";
     if (strcmp(code, "interrupted") == 0)
         return;
     size_t i = 0;
-    while (i + 1 < KINDS_MAX && held->complaints[i].code && strcmp(held->complaints[i].code, code) != 0)
+    while (i + 1 < KINDS_MAX && leases->logged[i].code && strcmp(leases->logged[i].code, code) != 0)
         i++;
-    struct complaint *complaint = &held->complaints[i];
+    struct kind *kind = &leases->logged[i];
     int64_t now_ms = time_mono_ms();
-    if (complaint->code && now_ms < complaint->next_at_ms)
+    if (kind->code && now_ms < kind->next_at_ms)
         return;
-    *complaint = (struct complaint){ .code = code, .next_at_ms = now_ms + COMPLAINT_MS };
+    *kind = (struct kind){ .code = code, .next_at_ms = now_ms + LOG_AGAIN_MS };
     log_write(LOG_WARNING, LOG_EVENT_HEARTBEAT_FAILED, LOG_FIELDS({ "ERROR_CODE", code }),
-              "a held message cannot be kept invisible, another consumer may get it too: %s", err->text);
+              "cannot renew the lease of a message, another consumer may receive it too: %s", text);
 }
 
-/* Takes the entry into the round, as its `i`-th. False: its 12 hours are over. */
-static bool begin_heartbeat(struct leases *held, struct entry *entry, int64_t now_ms, size_t i)
+static void log_failures(struct leases *leases, int result, const struct err *err)
 {
-    int64_t left_ms = entry->ends_at_ms - now_ms;
-    int64_t ask_ms = held->visibility_ms < left_ms ? held->visibility_ms : left_ms;
-    if (ask_ms < 1000) {
-        entry->is_lost = true;
-        struct err err = ERR_INIT;
-        (void)err_never(&err, "held_too_long", "it has been held for 12 hours, longer than SQS allows");
-        complain(held, &err);
-        return false;
+    const struct lease_round *round = &leases->round;
+    if (round->n_expired > 0)
+        log_failure(leases, "held_too_long", "its 12 hours are over, the longest that SQS permits");
+    if (result != 0)
+        log_failure(leases, err->code ? err->code : "unknown", err->text);
+    for (size_t i = 0; i < round->n && result == 0; i++) {
+        const struct sqs_entry *request = &round->requests[i];
+        if (request->result != 0)
+            log_failure(leases, request->err.code ? request->err.code : "unknown", request->err.text);
     }
-    entry->is_under_way = true;
-    held->round[i] = entry;
-    held->requests[i] = (struct sqs_entry){ .receipt_handle = entry->handle, .visibility_s = (int)(ask_ms / 1000) };
-    return true;
 }
 
-/* Gathers what is due, and sets when to look again. */
-static size_t begin_round(struct leases *held, int64_t now_ms)
+static void *renew(void *context)
 {
-    int64_t slack_ms = held->visibility_ms / 10 < SLACK_MAX_MS ? held->visibility_ms / 10 : SLACK_MAX_MS;
-    size_t n = 0;
-    held->next_at_ms = INT64_MAX;
-    for (size_t i = 0; i < held->n_buckets; i++) {
-        for (struct entry *entry = held->buckets[i]; entry; entry = entry->next) {
-            if (entry->is_lost)
-                continue;
-            if (entry->due_at_ms <= now_ms + slack_ms && n < ROUND_MAX)
-                n += begin_heartbeat(held, entry, now_ms, n);
-            else if (entry->due_at_ms < held->next_at_ms)
-                held->next_at_ms = entry->due_at_ms;
-        }
-    }
-    return n;
-}
-
-/* `result` is the call's: < 0 or as of each entry. */
-static void end_round(struct leases *held, size_t n, int64_t sent_at_ms, int result, const struct err *err)
-{
-    size_t n_done = 0, n_again = 0;
-    int64_t now_ms = time_mono_ms();
-    for (size_t i = 0; i < n; i++) {
-        struct entry *entry = held->round[i];
-        const struct sqs_entry *request = &held->requests[i];
-        entry->is_under_way = false;
-        if (result == 0 && request->result == 0) {
-            entry->due_at_ms = sent_at_ms + (int64_t)request->visibility_s * 1000 / 2;
-            n_done++;
-        } else {
-            entry->is_lost = result == 0 && request->result == NEVER;
-            n_again += !entry->is_lost;
-            entry->due_at_ms = now_ms + RETRY_MS;
-            complain(held, result == 0 ? &request->err : err);
-        }
-        if (!entry->is_lost && entry->due_at_ms < held->next_at_ms)
-            held->next_at_ms = entry->due_at_ms;
-    }
-    /* Nothing came through: the others would not either. */
-    if (n_done == 0 && n_again > 0 && held->next_at_ms < now_ms + RETRY_MS)
-        held->next_at_ms = now_ms + RETRY_MS;
-    service_counters(held->service)->heartbeats += (int64_t)n_done;
-    pthread_cond_broadcast(&held->idle);
-}
-
-/* Under the lock. */
-static void wait_until(struct leases *held, int64_t at_ms)
-{
-    struct timespec deadline = { .tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000 };
-    if (at_ms == INT64_MAX)
-        pthread_cond_wait(&held->wake, &held->lock);
-    else
-        pthread_cond_timedwait(&held->wake, &held->lock, &deadline);
-}
-
-static void *beat(void *context)
-{
-    struct leases *held = context;
-    pthread_mutex_lock(&held->lock);
-    while (!held->is_stopping) {
-        int64_t now_ms = time_mono_ms();
-        if (now_ms < held->next_at_ms) {
-            wait_until(held, held->next_at_ms);
+    struct leases *leases = context;
+    struct lease_round *round = &leases->round;
+    pthread_mutex_lock(&leases->lock);
+    while (!leases->is_stopping) {
+        int64_t now_ms = time_mono_ms(), at_ms = leases->table.next_at_ms;
+        if (now_ms < at_ms) {
+            struct timespec deadline = { .tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000 };
+            if (at_ms == INT64_MAX)
+                pthread_cond_wait(&leases->wake, &leases->lock);
+            else
+                pthread_cond_timedwait(&leases->wake, &leases->lock, &deadline);
             continue;
         }
-        size_t n = begin_round(held, now_ms);
-        if (n == 0)
-            continue;
-        pthread_mutex_unlock(&held->lock);
+        lease_table_begin_round(&leases->table, now_ms, round);
         struct err err = ERR_INIT;
-        int result = sqs_change_visibility_many(held->sqs, held->requests, n, &err);
-        pthread_mutex_lock(&held->lock);
-        end_round(held, n, now_ms, result, &err);
+        int result = 0;
+        if (round->n > 0) {
+            pthread_mutex_unlock(&leases->lock);
+            result = sqs_change_visibility_many(leases->sqs, round->requests, round->n, &err);
+            pthread_mutex_lock(&leases->lock);
+        }
+        size_t n = lease_table_end_round(&leases->table, round, result, now_ms, time_mono_ms());
+        service_counters(leases->service)->heartbeats += (int64_t)n;
+        pthread_cond_broadcast(&leases->idle);
+        log_failures(leases, result, &err);
     }
-    pthread_mutex_unlock(&held->lock);
+    pthread_mutex_unlock(&leases->lock);
     return NULL;
 }
 
-static void init_locks(struct leases *held)
+/* ------------------------------------------------------------ start and stop */
+
+static void init_locks(struct leases *leases)
 {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&held->lock, NULL);
-    pthread_cond_init(&held->wake, &monotonic);
-    pthread_cond_init(&held->idle, NULL);
+    pthread_mutex_init(&leases->lock, NULL);
+    pthread_cond_init(&leases->wake, &monotonic);
+    pthread_cond_init(&leases->idle, NULL);
     pthread_condattr_destroy(&monotonic);
 }
 
-static int start(struct leases *held, const struct leases_options *options, struct err *err)
+static int start(struct leases *leases, const struct leases_options *options, struct err *err)
 {
-    int result = grow(held, err);
+    int result = aws_client_new(options->aws, service_abort_fd(options->service), &leases->client, err);
     if (result == 0)
-        result = aws_client_new(options->aws, service_abort_fd(options->service), &held->client, err);
-    if (result == 0)
-        result = sqs_new(held->client, options->queue_url, &held->sqs, err);
+        result = sqs_new(leases->client, options->queue_url, &leases->sqs, err);
     if (result != 0)
         return result;
-    int error = pthread_create(&held->thread, NULL, beat, held);
+    int error = pthread_create(&leases->thread, NULL, renew, leases);
     if (error != 0)
         return err_fatal(err, error, "cannot start the thread of the heartbeats");
-    pthread_setname_np(held->thread, "heartbeats");
-    held->is_started = true;
+    pthread_setname_np(leases->thread, "heartbeats");
+    leases->is_started = true;
     return 0;
 }
 
 int leases_start(const struct leases_options *options, struct leases **ret, struct err *err)
 {
-    struct leases *held = calloc(1, sizeof(*held));
-    if (!held)
+    struct leases *leases = calloc(1, sizeof(*leases));
+    if (!leases)
         return err_no_memory(err);
-    held->service = options->service;
-    held->visibility_ms = (int64_t)options->visibility_s * 1000;
-    held->next_at_ms = INT64_MAX;
-    init_locks(held);
-    int result = start(held, options, err);
+    leases->service = options->service;
+    lease_table_init(&leases->table, (int64_t)options->visibility_s * 1000);
+    init_locks(leases);
+    int result = start(leases, options, err);
     if (result != 0)
-        leases_stop(held);
+        leases_stop(leases);
     else
-        *ret = held;
+        *ret = leases;
     return result;
 }
 
-void leases_stop(struct leases *held)
+void leases_stop(struct leases *leases)
 {
-    if (!held)
+    if (!leases)
         return;
-    pthread_mutex_lock(&held->lock);
-    held->is_stopping = true;
-    pthread_cond_signal(&held->wake);
-    pthread_mutex_unlock(&held->lock);
-    if (held->is_started)
-        pthread_join(held->thread, NULL);
-    for (size_t i = 0; i < held->n_buckets; i++) {
-        for (struct entry *entry = held->buckets[i], *next; entry; entry = next) {
-            next = entry->next;
-            free(entry);
-        }
-    }
-    service_counters(held->service)->held -= (int64_t)held->n;
-    free(held->buckets);
-    sqs_free(held->sqs);
-    aws_client_free(held->client);
-    pthread_cond_destroy(&held->wake);
-    pthread_cond_destroy(&held->idle);
-    pthread_mutex_destroy(&held->lock);
-    free(held);
+    pthread_mutex_lock(&leases->lock);
+    leases->is_stopping = true;
+    pthread_cond_signal(&leases->wake);
+    pthread_mutex_unlock(&leases->lock);
+    if (leases->is_started)
+        pthread_join(leases->thread, NULL);
+    service_counters(leases->service)->held -= (int64_t)leases->table.n;
+    lease_table_clear(&leases->table);
+    sqs_free(leases->sqs);
+    aws_client_free(leases->client);
+    pthread_cond_destroy(&leases->wake);
+    pthread_cond_destroy(&leases->idle);
+    pthread_mutex_destroy(&leases->lock);
+    free(leases);
 }

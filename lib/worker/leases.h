@@ -1,13 +1,13 @@
 /*
- * leases: the messages this process holds, kept invisible by heartbeats.
+ * leases: keeps the messages that a process works on invisible to others.
  *
- * One table and one thread per queue and process. From leases_add (right after receiving) to
- * leases_end (by settle) the thread extends a message's visibility timeout when half of
- * it has passed (ChangeMessageVisibilityBatch), in batches. So no setting of window, timeout and visibility can make
- * work run twice on a healthy system. A heartbeat that fails is repeated each second and logged, one line a minute for
- * each kind of failure. SQS lets nobody hold a message for more than 12 hours: then it is no longer ours.
+ * A process has one table and one thread for each queue. From leases_add (right after the receive) to leases_end (by
+ * settle) the thread renews a message's visibility timeout by heartbeats, when half of it has passed
+ * (ChangeMessageVisibilityBatch). So whatever the batch window, the timeouts and the visibility timeout are, a healthy
+ * system does no work twice. A heartbeat that fails is repeated each second and logged, at most one line a minute for
+ * each kind of failure. SQS permits a lease of 12 hours.
  *
- * A table of 10,000 messages is looked through at most once a second, in less than a millisecond.
+ * A look at a table of 10,000 messages takes less than a millisecond; there is at most one a second.
  */
 #ifndef WORKER_LEASES_H
 #define WORKER_LEASES_H
@@ -18,25 +18,23 @@
 struct leases;
 
 struct leases_options {
-    struct service *service; /* its abort ends a heartbeat under way; its counters are added to */
+    struct service *service; /* its abort ends a heartbeat in progress; its counters are added to */
     struct aws *aws;         /* outlives the table */
     const char *queue_url;
-    int visibility_s; /* what each heartbeat asks for, and what the receives ask for; from 1 */
+    int visibility_s; /* of each heartbeat and of each receive; from 1 */
 };
-/* Starts the thread, with a client of its own. The table is the caller's to stop. */
+/* Starts the thread, with a client of its own. The caller stops it. */
 int leases_start(const struct leases_options *options, struct leases **ret, struct err *err) must_check;
-/* Ends the thread and frees the table; what is still held is no longer extended. NULL is allowed. */
-void leases_stop(struct leases *held);
+/* Ends the thread and frees the table. The remaining messages are not renewed any more. NULL is allowed. */
+void leases_stop(struct leases *leases);
 
-/* Begins to hold messages; the table copies the handles, and counts their invisibility from received_at_ms.
- * < 0: no memory, some may be held. */
-int leases_add(struct leases *held, const struct sqs_message *const *messages, size_t n, struct err *err) must_check;
-/* Ends holding: after it returns no heartbeat for these handles is under way. Those that are not held are passed over.
- */
-void leases_end(struct leases *held, const struct sqs_message *const *messages, size_t n);
-/* Whether a message is held and still ours: false once SQS said that its handle is no longer in flight, or 12 hours
- * have passed. */
-bool leases_is_ours(struct leases *held, const struct sqs_message *message);
-size_t leases_count(struct leases *held);
+/* Copies the handles. Each visibility timeout counts from received_at_ms. < 0: no memory; some may have been added. */
+int leases_add(struct leases *leases, const struct sqs_message *const *messages, size_t n, struct err *err) must_check;
+/* Stops renewing these leases. When it returns, no heartbeat for them is in flight. Messages without a lease are
+ * ignored. */
+void leases_end(struct leases *leases, const struct sqs_message *const *messages, size_t n);
+/* False: the message has no lease here, or SQS has rejected its handle, or its 12 hours are over. */
+bool leases_is_ours(struct leases *leases, const struct sqs_message *message);
+size_t leases_count(struct leases *leases);
 
 #endif

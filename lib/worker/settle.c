@@ -5,35 +5,28 @@
 
 #include "base/backoff.h"
 #include "base/time.h"
-#include "worker/dead_letter.h"
 #include "daemon/log.h"
+#include "worker/dead_letter.h"
 
 struct settler {
     struct service *service;
-    struct leases *held;
+    struct leases *leases;
     struct sqs *queue, *dead_letters;
     struct sqs_queue_info info;
     int64_t dead_letter_max_size;
     int64_t backoff_min_ms, backoff_max_ms;
 };
 
-enum action {
-    ACTION_DELETE,
-    ACTION_WAIT,      /* invisible for a back-off */
-    ACTION_GIVE_BACK, /* visible at once */
-    ACTION_BURY,      /* dead-letter, then delete */
-    ACTION_LEAVE,     /* it is no longer ours */
-};
-
-/* One message on its way. */
+/* One message while it is settled. */
 struct item {
     const struct settlement *settlement;
-    enum action action;
-    const char *code; /* why it was not done */
+    enum settle_action action;
+    const char *code; /* why it is not done */
     const char *text;
-    int visibility_s;   /* of ACTION_WAIT */
-    bool is_buried;     /* the dead letter is sent; to be deleted */
-    struct err failure; /* of burying it */
+    int visibility_s;               /* of SETTLE_ACTION_BACK_OFF */
+    bool is_dead_lettered;          /* the dead letter is sent, the message is to be deleted */
+    struct err failure;             /* why it could not be dead-lettered */
+    const struct sqs_entry *answer; /* what SQS answered to the action; NULL: there was no action */
 };
 
 int settle_check_queue(const struct sqs_queue_info *info, const char *queue_url, const char *dead_letter_url,
@@ -85,7 +78,7 @@ int settler_new(const struct settler_options *options, struct settler **ret, str
     if (!settler)
         return err_no_memory(err);
     settler->service = options->service;
-    settler->held = options->held;
+    settler->leases = options->leases;
     settler->backoff_min_ms = options->backoff_min_ms;
     settler->backoff_max_ms = options->backoff_max_ms;
     int result = open_queues(settler, options, err);
@@ -116,6 +109,8 @@ int settler_attempts(const struct settler *settler)
     return settle_attempts(settler->info.max_receive_count);
 }
 
+/* ------------------------------------------------------------ decisions */
+
 int settle_attempts(int max_receive_count)
 {
     if (max_receive_count == 0)
@@ -123,57 +118,58 @@ int settle_attempts(int max_receive_count)
     return max_receive_count > 1 ? max_receive_count - 1 : 1;
 }
 
-int64_t settle_backoff_ms(int64_t min_ms, int64_t max_ms, int receive_count, double unit)
+int settle_backoff_s(int64_t min_ms, int64_t max_ms, int receive_count, int64_t leased_ms, double unit)
 {
-    return backoff_jitter_ms(backoff_ms(min_ms, 3, max_ms, receive_count), unit);
-}
-
-/* In whole seconds, from 1, within the 12 hours that SQS lets anybody hold a message. */
-static int backoff_s(const struct settler *settler, const struct sqs_message *message)
-{
-    int64_t wait_ms =
-        settle_backoff_ms(settler->backoff_min_ms, settler->backoff_max_ms, message->receive_count, random_unit());
-    int64_t wait_s = (wait_ms + 999) / 1000;
-    int64_t left_s = SQS_VISIBILITY_MAX_S - (time_mono_ms() - message->received_at_ms) / 1000 - 1;
+    int64_t wait_ms = backoff_jitter_ms(backoff_ms(min_ms, 3, max_ms, receive_count), unit);
+    int64_t left_s = SQS_VISIBILITY_MAX_S - leased_ms / 1000 - 1;
+    int64_t wait_s = wait_ms / 1000 + (wait_ms % 1000 > 0);
     if (wait_s > left_s)
         wait_s = left_s;
     return wait_s < 1 ? 1 : (int)wait_s;
 }
 
-static void explain(struct item *item, const char *code, const char *text)
+enum settle_action settle_decide(int result, int receive_count, int attempts, bool has_lease)
 {
-    item->code = code && *code ? code : "unknown";
-    item->text = text && *text ? text : item->code;
+    if (result == 0) /* even without a lease: nobody needs to do it again */
+        return SETTLE_ACTION_DELETE;
+    if (!has_lease)
+        return SETTLE_ACTION_ABANDON;
+    if (result == NEVER || receive_count >= attempts)
+        return SETTLE_ACTION_DEAD_LETTER;
+    return result == SETTLE_RETURN ? SETTLE_ACTION_RELEASE : SETTLE_ACTION_BACK_OFF;
 }
 
-static void decide(const struct settler *settler, struct item *item)
+static void back_off(const struct settler *settler, struct item *item)
 {
-    const struct settlement *settlement = item->settlement;
-    bool is_last = settlement->message->receive_count >= settler_attempts(settler);
+    const struct sqs_message *message = item->settlement->message;
+    item->action = SETTLE_ACTION_BACK_OFF;
+    item->visibility_s = settle_backoff_s(settler->backoff_min_ms, settler->backoff_max_ms, message->receive_count,
+                                          time_mono_ms() - message->received_at_ms, random_unit());
+}
+
+static void decide(const struct settler *settler, const struct settlement *settlement, struct item *item)
+{
+    const struct sqs_message *message = settlement->message;
+    int attempts = settler_attempts(settler);
+    bool has_lease = !settler->leases || leases_is_ours(settler->leases, message);
+    item->settlement = settlement;
+    item->action = settle_decide(settlement->result, message->receive_count, attempts, has_lease);
+    if (item->action == SETTLE_ACTION_BACK_OFF)
+        back_off(settler, item);
     if (settlement->result == 0) {
-        item->action = ACTION_DELETE;
         item->text = "done";
-        return;
-    }
-    if (settlement->result == SETTLE_RETURN) {
-        item->action = is_last ? ACTION_BURY : ACTION_GIVE_BACK;
-        explain(item, "interrupted", is_last ? "the service stopped during the last attempt" : "the service stops");
+    } else if (settlement->result == SETTLE_RETURN) {
+        item->code = "interrupted";
+        item->text = message->receive_count >= attempts ? "the service stopped during the last attempt"
+                                                        : "the service is stopping";
     } else {
-        item->action = settlement->result == NEVER || is_last ? ACTION_BURY : ACTION_WAIT;
-        explain(item, settlement->err ? settlement->err->code : NULL, settlement->err ? settlement->err->text : NULL);
+        const struct err *err = settlement->err;
+        item->code = err && err->code && *err->code ? err->code : "unknown";
+        item->text = err && *err->text ? err->text : item->code;
     }
-    if (settler->held && !leases_is_ours(settler->held, settlement->message))
-        item->action = ACTION_LEAVE;
-    item->visibility_s = item->action == ACTION_WAIT ? backoff_s(settler, settlement->message) : 0;
 }
 
-/* What the dead-letter queue does not take stays in the queue. */
-static void fail_to_bury(const struct settler *settler, struct item *item, const struct err *failure)
-{
-    item->failure = *failure;
-    item->action = ACTION_WAIT;
-    item->visibility_s = backoff_s(settler, item->settlement->message);
-}
+/* ------------------------------------------------------------ actions */
 
 struct letters {
     struct dead_letter *list;
@@ -191,38 +187,12 @@ static void letters_clear(struct letters *letters)
     free(letters->items);
 }
 
-static int write_letter(const struct settler *settler, struct letters *letters, struct item *item, struct err *err)
-{
-    struct err failure = ERR_INIT;
-    struct dead_letter_options options = {
-        .message = item->settlement->message,
-        .error_code = item->code,
-        .error = item->text,
-        .published_at_ms = item->settlement->published_at_ms,
-        .failed_at_ms = time_now_ms(),
-        .max_size = settler->dead_letter_max_size,
-    };
-    struct dead_letter *letter = &letters->list[letters->n];
-    int result = dead_letter_build(&options, letter, &failure);
-    if (result == 0) {
-        letters->sends[letters->n] = letter->send;
-        letters->items[letters->n++] = item;
-        return 0;
-    }
-    dead_letter_clear(letter);
-    if (result < 0)
-        *err = failure;
-    else
-        fail_to_bury(settler, item, &failure);
-    return result < 0 ? result : 0;
-}
-
-/* Sends the dead letters; an item is to be deleted after that, or to wait. */
-static int bury(struct settler *settler, struct item *items, size_t n, struct err *err)
+/* Afterwards each item that was to be dead-lettered is, or backs off with the reason in `failure`. */
+static int send_dead_letters(struct settler *settler, struct item *items, size_t n, struct err *err)
 {
     size_t n_letters = 0;
     for (size_t i = 0; i < n; i++)
-        n_letters += items[i].action == ACTION_BURY;
+        n_letters += items[i].action == SETTLE_ACTION_DEAD_LETTER;
     if (n_letters == 0)
         return 0;
     cleanup(letters_clear) struct letters letters = {
@@ -232,61 +202,65 @@ static int bury(struct settler *settler, struct item *items, size_t n, struct er
     };
     if (!letters.list || !letters.sends || !letters.items)
         return err_no_memory(err);
-    int result = 0;
-    for (size_t i = 0; i < n && result == 0; i++)
-        if (items[i].action == ACTION_BURY)
-            result = write_letter(settler, &letters, &items[i], err);
-    if (result == 0)
-        result = sqs_send_many(settler->dead_letters, letters.sends, letters.n, err);
-    for (size_t i = 0; i < letters.n && result == 0; i++) {
-        letters.items[i]->is_buried = letters.sends[i].result == 0;
-        if (!letters.items[i]->is_buried)
-            fail_to_bury(settler, letters.items[i], &letters.sends[i].err);
-    }
-    return result;
-}
-
-/* Makes the queue calls of one kind: all deletes, or all changes of visibility. */
-static int act(struct settler *settler, struct item *items, size_t n, bool deletes, struct err *err)
-{
-    auto_free struct sqs_entry *entries = calloc(n, sizeof(*entries));
-    auto_free struct item **owners = calloc(n, sizeof(struct item *));
-    if (!entries || !owners)
-        return err_no_memory(err);
-    size_t n_entries = 0;
     for (size_t i = 0; i < n; i++) {
-        bool is_delete = items[i].action == ACTION_DELETE || items[i].is_buried;
-        if (items[i].action == ACTION_LEAVE || is_delete != deletes)
+        struct item *item = &items[i];
+        if (item->action != SETTLE_ACTION_DEAD_LETTER)
             continue;
-        owners[n_entries] = &items[i];
-        entries[n_entries++] = (struct sqs_entry){ .receipt_handle = items[i].settlement->message->receipt_handle,
-                                                   .visibility_s = items[i].visibility_s };
+        const struct dead_letter_options options = { .message = item->settlement->message,
+                                                     .error_code = item->code,
+                                                     .error = item->text,
+                                                     .published_at_ms = item->settlement->published_at_ms,
+                                                     .failed_at_ms = time_now_ms(),
+                                                     .max_size = settler->dead_letter_max_size };
+        struct dead_letter *letter = &letters.list[letters.n];
+        int result = dead_letter_build(&options, letter, &item->failure);
+        if (result == 0) {
+            letters.sends[letters.n] = letter->send;
+            letters.items[letters.n++] = item;
+            continue;
+        }
+        dead_letter_clear(letter);
+        if (result < 0) {
+            *err = item->failure;
+            return result;
+        }
+        back_off(settler, item);
     }
-    int result = deletes ? sqs_delete_many(settler->queue, entries, n_entries, err)
-                         : sqs_change_visibility_many(settler->queue, entries, n_entries, err);
-    for (size_t i = 0; i < n_entries && result == 0; i++)
-        if (entries[i].result != 0)
-            log_write(LOG_WARNING, LOG_EVENT_WARNING,
-                      LOG_FIELDS({ "SQS_MESSAGE_ID", owners[i]->settlement->message->message_id },
-                                 { "ERROR_CODE", entries[i].err.code }),
-                      "%s: it comes back by itself, maybe twice: %s",
-                      deletes ? "the message is done with and could not be deleted"
-                              : "the message's visibility timeout could not be changed",
-                      entries[i].err.text);
+    int result = sqs_send_many(settler->dead_letters, letters.sends, letters.n, err);
+    for (size_t i = 0; i < letters.n && result == 0; i++) {
+        letters.items[i]->is_dead_lettered = letters.sends[i].result == 0;
+        if (letters.sends[i].result != 0) {
+            letters.items[i]->failure = letters.sends[i].err;
+            back_off(settler, letters.items[i]);
+        }
+    }
     return result;
 }
 
-static void take(struct settler *settler, const struct settlement *settlements, size_t n,
-                 const struct sqs_message **list)
+/* Deletes messages, and changes the visibility of others. `entries` has room for n. */
+static int act(struct settler *settler, struct item *items, size_t n, struct sqs_entry *entries, struct err *err)
 {
-    for (size_t i = 0; i < n; i++)
-        list[i] = settlements[i].message;
-    if (settler->held)
-        leases_end(settler->held, list, n);
+    size_t n_deletes = 0, first_change = n; /* deletes grow from the front, changes from the back */
+    for (size_t i = 0; i < n; i++) {
+        struct item *item = &items[i];
+        if (item->action == SETTLE_ACTION_ABANDON)
+            continue;
+        bool is_delete = item->action == SETTLE_ACTION_DELETE || item->is_dead_lettered;
+        struct sqs_entry *entry = is_delete ? &entries[n_deletes++] : &entries[--first_change];
+        entry->receipt_handle = item->settlement->message->receipt_handle;
+        entry->visibility_s = item->visibility_s;
+        item->answer = entry;
+    }
+    int result = sqs_delete_many(settler->queue, entries, n_deletes, err);
+    if (result == 0)
+        result = sqs_change_visibility_many(settler->queue, entries + first_change, n - first_change, err);
+    return result;
 }
 
-static void tell(const struct settler *settler, const struct item *item, int priority, enum log_event event,
-                 const char *what)
+/* ------------------------------------------------------------ log and counters */
+
+static void log_item(const struct settler *settler, const struct item *item, int priority, enum log_event event,
+                     const char *what)
 {
     const struct sqs_message *message = item->settlement->message;
     int attempts = settler_attempts(settler);
@@ -301,37 +275,49 @@ static void tell(const struct settler *settler, const struct item *item, int pri
         "%s (%s): %s", what, which, item->text);
 }
 
-/* The queue permits no other. */
-static bool is_last_receive(const struct settler *settler, const struct item *item)
+static void log_later(const struct settler *settler, const struct item *item)
 {
+    char what[ERR_TEXT_SIZE + 128];
     int permitted = settler->info.max_receive_count;
-    return permitted > 0 && item->settlement->message->receive_count >= permitted;
+    bool is_last_receive = permitted > 0 && item->settlement->message->receive_count >= permitted;
+    if (item->action == SETTLE_ACTION_ABANDON)
+        snprintf(what, sizeof(what), "lease lost: another consumer may have this message; not settled");
+    else if (!item->failure.code)
+        snprintf(what, sizeof(what), "tried again in %d s", item->visibility_s);
+    else if (is_last_receive)
+        snprintf(what, sizeof(what),
+                 "could not be dead-lettered (%s); the queue moves it, without this reason, in %d s",
+                 item->failure.text, item->visibility_s);
+    else
+        snprintf(what, sizeof(what), "could not be dead-lettered (%s); tried again in %d s", item->failure.text,
+                 item->visibility_s);
+    log_item(settler, item, item->failure.code ? LOG_ERR : LOG_NOTICE, LOG_EVENT_MESSAGE_LATER, what);
 }
 
 static void conclude(const struct settler *settler, const struct item *item)
 {
     struct service_counters *counters = service_counters(settler->service);
-    char what[ERR_TEXT_SIZE + 128];
-    if (item->is_buried) {
+    bool is_delete = item->action == SETTLE_ACTION_DELETE || item->is_dead_lettered;
+    if (item->answer && item->answer->result != 0)
+        log_write(LOG_WARNING, LOG_EVENT_WARNING,
+                  LOG_FIELDS({ "SQS_MESSAGE_ID", item->settlement->message->message_id },
+                             { "ERROR_CODE", item->answer->err.code }),
+                  "%s; it becomes visible again after its visibility timeout: %s",
+                  is_delete ? "a settled message could not be deleted"
+                            : "the visibility timeout of a message could not be changed",
+                  item->answer->err.text);
+    if (item->is_dead_lettered) {
         counters->never++;
-        tell(settler, item, LOG_WARNING, LOG_EVENT_MESSAGE_DEAD, "dead-lettered");
-    } else if (item->action == ACTION_DELETE) {
+        log_item(settler, item, LOG_WARNING, LOG_EVENT_MESSAGE_DEAD, "dead-lettered");
+    } else if (item->action == SETTLE_ACTION_DELETE) {
         counters->done++;
-        tell(settler, item, LOG_DEBUG, LOG_EVENT_MESSAGE_DONE, "deleted");
-    } else if (item->action == ACTION_GIVE_BACK) {
+        log_item(settler, item, LOG_DEBUG, LOG_EVENT_MESSAGE_DONE, "deleted");
+    } else if (item->action == SETTLE_ACTION_RELEASE) {
         counters->returned++;
-        tell(settler, item, LOG_INFO, LOG_EVENT_MESSAGE_RETURNED, "given back");
+        log_item(settler, item, LOG_INFO, LOG_EVENT_MESSAGE_RETURNED, "returned to the queue");
     } else {
         counters->later++;
-        if (item->action == ACTION_LEAVE)
-            snprintf(what, sizeof(what), "left alone, for it is visible to others again");
-        else if (item->failure.code)
-            snprintf(what, sizeof(what), "could not be dead-lettered (%s), %s in %d s", item->failure.text,
-                     is_last_receive(settler, item) ? "is moved by the queue, without this reason," : "comes back",
-                     item->visibility_s);
-        else
-            snprintf(what, sizeof(what), "tried again in %d s", item->visibility_s);
-        tell(settler, item, item->failure.code ? LOG_ERR : LOG_NOTICE, LOG_EVENT_MESSAGE_LATER, what);
+        log_later(settler, item);
     }
 }
 
@@ -340,20 +326,21 @@ int settle(struct settler *settler, const struct settlement *settlements, size_t
     if (n == 0)
         return 0;
     auto_free struct item *items = calloc(n, sizeof(*items));
+    auto_free struct sqs_entry *entries = calloc(n, sizeof(*entries));
     auto_free const struct sqs_message **messages = calloc(n, sizeof(*messages));
-    if (!items || !messages)
+    if (!items || !entries || !messages)
         return err_no_memory(err);
     for (size_t i = 0; i < n; i++) {
-        items[i].settlement = &settlements[i];
-        decide(settler, &items[i]);
+        messages[i] = settlements[i].message;
+        decide(settler, &settlements[i], &items[i]);
     }
-    /* Held while the dead letters are sent, which may take a while; no longer when their visibility is set. */
-    int result = bury(settler, items, n, err);
-    take(settler, settlements, n, messages);
+    /* Sending dead letters may take a while, so leases end after it. They end before the visibility is set, because a
+     * renewal would change it again. */
+    int result = send_dead_letters(settler, items, n, err);
+    if (settler->leases)
+        leases_end(settler->leases, messages, n);
     if (result == 0)
-        result = act(settler, items, n, true, err);
-    if (result == 0)
-        result = act(settler, items, n, false, err);
+        result = act(settler, items, n, entries, err);
     for (size_t i = 0; i < n && result == 0; i++)
         conclude(settler, &items[i]);
     return result;

@@ -55,18 +55,18 @@ static int result_of(const struct sqs_message *message, struct err *err)
     return begins(message->body, "return") ? SETTLE_RETURN : 0;
 }
 
-static int hold(struct leases *held, const struct sqs_messages *messages, size_t from, struct err *err)
+static int hold(struct leases *leases, const struct sqs_messages *messages, size_t from, struct err *err)
 {
     auto_free const struct sqs_message **list = calloc(messages->n + 1, sizeof(*list));
     if (!list)
         return err_no_memory(err);
     for (size_t i = from; i < messages->n; i++)
         list[i - from] = &messages->list[i];
-    return leases_add(held, list, messages->n - from, err);
+    return leases_add(leases, list, messages->n - from, err);
 }
 
 /* Those that redrive_take_out has settled count too. */
-static int receive(const struct settings *settings, const struct service_counters *counters, struct leases *held,
+static int receive(const struct settings *settings, const struct service_counters *counters, struct leases *leases,
                    struct settler *settler, struct sqs_messages *ret, struct err *err)
 {
     int64_t deadline_ms = time_mono_ms() + 20000;
@@ -81,7 +81,7 @@ static int receive(const struct settings *settings, const struct service_counter
         size_t full = 0, before = ret->n;
         int result = sqs_receive(settler_queue(settler), &options, ret, &full, err);
         if (result == 0)
-            result = hold(held, ret, before, err);
+            result = hold(leases, ret, before, err);
         if (result == 0)
             result = redrive_take_out(settler, ret, before, err);
         if (result != 0)
@@ -105,11 +105,11 @@ static int settle_all(const struct settings *settings, struct settler *settler, 
     return settle(settler, settlements, messages->n, err);
 }
 
-static int hold_and_settle(const struct settings *settings, struct service *service, struct leases *held,
+static int hold_and_settle(const struct settings *settings, struct service *service, struct leases *leases,
                            struct settler *settler, struct err *err)
 {
     auto_sqs_messages struct sqs_messages messages = { .list = NULL };
-    int result = receive(settings, service_counters(service), held, settler, &messages, err);
+    int result = receive(settings, service_counters(service), leases, settler, &messages, err);
     auto_free const struct sqs_message **list = calloc(messages.n + 1, sizeof(*list));
     if (!list)
         return err_no_memory(err);
@@ -117,20 +117,20 @@ static int hold_and_settle(const struct settings *settings, struct service *serv
         list[i] = &messages.list[i];
     if (result != 0)
         return result;
-    log_write(LOG_INFO, LOG_EVENT_DAEMON_STARTED, NULL, "holds %zu", leases_count(held));
+    log_write(LOG_INFO, LOG_EVENT_DAEMON_STARTED, NULL, "holds %zu", leases_count(leases));
     wait_fd(-1, 0, service_drain_fd(service), time_mono_ms() + settings->hold_ms);
     size_t ours = 0;
     for (size_t i = 0; i < messages.n; i++)
-        ours += leases_is_ours(held, list[i]);
+        ours += leases_is_ours(leases, list[i]);
     log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "ours %zu, heartbeats %lld", ours,
               (long long)service_counters(service)->heartbeats);
     if (settings->take_ms == 0) {
         result = settle_all(settings, settler, &messages, err);
-        log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "settled, holds %zu", leases_count(held));
+        log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "settled, holds %zu", leases_count(leases));
         return result;
     }
-    leases_end(held, list, messages.n > 1 ? messages.n - 1 : messages.n);
-    log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "taken, holds %zu", leases_count(held));
+    leases_end(leases, list, messages.n > 1 ? messages.n - 1 : messages.n);
+    log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "taken, holds %zu", leases_count(leases));
     wait_fd(-1, 0, service_drain_fd(service), time_mono_ms() + settings->take_ms);
     return 0;
 }
@@ -140,20 +140,20 @@ static int run(const void *config, struct service *service, struct err *err)
     const struct settings *settings = config;
     struct aws *aws = NULL;
     struct aws_client *client = NULL;
-    struct leases *held = NULL;
+    struct leases *leases = NULL;
     struct settler *settler = NULL;
     int result = aws_new(NULL, &aws, err);
     if (result == 0)
         result = aws_client_new(aws, -1, &client, err);
-    struct leases_options held_options = { .service = service,
-                                           .aws = aws,
-                                           .queue_url = settings->queue_url,
-                                           .visibility_s = (int)(settings->visibility_ms / 1000) };
+    struct leases_options leases_options = { .service = service,
+                                             .aws = aws,
+                                             .queue_url = settings->queue_url,
+                                             .visibility_s = (int)(settings->visibility_ms / 1000) };
     if (result == 0)
-        result = leases_start(&held_options, &held, err);
+        result = leases_start(&leases_options, &leases, err);
     struct settler_options settler_options = { .service = service,
                                                .client = client,
-                                               .held = held,
+                                               .leases = leases,
                                                .queue_url = settings->queue_url,
                                                .dead_letter_url = settings->dead_letter_queue_url,
                                                .backoff_min_ms = settings->backoff_min_ms,
@@ -161,9 +161,9 @@ static int run(const void *config, struct service *service, struct err *err)
     if (result == 0)
         result = settler_new(&settler_options, &settler, err);
     if (result == 0)
-        result = hold_and_settle(settings, service, held, settler, err);
+        result = hold_and_settle(settings, service, leases, settler, err);
     settler_free(settler);
-    leases_stop(held);
+    leases_stop(leases);
     aws_client_free(client);
     aws_free(aws);
     return result;
