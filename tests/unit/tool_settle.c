@@ -1,9 +1,8 @@
 /*
- * settle: receives messages, holds them for a while, and settles each as its body says, for the tests of held and
+ * settle: receives messages, leases them for a while, and settles each as its body says, for the tests of leases and
  * settle.
  *
- * A body begins with "done", "later", "never" or "return"; what follows the word in its line is the
- * error's text.
+ * A body begins with "done", "later", "never" or "return". The rest of its first line is the error's text.
  */
 #include <stdio.h>
 
@@ -27,8 +26,8 @@ static const struct config_key keys[] = {
     { "visibility", CONFIG_DURATION, AT(visibility_ms), 1000, 60000, .default_text = "30s", .help = "Asked for." },
     { "hold", CONFIG_DURATION, AT(hold_ms), 0, 60000, .default_text = "0s", .help = "Before they are settled." },
     { "take", CONFIG_DURATION, AT(take_ms), 0, 60000, .default_text = "0s",
-      .help = "Not 0s: all but the last of several are taken from the table after the hold, and so long later the tool "
-              "ends." },
+      .help =
+          "Not 0s: after the hold, the leases of all messages but the last end, and after this time the tool ends." },
     { "published_at", CONFIG_INT, AT(published_at), 0, INT64_MAX, .default_text = "0", .help = "Of every message." },
     { "backoff_min", CONFIG_DURATION, AT(backoff_min_ms), 0, 43200000, .default_text = "30s", .help = "The first." },
     { "backoff_max", CONFIG_DURATION, AT(backoff_max_ms), 0, 43200000, .default_text = "10m", .help = "The last." },
@@ -65,7 +64,7 @@ static int hold(struct leases *leases, const struct sqs_messages *messages, size
     return leases_add(leases, list, messages->n - from, err);
 }
 
-/* Those that redrive_take_out has settled count too. */
+/* Messages that redrive_take_out has settled count too. */
 static int receive(const struct settings *settings, const struct service_counters *counters, struct leases *leases,
                    struct settler *settler, struct sqs_messages *ret, struct err *err)
 {
@@ -130,7 +129,7 @@ static int hold_and_settle(const struct settings *settings, struct service *serv
         return result;
     }
     leases_end(leases, list, messages.n > 1 ? messages.n - 1 : messages.n);
-    log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "taken, holds %zu", leases_count(leases));
+    log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "ended, holds %zu", leases_count(leases));
     wait_fd(-1, 0, service_drain_fd(service), time_mono_ms() + settings->take_ms);
     return 0;
 }
