@@ -34,7 +34,7 @@ void database_close(struct database *database)
     database->pgstac = NULL;
 }
 
-/* A string, or a number: some secrets have the port as one. */
+/* A string or a number: the port is a number in some secrets. */
 static void read_key(const cJSON *secret, const char *key, struct buf *ret, struct buf *missing)
 {
     const cJSON *member = json_get(secret, key);
@@ -72,7 +72,7 @@ static int fetch_secret(struct database *database, struct err *err)
         return err_no_memory(err);
     if (r != 0 || !cJSON_IsObject(json))
         return err_outage(err, "bad_secret",
-                          "secret %s is no JSON object with host, port, dbname, username and password", secret_arn);
+                          "secret %s is not a JSON object with host, port, dbname, username and password", secret_arn);
     auto_buf struct buf missing = BUF_INIT;
     cleanup(clear_secret) struct database_secret secret = { .host = BUF_INIT };
     read_key(json, "host", &secret.host, &missing);
@@ -122,7 +122,7 @@ static int connect_with_secret(struct database *database, struct err *err)
     return pgstac_connect(database->pgstac, keywords, values, err);
 }
 
-/* A host and all the rest from PGHOST, PGSERVICE, ... */
+/* Host, user and the rest from PGHOST, PGSERVICE, ... */
 static int connect_as_libpq(struct database *database, struct err *err)
 {
     const char *keywords[] = { "fallback_application_name", "client_encoding", "keepalives_idle",
@@ -131,7 +131,7 @@ static int connect_as_libpq(struct database *database, struct err *err)
     return pgstac_connect(database->pgstac, keywords, values, err);
 }
 
-/* With the secret as it is now, or, where it cannot be read, as it was before. */
+/* With the secret as it is now, or if it cannot be read, as last read. */
 static int connect_by_secret(struct database *database, struct err *err)
 {
     struct err secret_err = ERR_INIT;
@@ -142,7 +142,7 @@ static int connect_by_secret(struct database *database, struct err *err)
     if (fetched == 0 || (fetched > 0 && database->has_secret))
         r = connect_with_secret(database, err);
     if (r > 0 && fetched != 0 && database->has_secret)
-        err_prefix(err, "%.400s; as it was before", secret_err.text);
+        err_prefix(err, "%.400s; trying the secret as last read", secret_err.text);
     return r;
 }
 

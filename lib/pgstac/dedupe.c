@@ -25,7 +25,7 @@ void dedupe_sort(struct dedupe_version *versions, size_t n)
         qsort(versions, n, sizeof(*versions), compare);
 }
 
-/* Behind the last version of the item at `first`. */
+/* The index after the last version of the item at `first`. */
 static size_t item_end(const struct dedupe_version *versions, size_t n, size_t first)
 {
     size_t end = first + 1;
@@ -34,7 +34,7 @@ static size_t item_end(const struct dedupe_version *versions, size_t n, size_t f
     return end;
 }
 
-/* The newest of the versions of one item that is not settled, or `end`. */
+/* The newest unsettled version of one item, or `end`. */
 static size_t newest_of(const struct dedupe_version *versions, size_t first, size_t end)
 {
     for (size_t i = end; i-- > first;)

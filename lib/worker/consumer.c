@@ -5,7 +5,7 @@
 #include "daemon/log.h"
 #include "worker/redrive.h"
 
-/* An operator may expect as many as maxReceiveCount. */
+/* An operator may expect maxReceiveCount attempts. */
 static void log_attempts(int max_receive_count)
 {
     int attempts = settle_attempts(max_receive_count);
@@ -22,36 +22,36 @@ static int read_queue(struct consumer *consumer, struct aws_client *client, stru
 {
     auto_sqs struct sqs *queue = NULL;
     struct sqs_queue_info info = { .visibility_s = 0 };
-    int r = sqs_new(client, consumer->settings->queue_url, &queue, err);
+    int r = sqs_new(client, consumer->config->queue_url, &queue, err);
     if (r == 0)
         r = sqs_get_info(queue, &info, err);
     if (r != 0)
         return r;
-    /* The settlers would find out too, but after systemd has been told that the start went well. */
-    r = settle_check_queue(&info, consumer->settings->queue_url, consumer->settings->dead_letter_queue_url, err);
-    int configured_s = (int)((consumer->settings->visibility_timeout_ms + 999) / 1000);
+    /* The settlers check this too, but only after READY=1. */
+    r = settle_check_queue(&info, consumer->config->queue_url, consumer->config->dead_letter_queue_url, err);
+    int configured_s = (int)((consumer->config->visibility_timeout_ms + 999) / 1000);
     consumer->visibility_s = configured_s ? configured_s : info.visibility_s;
     if (r == 0)
         log_attempts(info.max_receive_count);
     sqs_queue_info_clear(&info);
-    /* A queue may have 0 s: what is received from it must be held all the same. */
+    /* The queue may have 0 s, but a lease needs some time. */
     if (consumer->visibility_s < 2)
         consumer->visibility_s = 30;
     return r;
 }
 
-/* Nothing can be done before the start has what it asks for: what is for now (a throttled call) is waited out. */
+/* At the start there is no other work, so every LATER is waited out, a throttled call too. */
 static bool wait_at_start(struct outage *outage, int result, struct err *err)
 {
     err->outage = err->outage || result == LATER;
     return outage_wait(outage, result, err);
 }
 
-/* The main thread has no worker of its own, but the same patience. */
+/* There is no worker yet, so the outage gets one for its name. */
 static int read_queue_patiently(struct consumer *consumer, struct aws_client *client, struct err *err)
 {
     struct worker waiting = { .service = consumer->service, .name = "start" };
-    struct outage outage = { .worker = &waiting, .probe_interval_ms = consumer->settings->probe_interval_ms };
+    struct outage outage = { .worker = &waiting, .probe_interval_ms = consumer->config->probe_interval_ms };
     int r;
     do
         r = read_queue(consumer, client, err);
@@ -59,10 +59,10 @@ static int read_queue_patiently(struct consumer *consumer, struct aws_client *cl
     return r;
 }
 
-int consumer_open(const struct worker_config *settings, struct service *service, struct consumer *ret, struct err *err)
+int consumer_open(const struct worker_config *config, struct service *service, struct consumer *ret, struct err *err)
 {
-    struct consumer consumer = { .settings = settings, .service = service };
-    int r = aws_new(settings->region && *settings->region ? settings->region : NULL, &consumer.aws, err);
+    struct consumer consumer = { .config = config, .service = service };
+    int r = aws_new(config->region && *config->region ? config->region : NULL, &consumer.aws, err);
     if (r == 0)
         aws_count_retries(consumer.aws, &service_counters(service)->retries);
     auto_aws_client struct aws_client *client = NULL;
@@ -71,7 +71,7 @@ int consumer_open(const struct worker_config *settings, struct service *service,
     if (r == 0)
         r = read_queue_patiently(&consumer, client, err);
     struct leases_options leases = {
-        .service = service, .aws = consumer.aws, .queue_url = settings->queue_url, .visibility_s = consumer.visibility_s
+        .service = service, .aws = consumer.aws, .queue_url = config->queue_url, .visibility_s = consumer.visibility_s
     };
     if (r == 0)
         r = leases_start(&leases, &consumer.leases, err);
@@ -93,15 +93,15 @@ void consumer_close(struct consumer *consumer)
 
 static int new_settler(struct consumer_thread *thread, struct err *err)
 {
-    const struct worker_config *settings = thread->consumer->settings;
+    const struct worker_config *config = thread->consumer->config;
     struct settler_options options = {
         .service = thread->consumer->service,
         .client = thread->queue_client,
         .leases = thread->consumer->leases,
-        .queue_url = settings->queue_url,
-        .dead_letter_url = settings->dead_letter_queue_url,
-        .backoff_min_ms = settings->backoff_min_ms,
-        .backoff_max_ms = settings->backoff_max_ms,
+        .queue_url = config->queue_url,
+        .dead_letter_url = config->dead_letter_queue_url,
+        .backoff_min_ms = config->backoff_min_ms,
+        .backoff_max_ms = config->backoff_max_ms,
     };
     int r;
     do
@@ -115,7 +115,7 @@ int consumer_thread_open(struct consumer *consumer, struct worker *worker, struc
     *ret = (struct consumer_thread){ .consumer = consumer,
                                      .worker = worker,
                                      .outage = { .worker = worker,
-                                                 .probe_interval_ms = consumer->settings->probe_interval_ms } };
+                                                 .probe_interval_ms = consumer->config->probe_interval_ms } };
     int r = aws_client_new(consumer->aws, service_abort_fd(consumer->service), &ret->client, err);
     if (r == 0)
         r = aws_client_new(consumer->aws, -1, &ret->queue_client, err);
@@ -134,7 +134,7 @@ void consumer_thread_close(struct consumer_thread *thread)
     *thread = (struct consumer_thread){ .settler = NULL };
 }
 
-static int hold(struct consumer_thread *thread, const struct sqs_messages *messages, size_t from, struct err *err)
+static int add_leases(struct consumer_thread *thread, const struct sqs_messages *messages, size_t from, struct err *err)
 {
     size_t n = messages->n - from;
     auto_free const struct sqs_message **list = calloc(n + 1, sizeof(*list));
@@ -164,7 +164,7 @@ int consumer_receive(struct consumer_thread *thread, size_t n_requests, int max_
     do {
         service_pulse(thread->worker, (int64_t)wait_s * 1000 + 60000);
         r = sqs_receive(settler_queue(thread->settler), &options, ret, ret_full, err);
-        /* A queue that was there at the start and refuses now is as down as one that does not answer. */
+        /* The queue existed at the start. If it refuses now, that is an outage too. */
         if (r == NEVER) {
             r = LATER;
             err->outage = true;
@@ -175,6 +175,6 @@ int consumer_receive(struct consumer_thread *thread, size_t n_requests, int max_
     if (ret->n == before)
         return 0;
     service_pulse(thread->worker, 300000); /* some calls for dead letters, each with its retries */
-    r = hold(thread, ret, before, err);
+    r = add_leases(thread, ret, before, err);
     return r == 0 ? redrive_take_out(thread->settler, ret, before, err) : r;
 }

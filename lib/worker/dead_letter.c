@@ -14,7 +14,7 @@ static const char original_name[] = "original_attributes";
 static const char published_at_name[] = "published_at";
 static const char source_name[] = "source_message_id";
 
-/* The text that the next attribute will have; the array has room for each that there is. */
+/* Adds an attribute and returns the buffer for its value. The array has room for all attributes. */
 static struct buf *begin(struct dead_letter *letter, const char *name, const char *type)
 {
     size_t i = letter->send.n_attributes++;
@@ -79,7 +79,7 @@ static void add_error(struct dead_letter *letter, const char *error, const char 
     buf_puts(begin(letter, "error", "String"), *text ? text : code);
 }
 
-/* `reduction`: 0 all, 1 without the error, 2 without the original attributes too. */
+/* `reduction`: 0 complete, 1 without the error, 2 also without the original attributes. */
 static void build(const struct dead_letter_options *options, int reduction, struct dead_letter *ret)
 {
     const char *code = options->error_code && *options->error_code ? options->error_code : "unknown";

@@ -3,10 +3,10 @@
 #include "sqs/envelope.h"
 
 static const char story[] =
-    "its last attempt ended without a result: the worker was killed, ran out of memory or went with its machine, maybe "
-    "because of this message; or its dead letter was refused (see the log)";
+    "its last attempt ended without a result: the worker was killed, ran out of memory or was lost with its host, "
+    "perhaps because of this message; or its dead letter was refused (see the log)";
 
-/* ms; 0: not known. */
+/* In ms; 0: not known. */
 static int64_t published_at(const struct sqs_message *message)
 {
     auto_envelope struct envelope envelope = { .payload = NULL };

@@ -14,7 +14,7 @@ struct worker_config {
 };
 
 /* For schema->check: reports with config_complain. */
-void worker_config_check(const struct worker_config *settings, struct buf *errors);
+void worker_config_check(const struct worker_config *config, struct buf *errors);
 
 /* The keys, for a config struct TYPE whose member MEMBER is a struct worker_config. The rest differs between the
  * daemons. */
