@@ -42,7 +42,7 @@ static int listen_at(const struct addrinfo *info)
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    /* What is left of connections to the process before this one does not count as taken. */
+    /* Without it, closed connections of the previous process would keep the port in use for a while. */
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
     if (bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
         return fd;

@@ -79,8 +79,8 @@ int config_load(const struct config_schema *schema, const struct config_source *
 /* Frees what the values own, wipes secrets, and zeroes `config`. */
 void config_clear(const struct config_schema *schema, void *config);
 
-/* Adds the line "WHERE: text" to the errors, without control characters. schema->check passes the name of a key as
- * `where`. */
+/* Adds the line "WHERE: text" to the errors, without control characters. In schema->check, `where` is the name of a
+ * key. */
 void config_complain(struct buf *errors, const char *where, const char *format, ...) printf_like(3, 4);
 
 /* Appends the name of a key's environment variable: "ITEMLOADD_BATCH_WINDOW". */

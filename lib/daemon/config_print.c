@@ -4,7 +4,7 @@
 
 enum { WIDTH = 100 };
 
-/* ---------------------------------------------------------------- the configuration in force */
+/* ---------------------------------------------------------------- the effective configuration */
 
 static void print_origin(const struct config_schema *schema, const struct config_source *source, size_t i,
                          struct buf *ret)

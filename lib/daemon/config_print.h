@@ -1,4 +1,4 @@
-/* config_print: the configuration in force, and the documentation of its keys. */
+/* config_print: prints the effective configuration, and the documentation of its keys. */
 #ifndef DAEMON_CONFIG_PRINT_H
 #define DAEMON_CONFIG_PRINT_H
 
@@ -21,7 +21,7 @@ enum config_format {
     CONFIG_MAN,  /* the items of an mdoc list */
     CONFIG_MARKDOWN, /* a table */
 };
-/* "yaml", "man" or "markdown"; false: another word. */
+/* "yaml", "man" or "markdown"; false: something else. */
 bool config_print_format(const char *name, enum config_format *ret);
 void config_print_help(const struct config_schema *schema, enum config_format format, struct buf *ret);
 

@@ -1,5 +1,5 @@
-/* config_value: the value of one key, from text to its member of the config struct and back. Used by config, and by
- * values that contain settings (itemgend's `packages`). */
+/* config_value: converts the value of one key from text to its member of the config struct, and back. Used by config,
+ * and by values that contain settings (itemgend's `packages`). */
 #ifndef DAEMON_CONFIG_VALUE_H
 #define DAEMON_CONFIG_VALUE_H
 

@@ -1,4 +1,4 @@
-#define SD_JOURNAL_SUPPRESS_LOCATION /* it would always be this file's */
+#define SD_JOURNAL_SUPPRESS_LOCATION /* it would always be this file */
 
 #include "daemon/log.h"
 
@@ -21,7 +21,7 @@
 
 enum {
     FIELDS_MAX = 24,
-    STALL_MS = 1000, /* how long one line may wait for a reader that does not read */
+    STALL_MS = 1000, /* how long a line may wait for the reader of stdout */
 };
 
 static const struct kind {
@@ -42,8 +42,8 @@ static struct {
     bool to_journal;
     mode_t stdout_type; /* S_IFIFO, S_IFSOCK, ... */
     pthread_mutex_t lock;
-    bool is_stalled; /* the last line found no reader in time: the next does not wait for one */
-    bool is_torn;    /* a line was begun and not ended */
+    bool is_stalled; /* the last line was not read in time: the next one does not wait */
+    bool is_torn;    /* the last line was written in part */
     int64_t n_lost;
 } place = { .identifier = "daemon", .max_priority = LOG_INFO, .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -55,7 +55,7 @@ int log_priority(const char *level)
     return LOG_INFO;
 }
 
-/* systemd.exec(5), JOURNAL_STREAM: device and inode of what it connected, to be compared with what is there now. */
+/* systemd.exec(5): JOURNAL_STREAM has the device and inode of the journal's stream. */
 static bool stderr_is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
@@ -83,8 +83,8 @@ void log_set_priority(int max_priority)
 }
 
 /*
- * stdout may be shared with other programs, so it must stay blocking. A pipe that polls writable takes PIPE_BUF bytes
- * without blocking; a socket can be asked not to block; a file or a terminal takes any line.
+ * stdout may be shared with other programs, so it must stay blocking. A pipe that polls writable accepts PIPE_BUF bytes
+ * without blocking, send() to a socket can be told not to block, and a file or a terminal does not block.
  */
 static ssize_t write_piece(const char *data, size_t len)
 {
@@ -95,7 +95,7 @@ static ssize_t write_piece(const char *data, size_t len)
     return write(STDOUT_FILENO, data, len);
 }
 
-/* Returns what was written; less than `len` where the reader is gone or does not read until the deadline. */
+/* Returns the number of bytes written: less than `len` if the reader is gone or does not read until the deadline. */
 static size_t write_bounded(const char *data, size_t len, int64_t deadline_ms)
 {
     size_t done = 0;
@@ -120,13 +120,13 @@ static void begin_line(struct buf *line, int priority, enum log_event event)
 static void add_loss(struct buf *line)
 {
     char text[128];
-    snprintf(text, sizeof(text), "%" PRId64 " lines of the log are lost: nobody read them", place.n_lost);
+    snprintf(text, sizeof(text), "%" PRId64 " log lines were dropped because stdout was not read", place.n_lost);
     begin_line(line, LOG_WARNING, LOG_EVENT_WARNING);
     json_write_string(text, line);
     buf_puts(line, "}\n");
 }
 
-/* Tells first of lines that were lost, if any were. */
+/* Ends a torn line, and reports lines that were dropped. False: it could not. */
 static bool write_loss(int64_t deadline_ms)
 {
     auto_buf struct buf loss = BUF_INIT;
@@ -204,7 +204,7 @@ static void add_field(struct buf *texts, size_t *n, const char *name, const char
     buf_printf(&texts[(*n)++], "%s=%s", name, value);
 }
 
-/* False: the journal cannot be had. */
+/* False: the journal does not accept it. */
 static bool write_journal(int priority, enum log_event event, const struct log_field *fields, const char *message)
 {
     struct buf texts[FIELDS_MAX] = { BUF_INIT };
@@ -228,7 +228,7 @@ static bool write_journal(int priority, enum log_event event, const struct log_f
     return ok;
 }
 
-/* The value as a line can hold it: bounded and printable. */
+/* A copy that is bounded and printable. */
 static char *bounded_copy(const char *value)
 {
     char *copy = strndup(value, LOG_VALUE_MAX);

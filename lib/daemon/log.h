@@ -1,5 +1,5 @@
 /*
- * log: one line per event, with fields; to the journal where stderr is one, else JSON lines on stdout.
+ * log: one line per event, with fields. Lines go to the journal if stderr is connected to it, else to stdout as JSON.
  *
  * Journal fields: MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER, EVENT (its name) and the line's own. JSON members:
  * time (RFC 3339, ms), level, event, message and the line's own fields in lower case.
@@ -55,12 +55,12 @@ struct log_field {
     const char *value; /* NULL: left out */
 };
 
-enum { LOG_VALUE_MAX = 8192 }; /* bytes of a message or a field; what is longer is cut */
+enum { LOG_VALUE_MAX = 8192 }; /* bytes of a message or a field; the rest is cut off */
 
 /*
- * Decides where lines go: the journal where JOURNAL_STREAM names what stderr is. Called once, before there are threads;
- * without it lines go to stdout. `identifier` is the daemon's name. `max_priority`: LOG_ERR .. LOG_DEBUG, lines beyond
- * it are dropped.
+ * Decides where lines go: to the journal if JOURNAL_STREAM names stderr, else to stdout. Called once, before there are
+ * threads. `identifier` is the daemon's name. `max_priority` is LOG_ERR to LOG_DEBUG; lines of lower severity are
+ * dropped.
  */
 void log_open(const char *identifier, int max_priority);
 void log_set_priority(int max_priority);
@@ -68,16 +68,16 @@ void log_set_priority(int max_priority);
 int log_priority(const char *level);
 
 /*
- * One line. `fields` ends with a NULL name; NULL: none. Safe from every thread; a line is never split.
- * What is not printable becomes '?'. stdout must have SIGPIPE ignored; a reader that does not read delays the first
- * line by a second, then lines are dropped, counted and told of when it reads again.
+ * Writes one line. `fields` ends with a NULL name; NULL: no fields. Any thread may call it; lines are never mixed.
+ * Unprintable characters become '?'. SIGPIPE must be ignored. If the reader of stdout stops reading, the first line
+ * waits for a second. After that lines are dropped, and their number is logged once it reads again.
  */
 void log_write(int priority, enum log_event event, const struct log_field *fields, const char *format, ...)
     printf_like(4, 5);
 
 /*
- * One line on stdout at any log level, with further members: JSON text like "\"a\":1,\"b\":2". Nothing where lines go
- * to the journal, which takes no numbers.
+ * Writes one line on stdout at any log level, with further members: JSON text like "\"a\":1,\"b\":2". Does nothing if
+ * lines go to the journal, which has no numbers.
  */
 void log_write_members(enum log_event event, const struct buf *members, const char *message);
 /* Whether log_write_members writes. */

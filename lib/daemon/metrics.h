@@ -1,5 +1,5 @@
 /*
- * metrics: the numbers of a process, as Prometheus and CloudWatch read them. Pure.
+ * metrics: the counters and gauges of a process, for Prometheus and CloudWatch. Pure.
  *
  * The two lists below define all metrics. A new one is a line here, and code that adds to its counter:
  *     service_counters(service)->batches++;
@@ -63,7 +63,7 @@ struct metrics { /* at one moment; counters since the start of the process */
 #undef METRICS_MEMBER
 };
 
-/* Fills in the counted ones; the observed ones are the caller's. */
+/* Copies the counters. The caller fills in the observed metrics. */
 void metrics_read(const struct service_counters *counters, struct metrics *ret);
 
 /* The functions below write only the metrics that the daemon has. */

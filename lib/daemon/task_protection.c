@@ -27,14 +27,14 @@ struct task_protection {
     char *url;
     int stop_fd;                 /* an eventfd */
     struct http *http;           /* ends with stop_fd */
-    struct http *last_http;      /* of the release, which does not */
+    struct http *last_http;      /* for the release at the end, which does not */
     struct protection_plan plan; /* the thread's until it has ended */
-    const char *told;            /* the code of the last refusal that was told; NULL: it works */
+    const char *refusal;         /* the code of the last refusal, as logged; NULL: it works */
     pthread_t thread;
     bool is_started;
 };
 
-/* ------------------------------------------------------- what it decides */
+/* ------------------------------------------------------------ its decisions */
 
 enum protection_call protection_next(struct protection_plan *plan, int64_t now_ms, bool is_busy)
 {
@@ -113,41 +113,36 @@ static enum protection_answer ask(const struct task_protection *protection, stru
     return protection_read(response.status, buf_str(&response.body), response.body.len, err);
 }
 
-/* Each refusal once, until there is another one, or none. */
-static void tell(struct task_protection *protection, const struct err *err)
+/* Logs each refusal once, until there is a different answer. */
+static void log_refusal(struct task_protection *protection, const struct err *err)
 {
     const char *code = err->code ? err->code : "task_protection_failed";
     bool is_expected = err_is(err, "deployment_blocked") || err_is(err, "task_not_valid");
-    if (err_is(err, "interrupted") || (protection->told && strcmp(protection->told, code) == 0))
+    if (err_is(err, "interrupted") || (protection->refusal && strcmp(protection->refusal, code) == 0))
         return;
-    protection->told = code;
+    protection->refusal = code;
     log_write(is_expected ? LOG_NOTICE : LOG_WARNING, LOG_EVENT_TASK_PROTECTION, LOG_FIELDS({ "ERROR_CODE", code }),
-              "the task's protection from scale-in cannot be changed, work goes on: %s", err->text);
-}
-
-static void tell_change(struct task_protection *protection, enum protection_call call, bool was_protected)
-{
-    bool is_protected = call == PROTECTION_ON;
-    protection->told = NULL;
-    if (is_protected != was_protected)
-        log_write(LOG_INFO, LOG_EVENT_TASK_PROTECTION, NULL,
-                  is_protected ? "the task is protected from scale-in while it holds messages"
-                               : "the task is not protected from scale-in any longer: it holds no messages");
+              "cannot change the task's protection from scale-in, work goes on: %s", err->text);
 }
 
 static void change(struct task_protection *protection, struct http *http, enum protection_call call)
 {
     struct err err = ERR_INIT;
-    bool was_protected = time_mono_ms() < protection->plan.protected_until_ms;
+    bool was_protected = time_mono_ms() < protection->plan.protected_until_ms, is_protected = call == PROTECTION_ON;
     enum protection_answer answer = ask(protection, http, call, &err);
     protection_note(&protection->plan, time_mono_ms(), call, answer);
-    if (answer == PROTECTION_DONE)
-        tell_change(protection, call, was_protected);
-    else
-        tell(protection, &err);
+    if (answer != PROTECTION_DONE) {
+        log_refusal(protection, &err);
+        return;
+    }
+    protection->refusal = NULL;
+    if (is_protected != was_protected)
+        log_write(LOG_INFO, LOG_EVENT_TASK_PROTECTION, NULL,
+                  is_protected ? "the task is protected from scale-in while it has messages"
+                               : "the task is not protected from scale-in any longer: it has no messages");
 }
 
-/* Also where all that came since the last look is settled by now. */
+/* Messages that came and were settled since the last look count too. */
 static bool is_busy(struct task_protection *protection)
 {
     int64_t before = protection->received;
@@ -213,7 +208,7 @@ static void end_thread(struct task_protection *protection)
 {
     uint64_t one = 1;
     ssize_t n = write(protection->stop_fd, &one, sizeof(one));
-    (void)n; /* cannot fail: it is written to once */
+    (void)n; /* the first write cannot fail */
     pthread_join(protection->thread, NULL);
     if (time_mono_ms() < protection->plan.protected_until_ms)
         change(protection, protection->last_http, PROTECTION_OFF);

@@ -1,4 +1,4 @@
-/* service: a daemon whose workers do nothing but behave well or badly, for the tests of lib/daemon. */
+/* service: a daemon whose workers only behave well or badly, for the tests of lib/daemon. */
 #include <stdio.h>
 
 #include "base/time.h"
@@ -22,7 +22,7 @@ static const struct config_key keys[] = {
     { "workers", CONFIG_INT, offsetof(struct settings, workers), 1, WORKERS_MAX, .default_text = "2",
       .help = "How many." },
     { "behaviour", CONFIG_CHOICE, offsetof(struct settings, behaviour), .choices = behaviours, .default_text = "wait",
-      .help = "What the last worker does; the others wait." },
+      .help = "Behaviour of the last worker; the others wait." },
     DAEMON_CONFIG_KEYS(struct settings, daemon, "How long a stop waits for the work in progress."),
 };
 
