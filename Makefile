@@ -44,12 +44,14 @@ LIBRARY_CFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 LDLIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 
 PROGRAMS := $(patsubst daemons/%/main.c,%,$(wildcard daemons/*/main.c))
-LIB_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard lib/*/*.c))
-COMMON_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard daemons/common/*.c))
-LIBRARY := $(OUT)/libstacingest.a
+# The sources in a folder and in the folders in it; their objects.
+sources = $(wildcard $(1)/*.c $(1)/*/*.c)
+objects = $(patsubst %.c,$(OUT)/obj/%.o,$(call sources,$(1)))
+# Each folder of lib/ is an archive. The linker reads them in this order, so each can use only those behind it.
+LIBS := worker daemon pgstac sqs stac aws sigv4 http base
+ARCHIVES := $(LIBS:%=$(OUT)/lib/lib%.a)
 # itemgend's modules, for their unit tests.
-ITEMGEND_OBJECTS := $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out %/main.c,$(wildcard daemons/itemgend/*.c)))
-ITEMGEND := $(OUT)/libitemgend.a
+ITEMGEND := $(OUT)/lib/libitemgend.a
 BINARIES := $(PROGRAMS:%=$(OUT)/bin/%)
 # What a daemon starts and nobody else: it is looked for at ../libexec/stactools-ingest from the daemon's own place.
 HELPERS := $(OUT)/libexec/stactools-ingest/itemgend-network $(OUT)/libexec/stactools-ingest/forkserver.py
@@ -69,16 +71,16 @@ $(OUT)/obj/%.o: %.c
 	@echo "  CC      $<"
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(LIBRARY): $(LIB_OBJECTS) $(COMMON_OBJECTS)
-	@rm -f $@
-	$(Q)$(AR) rcs $@ $^
-
-$(ITEMGEND): $(ITEMGEND_OBJECTS)
-	@rm -f $@
-	$(Q)$(AR) rcs $@ $^
+define ARCHIVE_RULE
+$(OUT)/lib/lib$(notdir $(1)).a: $(filter-out %/main.o,$(call objects,$(1)))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(Q)$$(AR) rcs $$@ $$^
+endef
+$(foreach folder,$(LIBS:%=lib/%) daemons/itemgend,$(eval $(call ARCHIVE_RULE,$(folder))))
 
 define PROGRAM_RULE
-$(OUT)/bin/$(1): $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard daemons/$(1)/*.c)) $(LIBRARY)
+$(OUT)/bin/$(1): $(call objects,daemons/$(1)) $(ARCHIVES)
 	@mkdir -p $$(@D)
 	@echo "  LD      $$@"
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LDLIBS)
@@ -88,13 +90,13 @@ $(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
 NETWORK := libexec/stactools-ingest/itemgend-network
 ifdef SAN
 # Without sanitizers, which reserve more memory than the limits of an item that it runs in leave.
-$(OUT)/$(NETWORK): $(wildcard libexec/itemgend-network/*.[ch]) $(LIBRARY)
+$(OUT)/$(NETWORK): $(wildcard libexec/itemgend-network/*.[ch]) $(ARCHIVES)
 	@mkdir -p $(@D)
 	@$(MAKE) --no-print-directory SAN= build/$(NETWORK)
 	$(Q)install -m 755 build/$(NETWORK) $@
 else
 # Small on purpose: one stays beside each sandbox.
-$(OUT)/$(NETWORK): $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard libexec/itemgend-network/*.c)) $(LIBRARY)
+$(OUT)/$(NETWORK): $(call objects,libexec/itemgend-network) $(ARCHIVES)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $^ $(LDLIBS)
@@ -103,23 +105,23 @@ $(OUT)/libexec/stactools-ingest/%.py: libexec/%.py
 	@mkdir -p $(@D)
 	$(Q)install -m 755 $< $@
 
-$(OUT)/tests/test_%: $(OUT)/obj/tests/unit/test_%.o $(TEST_OBJECTS) $(ITEMGEND) $(LIBRARY)
+$(OUT)/tests/test_%: $(OUT)/obj/tests/unit/test_%.o $(TEST_OBJECTS) $(ITEMGEND) $(ARCHIVES)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup -o $@ $(filter %.o,$^) $(ITEMGEND) $(LIBRARY) $(LDLIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup -o $@ $(filter %.o,$^) $(ITEMGEND) $(ARCHIVES) $(LDLIBS)
 
 define TOOL_RULE
-$(OUT)/tests/$(subst _,-,$(1)): $(OUT)/obj/tests/unit/tool_$(1).o $(ITEMGEND) $(LIBRARY)
+$(OUT)/tests/$(subst _,-,$(1)): $(OUT)/obj/tests/unit/tool_$(1).o $(ITEMGEND) $(ARCHIVES)
 	@mkdir -p $$(@D)
 	@echo "  LD      $$@"
-	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(ITEMGEND) $$(LIBRARY) $$(LDLIBS)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(ITEMGEND) $$(ARCHIVES) $$(LDLIBS)
 endef
 $(foreach t,$(patsubst tests/unit/tool_%.c,%,$(wildcard tests/unit/tool_*.c)),$(eval $(call TOOL_RULE,$(t))))
 
-$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(LIBRARY)
+$(OUT)/bench/%: $(OUT)/obj/bench/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBRARY) $(LDLIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(ARCHIVES) $(LDLIBS)
 
 # Code that several test programs share.
 $(OUT)/tests/test_sigv4 $(OUT)/tests/sigv4-suite: $(OUT)/obj/tests/unit/sigv4_case.o
@@ -183,8 +185,8 @@ generate: all
 	@python3 local/generate.py $(OUT)/bin
 
 # ------------------------------------------------------------ gates
-SOURCES := $(wildcard lib/*/*.c daemons/*/*.c libexec/*/*.c bench/*.c)
-FORMATTED := $(wildcard lib/*/*.[ch] daemons/*/*.[ch] libexec/*/*.[ch] tests/unit/*.[ch] bench/*.c)
+SOURCES := $(foreach folder,$(wildcard lib/* daemons/* libexec/*),$(call sources,$(folder))) $(wildcard bench/*.c)
+FORMATTED := $(SOURCES) $(wildcard $(foreach top,lib daemons libexec,$(top)/*/*.h $(top)/*/*/*.h) tests/unit/*.[ch])
 
 format:
 	clang-format -i $(FORMATTED)
@@ -194,8 +196,7 @@ check-format:
 
 # Objects of their own: the analyzer looks at each file while it is compiled.
 analyze:
-	@$(MAKE) --no-print-directory OUT=build/analyze CFLAGS="-O1 -fanalyzer" build/analyze/libstacingest.a \
-	    $(patsubst %.c,build/analyze/obj/%.o,$(filter-out daemons/common/%,$(wildcard daemons/*/*.c libexec/*/*.c bench/*.c)))
+	@$(MAKE) --no-print-directory OUT=build/analyze CFLAGS="-O1 -fanalyzer" $(SOURCES:%.c=build/analyze/obj/%.o)
 
 cppcheck:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability,performance \

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "aws/user.h"
+#include "base/user.h"
 #include "base/json.h"
 
 enum { CHECKPOINT_MAX = 16 << 20 };

@@ -7,8 +7,8 @@
 
 #include "base/json.h"
 #include "base/time.h"
-#include "common/database.h"
-#include "common/newest.h"
+#include "pgstac/database.h"
+#include "pgstac/dedupe.h"
 
 enum {
     STATEMENT_TIMEOUT_MS = 45000,
@@ -91,7 +91,7 @@ static int load_patiently(struct job *job, struct pgstac_item *const *items, siz
 struct item_batch {
     struct pgstac_item *items;  /* by entry */
     struct pgstac_item **round; /* those that are loaded together */
-    struct newest_version *versions;
+    struct dedupe_version *versions;
     size_t *picked; /* of versions */
     size_t n_entries, n_versions;
 };
@@ -154,11 +154,11 @@ static int read_items(const struct job *job, struct load_batch *batch, struct it
         if (r == NEVER)
             r = reject(&batch->entries[i], &item->err, err);
         else if (r == 0)
-            ret->versions[ret->n_versions++] = (struct newest_version){ .item = item, .order = i };
+            ret->versions[ret->n_versions++] = (struct dedupe_version){ .item = item, .order = i };
         if (r != 0)
             return r;
     }
-    newest_sort(ret->versions, ret->n_versions);
+    dedupe_sort(ret->versions, ret->n_versions);
     return 0;
 }
 
@@ -188,7 +188,7 @@ static int load_picked(struct job *job, struct item_batch *batch, size_t n, stru
 static int conclude_items(struct load_batch *batch, const struct item_batch *items, struct err *err)
 {
     for (size_t i = 0; i < items->n_versions; i++) {
-        const struct newest_version *version = &items->versions[i];
+        const struct dedupe_version *version = &items->versions[i];
         struct load_entry *entry = &batch->entries[version->order];
         entry->outcome = version->superseded ? PGSTAC_STALE : version->item->outcome;
         int r = version->item->result == 0 ? 0 : reject(entry, &version->item->err, err);
@@ -205,10 +205,10 @@ static int load_items(struct job *job, struct load_batch *batch, struct err *err
     if (r == 0)
         r = read_items(job, batch, &items, err);
     size_t picked = 0;
-    while (r == 0 && (picked = newest_pick(items.versions, items.n_versions, items.picked)) > 0) {
+    while (r == 0 && (picked = dedupe_pick(items.versions, items.n_versions, items.picked)) > 0) {
         r = load_picked(job, &items, picked, err);
         if (r == 0)
-            newest_settle(items.versions, items.n_versions);
+            dedupe_settle(items.versions, items.n_versions);
     }
     return r == 0 ? conclude_items(batch, &items, err) : r;
 }

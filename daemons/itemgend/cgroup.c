@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
-#include "common/log.h"
+#include "daemon/log.h"
 
 #define DAEMON "daemon"
 #define ITEM "item-"

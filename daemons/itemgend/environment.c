@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
-#include "common/log.h"
+#include "daemon/log.h"
 #include "itemgend/environment_build.h"
 #include "itemgend/environment_files.h"
 #include "itemgend/environment_store.h"

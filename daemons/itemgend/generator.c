@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "base/time.h"
-#include "common/consumer.h"
-#include "common/log.h"
+#include "worker/consumer.h"
+#include "daemon/log.h"
 #include "itemgend/generate.h"
 #include "itemgend/package_role.h"
 #include "itemgend/packages.h"

@@ -2,7 +2,7 @@
 #ifndef ITEMGEND_GENERATOR_H
 #define ITEMGEND_GENERATOR_H
 
-#include "common/service.h"
+#include "daemon/service.h"
 
 /* daemon.run of itemgend; `config` is a struct itemgend_options. */
 int generator_run(const void *config, struct service *service, struct err *err);

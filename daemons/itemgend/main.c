@@ -1,26 +1,8 @@
 /* itemgend: makes STAC items from the requests on ItemGenQueue and publishes them to ItemLoadTopic. */
-#include "common/service.h"
+#include "daemon/service.h"
 #include "itemgend/environment_prepare.h"
 #include "itemgend/generator.h"
 #include "itemgend/options.h"
-
-static const char *log_level(const void *config)
-{
-    const struct itemgend_options *options = config;
-    return settings_log_level(&options->common);
-}
-
-static int64_t stop_timeout_ms(const void *config)
-{
-    const struct itemgend_options *options = config;
-    return options->common.stop_timeout_ms;
-}
-
-static const struct monitoring *monitoring(const void *config)
-{
-    const struct itemgend_options *options = config;
-    return &options->common.monitoring;
-}
 
 int main(int argc, char **argv)
 {
@@ -29,9 +11,7 @@ int main(int argc, char **argv)
         .summary = "makes STAC items from the requests on a queue and publishes them to a topic",
         .schema = &itemgend_schema,
         .default_config = SYSCONFDIR "/stactools-ingest/itemgend.yaml",
-        .log_level = log_level,
-        .stop_timeout_ms = stop_timeout_ms,
-        .monitoring = monitoring,
+        .config_offset = offsetof(struct itemgend_options, common.daemon),
         .metrics = METRICS_ITEMGEND,
         .run = generator_run,
         .describe = generator_describe,

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "aws/child.h"
+#include "base/child.h"
 
 enum { TRY_TIMEOUT_MS = 10000, TRY_OUTPUT_MAX = 4096, PATH_SIZE = 4096 };
 

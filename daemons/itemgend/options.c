@@ -238,10 +238,11 @@ static const struct config_key keys[] = {
       .default_text = "false",
       .help = "Whether to record in each item the package and version that made it (processing:software of the STAC "
               "processing extension). It has no effect with runner uvx." },
-    SETTINGS_KEYS(struct itemgend_options, common, "ItemGenQueue", "URL of the queue of item requests (ItemGenQueue).",
-                  "1", "Number of items made at the same time. Each may use memory_limit.",
-                  "How long a stop waits for items in progress. After that they are ended and their requests are "
-                  "returned to the queue."),
+    WORKER_CONFIG_KEYS(struct itemgend_options, common, "ItemGenQueue",
+                       "URL of the queue of item requests (ItemGenQueue).", "1",
+                       "Number of items made at the same time. Each may use memory_limit.",
+                       "How long a stop waits for items in progress. After that they are ended and their requests are "
+                       "returned to the queue."),
 };
 
 static void check_ports(const struct config_list *ports, struct buf *errors)
@@ -267,7 +268,7 @@ static void check_prepared(const struct itemgend_options *options, struct buf *e
 static void check(const void *config, struct buf *errors)
 {
     const struct itemgend_options *options = config;
-    settings_check(&options->common, errors);
+    worker_config_check(&options->common, errors);
     if (options->constraints && access(options->constraints, R_OK) < 0)
         config_complain(errors, "constraints", "cannot read %s: %s", options->constraints, strerror(errno));
     check_prepared(options, errors);

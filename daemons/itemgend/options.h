@@ -2,7 +2,7 @@
 #ifndef ITEMGEND_OPTIONS_H
 #define ITEMGEND_OPTIONS_H
 
-#include "common/settings.h"
+#include "worker/worker_config.h"
 #include "itemgend/limits.h"
 
 enum runner { RUNNER_WARM, RUNNER_UVX };
@@ -10,7 +10,7 @@ enum sandbox_choice { SANDBOX_AUTO, SANDBOX_BUBBLEWRAP, SANDBOX_LIMITS };
 enum network_choice { NETWORK_AUTO, NETWORK_FILTERED, NETWORK_OPEN, NETWORK_CLOSED };
 
 struct itemgend_options {
-    struct settings common;
+    struct worker_config common;
     char *load_topic_arn;
     struct config_list allowed_packages, packages, with, indexes;
     int runner; /* enum runner */

@@ -1,7 +1,7 @@
 #include "itemgend/packages.h"
 
 #include "base/num.h"
-#include "common/config_value.h"
+#include "daemon/config_value.h"
 #include "itemgend/requirement.h"
 
 enum { CONCURRENCY_MAX = 10000 };

@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "common/log.h"
+#include "daemon/log.h"
 
 enum { FIRST_WAIT_MS = 1000, DOUBLINGS_MAX = 16 };
 

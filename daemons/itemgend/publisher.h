@@ -9,7 +9,7 @@
 #define ITEMGEND_PUBLISHER_H
 
 #include "aws/aws.h"
-#include "common/service.h"
+#include "daemon/service.h"
 #include "itemgend/options.h"
 
 struct publisher; /* one per run, shared by its workers */

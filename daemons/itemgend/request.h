@@ -3,7 +3,7 @@
 #define ITEMGEND_REQUEST_H
 
 #include "base/json.h"
-#include "common/config.h"
+#include "daemon/config.h"
 
 struct request_option {
     const char *name, *value;

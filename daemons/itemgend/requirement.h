@@ -9,7 +9,7 @@
 #ifndef ITEMGEND_REQUIREMENT_H
 #define ITEMGEND_REQUIREMENT_H
 
-#include "common/config.h"
+#include "daemon/config.h"
 
 /* NEVER: "invalid_package" (not plain), "package_not_allowed" (no pattern of `allowed`, spelled as it may be, fits its
  * normalized name). */

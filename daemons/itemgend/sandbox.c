@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "aws/child.h"
-#include "common/log.h"
+#include "base/child.h"
+#include "daemon/log.h"
 #include "itemgend/network.h"
 #include "itemgend/variables.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
-#include "common/log.h"
+#include "daemon/log.h"
 #include "itemgend/libexec.h"
 #include "itemgend/server.h"
 

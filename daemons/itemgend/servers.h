@@ -8,7 +8,7 @@
 #ifndef ITEMGEND_SERVERS_H
 #define ITEMGEND_SERVERS_H
 
-#include "common/service.h"
+#include "daemon/service.h"
 #include "itemgend/command_result.h"
 #include "itemgend/environment.h"
 #include "itemgend/options.h"

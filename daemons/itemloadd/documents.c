@@ -294,17 +294,17 @@ int documents_open(const struct pgstac *pgstac, const struct sqs_messages *messa
 
 /* ----------------------------------------------------------- newest wins */
 
-size_t documents_versions(struct documents *documents, struct newest_version *ret)
+size_t documents_versions(struct documents *documents, struct dedupe_version *ret)
 {
     size_t n = 0;
     for (size_t i = 0; i < documents->n; i++)
         if (!documents->list[i].settled && !documents->list[i].is_collection)
-            ret[n++] = (struct newest_version){ .item = &documents->list[i].item, .order = i };
-    newest_sort(ret, n);
+            ret[n++] = (struct dedupe_version){ .item = &documents->list[i].item, .order = i };
+    dedupe_sort(ret, n);
     return n;
 }
 
-void documents_settle(struct documents *documents, const struct newest_version *versions, size_t n)
+void documents_settle(struct documents *documents, const struct dedupe_version *versions, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct document *document = &documents->list[versions[i].order];

@@ -9,7 +9,7 @@
 #define ITEMLOADD_DOCUMENTS_H
 
 #include "aws/s3_event.h"
-#include "common/newest.h"
+#include "pgstac/dedupe.h"
 #include "sqs/envelope.h"
 #include "stac/reader.h"
 
@@ -73,9 +73,9 @@ void documents_report_source(struct documents *documents, struct document_source
                              const struct err *err);
 
 /* The items without a result, sorted (newest.h), to `ret` (room for documents->n). Returns how many. */
-size_t documents_versions(struct documents *documents, struct newest_version *ret);
+size_t documents_versions(struct documents *documents, struct dedupe_version *ret);
 /* After all of them are settled. */
-void documents_settle(struct documents *documents, const struct newest_version *versions, size_t n);
+void documents_settle(struct documents *documents, const struct dedupe_version *versions, size_t n);
 
 /*
  * Reports the documents of the list, which is empty from then on. Each message's result is LATER where any of its

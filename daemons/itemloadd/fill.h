@@ -8,7 +8,7 @@
 #ifndef ITEMLOADD_FILL_H
 #define ITEMLOADD_FILL_H
 
-#include "common/consumer.h"
+#include "worker/consumer.h"
 #include "itemloadd/options.h"
 
 /* Appends to `ret`; nothing where none came within wait_time, or while draining. */

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/time.h"
-#include "common/consumer.h"
-#include "common/database.h"
-#include "common/log.h"
+#include "worker/consumer.h"
+#include "pgstac/database.h"
+#include "daemon/log.h"
 #include "itemloadd/documents.h"
 #include "itemloadd/fill.h"
 #include "itemloadd/objects.h"
@@ -85,7 +85,7 @@ static int load_chunk(struct loader *loader, struct pgstac_item *const *items, s
     return r;
 }
 
-static int load_picked(struct loader *loader, const struct newest_version *versions, const size_t *picked, size_t n,
+static int load_picked(struct loader *loader, const struct dedupe_version *versions, const size_t *picked, size_t n,
                        struct err *err)
 {
     size_t chunk_max = (size_t)loader->options->batch_items;
@@ -105,16 +105,16 @@ static int load_picked(struct loader *loader, const struct newest_version *versi
 
 static int load_items(struct loader *loader, struct documents *documents, struct err *err)
 {
-    auto_free struct newest_version *versions = calloc(documents->n + 1, sizeof(*versions));
+    auto_free struct dedupe_version *versions = calloc(documents->n + 1, sizeof(*versions));
     auto_free size_t *picked = calloc(documents->n + 1, sizeof(*picked));
     if (!versions || !picked)
         return err_no_memory(err);
     size_t n = documents_versions(documents, versions), n_picked;
-    while ((n_picked = newest_pick(versions, n, picked)) > 0) {
+    while ((n_picked = dedupe_pick(versions, n, picked)) > 0) {
         int r = load_picked(loader, versions, picked, n_picked, err);
         if (r != 0)
             return r;
-        newest_settle(versions, n);
+        dedupe_settle(versions, n);
     }
     documents_settle(documents, versions, n);
     return 0;

@@ -2,7 +2,7 @@
 #ifndef ITEMLOADD_LOADER_H
 #define ITEMLOADD_LOADER_H
 
-#include "common/service.h"
+#include "daemon/service.h"
 
 /* daemon.run of itemloadd; `config` is a struct itemloadd_options. */
 int loader_run(const void *config, struct service *service, struct err *err);

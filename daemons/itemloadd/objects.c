@@ -3,7 +3,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
-#include "common/log.h"
+#include "daemon/log.h"
 
 static void close_object(struct object *object)
 {

@@ -9,7 +9,7 @@
 #define ITEMLOADD_OBJECTS_H
 
 #include "aws/s3.h"
-#include "common/service.h"
+#include "daemon/service.h"
 #include "itemloadd/documents.h"
 #include "itemloadd/options.h"
 #include "stac/reader.h"

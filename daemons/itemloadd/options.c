@@ -103,17 +103,17 @@ static const struct config_key keys[] = {
       .default_text = "1m",
       .help = "Minimum time between two updates of the statistics of a partition while items are loaded into it. An "
               "empty queue and a stop also update them." },
-    SETTINGS_KEYS(struct itemloadd_options, common, "ItemLoadQueue", "URL of the queue of STAC items (ItemLoadQueue).",
-                  "2",
-                  "Number of batches filled and loaded at the same time. Each uses a database connection of its own.",
-                  "How long a stop waits for batches in progress. After that they are rolled back and their messages "
-                  "are returned to the queue."),
+    WORKER_CONFIG_KEYS(
+        struct itemloadd_options, common, "ItemLoadQueue", "URL of the queue of STAC items (ItemLoadQueue).", "2",
+        "Number of batches filled and loaded at the same time. Each uses a database connection of its own.",
+        "How long a stop waits for batches in progress. After that they are rolled back and their messages "
+        "are returned to the queue."),
 };
 
 static void check(const void *config, struct buf *errors)
 {
     const struct itemloadd_options *options = config;
-    settings_check(&options->common, errors);
+    worker_config_check(&options->common, errors);
 }
 
 const struct config_schema itemloadd_schema = {

@@ -2,10 +2,10 @@
 #ifndef ITEMLOADD_OPTIONS_H
 #define ITEMLOADD_OPTIONS_H
 
-#include "common/settings.h"
+#include "worker/worker_config.h"
 
 struct itemloadd_options {
-    struct settings common;
+    struct worker_config common;
     char *secret_arn, *db_sslrootcert;
     int db_sslmode; /* index into itemloadd_sslmodes */
     int64_t batch_items, batch_window_ms, batch_idle_ms, batch_bytes, receives;

@@ -1,5 +1,5 @@
 #include "aws/creds_source.h"
-#include "aws/user.h"
+#include "base/user.h"
 #include "base/time.h"
 
 enum { TRAIL_SHOWN = 700 }; /* bytes: what stands before and behind it must fit into an err, too */

@@ -2,7 +2,7 @@
 #include <curl/curl.h>
 
 #include "aws/creds_source.h"
-#include "aws/user.h"
+#include "base/user.h"
 
 /*
  * "Container credential provider" in the AWS SDKs and Tools Reference Guide. The endpoint's path is as

@@ -1,7 +1,7 @@
 #include <strings.h>
 
 #include "aws/creds_source.h"
-#include "aws/user.h"
+#include "base/user.h"
 #include "base/num.h"
 
 /* "Instance metadata service" (EC2 User Guide), version 2 only: version 1 is what a forged request can reach. */

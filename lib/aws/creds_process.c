@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <sys/wait.h>
 
-#include "aws/child.h"
+#include "base/child.h"
 #include "aws/creds_source.h"
 #include "aws/words.h"
 

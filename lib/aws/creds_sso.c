@@ -1,7 +1,7 @@
 #include <errno.h>
 
 #include "aws/creds_source.h"
-#include "aws/user.h"
+#include "base/user.h"
 #include "base/hash.h"
 
 enum { ATTEMPTS = 3, TIMEOUT_MS = 10000, TOKEN_FILE_MAX = 64 * 1024 };

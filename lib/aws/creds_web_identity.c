@@ -1,6 +1,6 @@
 #include "aws/creds_source.h"
 #include "aws/sts.h"
-#include "aws/user.h"
+#include "base/user.h"
 
 enum { TOKEN_MAX = 64 * 1024 }; /* bytes; STS takes 20000 characters */
 

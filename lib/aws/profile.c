@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "aws/ini.h"
-#include "aws/user.h"
+#include "base/user.h"
 #include "aws/words.h"
 
 enum section_kind { OTHER, PROFILE, SSO_SESSION, SERVICES };

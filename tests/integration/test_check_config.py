@@ -1,4 +1,4 @@
-"""Errors that --check-config reports beyond types and limits."""
+"""Errors of --check-config beyond types and limits."""
 
 import os
 import subprocess

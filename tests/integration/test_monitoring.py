@@ -1,4 +1,4 @@
-"""What those who watch a daemon see: /health, /ready, /metrics, --health, and the metrics in its log."""
+"""Monitoring a daemon: /health, /ready, /metrics, --health, and the metrics in its log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def get(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> t
 
 
 def samples(port: int) -> dict[str, float]:
-    """As Prometheus' own parser reads them."""
+    """Read by Prometheus' own parser."""
     status, text, _ = get(port, "/metrics")
     assert status == 200
     return {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
@@ -40,11 +40,11 @@ def samples(port: int) -> dict[str, float]:
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "did not come to hold in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.05)
 
 
-def is_deaf(port: int) -> bool:
+def is_closed(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
@@ -56,7 +56,7 @@ def port() -> int:
 
 @pytest.fixture
 def start(port: int) -> Iterator:
-    """start({key: value}): a daemon that is watched at `port`, and is ready."""
+    """start({key: value}): a daemon that serves its status at `port`, and is ready."""
     folder = Path(tempfile.mkdtemp(prefix="service."))
     daemons: list[Daemon] = []
 
@@ -64,7 +64,7 @@ def start(port: int) -> Iterator:
         daemon = Daemon(folder, {"metrics_address": f"127.0.0.1:{port}"} | (settings or {}))
         daemons.append(daemon)
         if ready:
-            daemon.wait_told("READY=1")
+            daemon.wait_notified("READY=1")
         return daemon
 
     yield start_one
@@ -75,7 +75,7 @@ def start(port: int) -> Iterator:
     shutil.rmtree(folder)
 
 
-# ---------------------------------------------------------------- what is served
+# ---------------------------------------------------------------- the answers
 
 
 def test_healthy_and_ready(start, port: int) -> None:
@@ -124,7 +124,7 @@ def test_other_paths_and_methods(start, port: int) -> None:
         assert status == 405 and headers["allow"] == "GET, HEAD", method
 
 
-def test_a_worker_that_gives_no_sign_of_life(start, port: int) -> None:
+def test_an_overdue_worker(start, port: int) -> None:
     start({"behaviour": "overdue", "workers": "3"})
     wait_for(lambda: get(port, "/health")[0] == 503)
     assert get(port, "/health")[1] == "no sign of life from worker 3\n"
@@ -132,7 +132,7 @@ def test_a_worker_that_gives_no_sign_of_life(start, port: int) -> None:
     assert samples(port)["tool_service_workers_overdue"] == 1
 
 
-def test_an_outage_is_named_and_is_no_reason_to_be_replaced(start, port: int) -> None:
+def test_an_outage_is_named_but_the_daemon_stays_healthy_and_ready(start, port: int) -> None:
     start({"behaviour": "outage"})
     wait_for(lambda: "waiting" in get(port, "/ready")[1])
     assert get(port, "/ready")[:2] == (200, "ready; waiting for something to work again: worker 2 (database_unavailable)\n")
@@ -140,9 +140,9 @@ def test_an_outage_is_named_and_is_no_reason_to_be_replaced(start, port: int) ->
     assert samples(port)["tool_service_workers_waiting"] == 1
 
 
-def test_before_it_is_ready_it_answers(start, port: int) -> None:
+def test_it_answers_before_it_is_ready(start, port: int) -> None:
     daemon = start({"behaviour": "start_waits"}, ready=False)
-    wait_for(lambda: not is_deaf(port))
+    wait_for(lambda: not is_closed(port))
     assert get(port, "/ready")[:2] == (503, "starting\n")
     assert get(port, "/health")[0] == 200
     assert samples(port)["tool_service_ready"] == 0
@@ -153,22 +153,22 @@ def test_before_it_is_ready_it_answers(start, port: int) -> None:
 def test_while_it_drains_it_is_healthy_and_not_ready(start, port: int) -> None:
     daemon = start({"behaviour": "slow", "stop_timeout": "10m"})
     daemon.signal(signal.SIGTERM)
-    daemon.wait_told("STOPPING=1")
+    daemon.wait_notified("STOPPING=1")
     wait_for(lambda: get(port, "/ready")[:2] == (503, "draining\n"))
     assert get(port, "/health")[0] == 200
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
-    assert is_deaf(port)
+    assert is_closed(port)
 
 
-# -------------------------------------------------------------------- where it is served
+# ---------------------------------------------------------------- the address
 
 
-def test_nothing_listens_and_no_thread_is_there_where_it_is_not_set(start, port: int) -> None:
+def test_without_an_address_nothing_listens_and_there_is_no_thread(start, port: int) -> None:
     daemon = start({"metrics_address": ""})
     threads = {path.read_text().strip() for path in Path(f"/proc/{daemon.process.pid}/task").glob("*/comm")}
     assert threads == {"service", "worker 1", "worker 2"}
-    assert is_deaf(port)
+    assert is_closed(port)
 
 
 def test_ipv6(start, port: int) -> None:
@@ -178,11 +178,11 @@ def test_ipv6(start, port: int) -> None:
         pytest.skip(f"no IPv6 on loopback: {error}")
     start({"metrics_address": f'"[::1]:{port}"'})
     assert get(port, "/health", host="::1")[0] == 200
-    assert is_deaf(port)
+    assert is_closed(port)
     assert run("--health", TOOL_SERVICE_METRICS_ADDRESS=f"[::1]:{port}").returncode == 0
 
 
-def test_a_port_that_is_taken(start, port: int) -> None:
+def test_a_port_in_use(start, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         daemon = start(ready=False)
         assert daemon.wait() == 1
@@ -204,15 +204,15 @@ def test_a_restart_gets_its_port_at_once(start, port: int) -> None:
     assert get(port, "/health")[0] == 200
 
 
-def test_a_reload_moves_it_or_leaves_it_where_it_is(start, port: int) -> None:
+def test_a_reload_moves_the_server_only_to_another_address(start, port: int) -> None:
     daemon = start()
     other = free_port()
-    with socket.create_connection(("127.0.0.1", port)) as kept:  # of the server that stays
+    with socket.create_connection(("127.0.0.1", port)) as kept:  # to the first server, which stays
         for times, address in enumerate((port, port, other, None, port), start=2):
             daemon.configure({"metrics_address": f"127.0.0.1:{address}"} if address else {})
             daemon.signal(signal.SIGHUP)
-            daemon.wait_told("READY=1", times=times)
-            assert [is_deaf(port), is_deaf(other)] == [address != port, address != other], address
+            daemon.wait_notified("READY=1", times=times)
+            assert [is_closed(port), is_closed(other)] == [address != port, address != other], address
             if times == 3:
                 kept.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert kept.recv(1000).startswith(b"HTTP/1.1 200")
@@ -220,27 +220,27 @@ def test_a_reload_moves_it_or_leaves_it_where_it_is(start, port: int) -> None:
     assert samples(port)["tool_service_messages_received_total"] == 12
 
 
-def test_a_reload_to_a_port_that_is_taken_goes_back(start, port: int) -> None:
+def test_a_reload_to_a_port_in_use_keeps_the_previous_configuration(start, port: int) -> None:
     daemon = start()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        daemon.configure({"metrics_address": f"127.0.0.1:{taken.getsockname()[1]}"})
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        daemon.configure({"metrics_address": f"127.0.0.1:{other.getsockname()[1]}"})
         daemon.signal(signal.SIGHUP)
-        daemon.wait_told("READY=1", times=2)
+        daemon.wait_notified("READY=1", times=2)
         assert "Address already in use" in daemon.wait_line("CONFIG_REFUSED")["message"]
         assert get(port, "/ready")[0] == 200
 
 
 @pytest.mark.parametrize("address", ["9464", "localhost", "::1:9464", "127.0.0.1:0", "http://127.0.0.1:9464"])
-def test_what_is_no_address(address: str) -> None:
+def test_an_address_that_is_not_valid(address: str) -> None:
     result = run("--check-config", TOOL_SERVICE_METRICS_ADDRESS=address)
     assert result.returncode == 78
     assert result.stderr == f'environment TOOL_SERVICE_METRICS_ADDRESS: "{address}" is not of the form HOST:PORT or [IPv6]:PORT\n'
 
 
-# ------------------------------------------------------------------ who asks too much
+# ---------------------------------------------------------------- bad clients
 
 
-def test_connections_that_say_nothing_do_not_keep_others_out_for_long(start, port: int) -> None:
+def test_idle_connections_do_not_block_others_for_long(start, port: int) -> None:
     start()
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
     try:
@@ -286,7 +286,7 @@ def test_garbage(start, port: int, garbage: bytes) -> None:
 
 def test_health_of_a_healthy_daemon(start, port: int) -> None:
     daemon = start()
-    # By its file, and by its environment, with a proxy that is not to be asked.
+    # With the address from the file, then from the environment. The proxy must not be asked.
     for result in (
         run("--config", str(daemon.config), "--health"),
         run("--health", TOOL_SERVICE_METRICS_ADDRESS=f"127.0.0.1:{port}", http_proxy="http://127.0.0.1:1"),
@@ -294,7 +294,7 @@ def test_health_of_a_healthy_daemon(start, port: int) -> None:
         assert (result.returncode, result.stdout, result.stderr) == (0, "tool-service: healthy\n", "")
 
 
-def test_health_of_one_that_hangs(start, port: int) -> None:
+def test_health_of_a_daemon_with_an_overdue_worker(start, port: int) -> None:
     daemon = start({"behaviour": "overdue"})
     wait_for(lambda: get(port, "/health")[0] == 503)
     result = run("--config", str(daemon.config), "--health")
@@ -302,7 +302,7 @@ def test_health_of_one_that_hangs(start, port: int) -> None:
     assert result.stderr == "tool-service: no sign of life from worker 2\n"
 
 
-def test_health_of_none(port: int) -> None:
+def test_health_without_a_daemon(port: int) -> None:
     result = run("--health", TOOL_SERVICE_METRICS_ADDRESS=f"127.0.0.1:{port}")
     assert (result.returncode, result.stdout) == (1, "")
     assert f"no answer from http://127.0.0.1:{port}" in result.stderr
@@ -320,7 +320,7 @@ def test_health_without_an_address_or_with_a_wrong_configuration(tmp_path: Path)
     assert run("--config", str(tmp_path / "nothing"), "--health").returncode == 78
 
 
-def test_health_is_quick_where_nothing_comes_back() -> None:
+def test_health_does_not_wait_long_for_an_answer() -> None:
     server = ScriptedServer()
     try:
         server.steps(HANG)
@@ -339,7 +339,7 @@ def test_health_is_quick_where_nothing_comes_back() -> None:
 
 
 def check_embedded(line: dict) -> dict[str, float]:
-    """The rules of the specification: what is named stands at the top, and is of the right type."""
+    """The rules of the specification: each metric is a member at the top, of the right type."""
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert set(line["_aws"]) == {"Timestamp", "CloudWatchMetrics"}
     assert set(directive) == {"Namespace", "Dimensions", "Metrics"}
@@ -354,18 +354,18 @@ def check_embedded(line: dict) -> dict[str, float]:
 def test_metrics_in_the_log(start) -> None:
     daemon = start({"metrics_namespace": "Test/Ingest", "log_level": "error", "workers": "3"})
     daemon.signal(signal.SIGHUP)
-    daemon.wait_told("READY=1", times=2)
+    daemon.wait_notified("READY=1", times=2)
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     lines = daemon.lines("METRICS")
     assert [line["_aws"]["CloudWatchMetrics"][0]["Namespace"] for line in lines] == ["Test/Ingest"] * 2
     assert [line["Service"] for line in lines] == ["tool-service"] * 2
-    # What came in each run, not since the start.
+    # The messages of each run, not since the start.
     assert [check_embedded(line)["MessagesReceived"] for line in lines] == [3, 3]
     assert [check_embedded(line)["MessagesDone"] for line in lines] == [3, 3]
 
 
-def test_no_metrics_in_the_log_where_they_are_not_asked_for(start) -> None:
+def test_no_metrics_in_the_log_without_a_namespace(start) -> None:
     daemon = start()
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
@@ -375,7 +375,7 @@ def test_no_metrics_in_the_log_where_they_are_not_asked_for(start) -> None:
 @pytest.mark.long
 def test_metrics_in_the_log_each_minute(start) -> None:
     daemon = start({"metrics_namespace": "Test"})
-    time.sleep(125)
+    wait_for(lambda: len(daemon.lines("METRICS")) == 2, seconds=130)
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     lines = daemon.lines("METRICS")
@@ -385,7 +385,7 @@ def test_metrics_in_the_log_each_minute(start) -> None:
 
 
 @pytest.mark.parametrize("space", ["AWS/SQS", ":x", "a b", "x" * 256])
-def test_what_is_no_namespace(space: str) -> None:
+def test_a_namespace_that_is_not_valid(space: str) -> None:
     result = run("--check-config", TOOL_SERVICE_METRICS_NAMESPACE=space)
     assert result.returncode == 78
     assert f"environment TOOL_SERVICE_METRICS_NAMESPACE: {json.dumps(space)} is not" in result.stderr

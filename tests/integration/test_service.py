@@ -1,4 +1,4 @@
-"""What a person and systemd see of a daemon's life: build/tests/service is a daemon whose workers only wait."""
+"""A daemon's life as an operator and systemd see it: build/tests/service is a daemon whose workers only wait."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOOL = ROOT / os.environ.get("BUILD", "build") / "tests" / "service"
 
 
 class Daemon:
-    """A running tool, its lines, and what it told the service manager."""
+    """A running tool, its log, and its notifications to systemd."""
 
     def __init__(self, folder: Path, settings: dict[str, str], environment: dict[str, str] | None = None) -> None:
         self.folder = folder
@@ -30,7 +30,7 @@ class Daemon:
         self.configure(settings)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(folder / "notify"))
-        self.told: list[tuple[float, str]] = []
+        self.notified: list[tuple[float, str]] = []
         self.process = subprocess.Popen(
             [TOOL, "--config", self.config],
             env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(folder / "notify")} | (environment or {}),
@@ -47,24 +47,24 @@ class Daemon:
             if not select.select([self.socket], [], [], left)[0]:
                 return
             now = time.monotonic()
-            self.told += [(now, line) for line in self.socket.recv(4096).decode().splitlines()]
+            self.notified += [(now, line) for line in self.socket.recv(4096).decode().splitlines()]
 
     def count(self, line: str) -> int:
-        return sum(told.startswith(line) for _, told in self.told)
+        return sum(text.startswith(line) for _, text in self.notified)
 
-    def wait_told(self, line: str, times: int = 1, seconds: float = 10) -> None:
+    def wait_notified(self, line: str, times: int = 1, seconds: float = 10) -> None:
         deadline = time.monotonic() + seconds
         while self.count(line) < times:
-            assert time.monotonic() < deadline, f"not told {line} {times} times: {self.told}\n{self.log.read_text()}"
+            assert time.monotonic() < deadline, f"no {line}, {times} times: {self.notified}\n{self.log.read_text()}"
             self.listen(0.05)
 
     def lines(self, event: str) -> list[dict[str, str]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines()]
         return [line for line in lines if line["event"] == event]
 
-    def wait_line(self, event: str, seconds: float = 10) -> dict[str, str]:
+    def wait_line(self, event: str, times: int = 1, seconds: float = 10) -> dict[str, str]:
         deadline = time.monotonic() + seconds
-        while not (lines := self.lines(event)):
+        while len(lines := self.lines(event)) < times:
             assert time.monotonic() < deadline, f"no {event}: {self.log.read_text()}"
             time.sleep(0.02)
         return lines[0]
@@ -106,7 +106,7 @@ def test_arguments() -> None:
     assert "Usage: tool-service" in run("-h").stdout
     assert run("--version").stdout.startswith("tool-service ")
     assert "stop_timeout\n    How long" in run("--help-config").stdout
-    assert "#stop_timeout: 5s\n" in run("--help-config=yaml").stdout
+    assert "#stop_timeout: 90s\n" in run("--help-config=yaml").stdout
     assert ".Ev TOOL_SERVICE_STOP_TIMEOUT" in run("--help-config=man").stdout
     assert "`TOOL_SERVICE_STOP_TIMEOUT`" in run("--help-config=markdown").stdout
     for arguments in (["--nonsense"], ["extra"], ["--config"], ["--help-config=html"], ["--help-config", "yaml"]):
@@ -126,10 +126,10 @@ def test_check_config(tmp_path: Path) -> None:
     result = run("--config", str(config), "--check-config", TOOL_SERVICE_STOP_TIMEOUT="7s")
     assert result.returncode == 0
     assert result.stdout == (
-        "log_level: info  # default\n"
-        "stop_timeout: 7s  # environment TOOL_SERVICE_STOP_TIMEOUT\n"
         f"workers: 3  # {config}:1\n"
         "behaviour: wait  # default\n"
+        "stop_timeout: 7s  # environment TOOL_SERVICE_STOP_TIMEOUT\n"
+        "log_level: info  # default\n"
         "metrics_address: \"\"  # default\n"
         "metrics_namespace: \"\"  # default\n"
         "task_protection: true  # default\n"
@@ -160,9 +160,9 @@ def test_a_bad_configuration_at_start_is_logged_and_ends_with_78(start) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ready_and_a_stop_that_drains(start, number: signal.Signals) -> None:
-    daemon = start()
-    daemon.wait_told("READY=1")
-    daemon.wait_told("STATUS=running: received 2, done 0")
+    daemon = start({"stop_timeout": "5s"})
+    daemon.wait_notified("READY=1")
+    daemon.wait_notified("STATUS=running: received 2, done 0")
     assert daemon.wait_line("DAEMON_STARTED")["level"] == "notice"
     daemon.signal(number)
     assert daemon.wait() == 0
@@ -172,9 +172,9 @@ def test_ready_and_a_stop_that_drains(start, number: signal.Signals) -> None:
     assert daemon.lines("DAEMON_STOPPED")[0]["done"] == "2"
 
 
-def test_the_process_gives_its_files_and_memory_to_nobody(start) -> None:
+def test_other_processes_cannot_read_its_files_and_memory(start) -> None:
     daemon = start()
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     status = dict(
         line.split(":\t", 1) for line in Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines() if ":\t" in line
     )
@@ -188,9 +188,9 @@ def test_the_process_gives_its_files_and_memory_to_nobody(start) -> None:
                 Path(f"/proc/{daemon.process.pid}/environ").read_bytes()
 
 
-def test_the_stop_timeout_ends_what_is_under_way(start) -> None:
+def test_the_stop_timeout_aborts_the_work_in_progress(start) -> None:
     daemon = start({"behaviour": "slow", "stop_timeout": "1s"})
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     before = time.monotonic()
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
@@ -200,22 +200,21 @@ def test_the_stop_timeout_ends_what_is_under_way(start) -> None:
 
 def test_a_second_signal_ends_at_once(start) -> None:
     daemon = start({"behaviour": "slow", "stop_timeout": "10m"})
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     daemon.signal(signal.SIGTERM)
-    daemon.wait_told("STOPPING=1")
-    time.sleep(0.3)
+    daemon.wait_notified("STATUS=stopping")
     assert daemon.process.poll() is None
     daemon.signal(signal.SIGTERM)
     assert daemon.wait(3) == 0
     assert "second signal" in daemon.lines("DAEMON_STOPPING")[1]["message"]
 
 
-def test_a_worker_that_heeds_nothing_does_not_keep_the_process(start) -> None:
+def test_the_process_ends_without_a_worker_that_ignores_the_abort(start) -> None:
     daemon = start({"behaviour": "stuck", "stop_timeout": "0s"})
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait(20) == 1
-    assert "without waiting for worker 2 any longer" in daemon.lines("DAEMON_STOPPED")[0]["message"]
+    assert "without waiting any longer for worker 2" in daemon.lines("DAEMON_STOPPED")[0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +226,7 @@ def test_a_worker_that_cannot_go_on_ends_the_service(start, behaviour: str, text
     line = daemon.lines("DAEMON_STOPPED")[-1]
     assert line["level"] == "error"
     assert text in line["message"]
-    # The others came home.
+    # The others have returned.
     daemon.listen(0.05)
     assert daemon.count("STOPPING=1") == 1
 
@@ -247,7 +246,7 @@ def test_a_start_that_fails(start) -> None:
 
 def test_a_start_that_waits_can_be_stopped(start) -> None:
     daemon = start({"behaviour": "start_waits"})
-    daemon.wait_told("STATUS=starting")
+    daemon.wait_notified("STATUS=starting")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait(3) == 0
     assert daemon.count("READY=1") == 0
@@ -255,18 +254,18 @@ def test_a_start_that_waits_can_be_stopped(start) -> None:
 
 def test_reload(start) -> None:
     daemon = start({"workers": "2"})
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     daemon.configure({"workers": "5"})
     before_us = time.monotonic_ns() // 1000
     daemon.signal(signal.SIGHUP)
-    daemon.wait_told("READY=1", times=2)
-    order = [line.split("=")[0] for _, line in daemon.told if not line.startswith("STATUS")]
+    daemon.wait_notified("READY=1", times=2)
+    order = [line.split("=")[0] for _, line in daemon.notified if not line.startswith("STATUS")]
     assert order == ["READY", "RELOADING", "MONOTONIC_USEC", "READY"]
-    told_us = next(int(line.split("=")[1]) for _, line in daemon.told if line.startswith("MONOTONIC_USEC"))
-    assert before_us <= told_us <= time.monotonic_ns() // 1000
+    reloading_us = next(int(line.split("=")[1]) for _, line in daemon.notified if line.startswith("MONOTONIC_USEC"))
+    assert before_us <= reloading_us <= time.monotonic_ns() // 1000
     daemon.wait_line("CONFIG_RELOADED")
-    # The counters go on: two workers came, then five.
-    daemon.wait_told("STATUS=running: received 7, done 2")
+    # The counters go on: two workers, then five.
+    daemon.wait_notified("STATUS=running: received 7, done 2")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     assert len(daemon.lines("DAEMON_STARTED")) == 1
@@ -274,40 +273,40 @@ def test_reload(start) -> None:
 
 def test_a_bad_reload_changes_nothing(start) -> None:
     daemon = start({"workers": "2"})
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     daemon.configure({"workers": "0", "x": "y"})
     daemon.signal(signal.SIGHUP)
-    daemon.wait_told("READY=1", times=2)
+    daemon.wait_notified("READY=1", times=2)
     messages = [line["message"] for line in daemon.lines("CONFIG_REFUSED")]
     assert messages == [
         f"{daemon.config}:1: workers: 0 is not in the range 1 to 8",
         f"{daemon.config}:2: x: unknown key",
-        "the configuration stays as it was",
+        "keeping the previous configuration",
     ]
-    daemon.wait_told("STATUS=running: received 2, done 0")
+    daemon.wait_notified("STATUS=running: received 2, done 0")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     assert daemon.lines("DAEMON_STOPPED")[0]["done"] == "2"
 
 
-def test_a_reload_that_cannot_run_goes_back(start) -> None:
+def test_a_reload_that_cannot_run_uses_the_previous_configuration(start) -> None:
     daemon = start({"workers": "2"})
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     daemon.configure({"workers": "3", "behaviour": "refuse"})
     daemon.signal(signal.SIGHUP)
-    daemon.wait_told("READY=1", times=2)
+    daemon.wait_notified("READY=1", times=2)
     assert "there is no table of this name" in daemon.lines("CONFIG_REFUSED")[0]["message"]
-    daemon.wait_told("STATUS=running: received 4, done 2")
+    daemon.wait_notified("STATUS=running: received 4, done 2")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
 
 
 def test_a_reload_does_not_wait_for_ever(start) -> None:
     daemon = start({"behaviour": "slow", "stop_timeout": "500ms"})
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     daemon.configure({"workers": "1"})
     daemon.signal(signal.SIGHUP)
-    daemon.wait_told("READY=1", times=2)
+    daemon.wait_notified("READY=1", times=2)
     daemon.wait_line("CONFIG_RELOADED")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
@@ -315,10 +314,10 @@ def test_a_reload_does_not_wait_for_ever(start) -> None:
 
 def test_reload_changes_the_log_level(start) -> None:
     daemon = start()
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     daemon.configure({"log_level": "error"})
     daemon.signal(signal.SIGHUP)
-    daemon.wait_told("READY=1", times=2)
+    daemon.wait_notified("READY=1", times=2)
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     assert daemon.lines("CONFIG_RELOADED") == []
@@ -327,30 +326,30 @@ def test_reload_changes_the_log_level(start) -> None:
 
 def test_a_stop_during_a_reload(start) -> None:
     daemon = start({"behaviour": "slow", "stop_timeout": "10m"})
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     daemon.signal(signal.SIGHUP)
-    daemon.wait_told("RELOADING=1")
+    daemon.wait_notified("RELOADING=1")
     daemon.signal(signal.SIGTERM)
-    daemon.wait_told("STOPPING=1")
+    daemon.wait_notified("STOPPING=1")
     daemon.signal(signal.SIGINT)
     assert daemon.wait(3) == 0
     assert daemon.count("READY=1") == 1
 
 
-def test_the_watchdog_is_fed_while_workers_move(start) -> None:
+def test_the_watchdog_gets_pings_while_workers_are_alive(start) -> None:
     daemon = start({}, {"WATCHDOG_USEC": "400000"})
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     daemon.listen(2)
-    times = [at for at, line in daemon.told if line == "WATCHDOG=1"]
+    times = [at for at, line in daemon.notified if line == "WATCHDOG=1"]
     assert len(times) >= 5
     assert max(b - a for a, b in zip(times, times[1:])) < 0.4
 
 
-def test_the_watchdog_is_not_fed_while_a_worker_is_overdue(start) -> None:
+def test_the_watchdog_gets_no_pings_while_a_worker_is_overdue(start) -> None:
     daemon = start({"behaviour": "overdue"}, {"WATCHDOG_USEC": "200000"})
-    daemon.wait_told("READY=1")
+    daemon.wait_notified("READY=1")
     daemon.listen(0.8)
-    daemon.told.clear()
+    daemon.notified.clear()
     daemon.listen(1)
     assert daemon.count("WATCHDOG=1") == 0
     lines = daemon.lines("WARNING")

@@ -1,4 +1,4 @@
-"""A task's protection from scale-in, at an agent of ECS that records what it is asked and answers as a test says."""
+"""A task's protection from scale-in, with an ECS agent that records the calls and answers as the test says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARN = "arn:aws:ecs:us-west-2:111122223333:task/1234567890abcdef0"
 
 
 def agree(request: Request) -> Answer:
-    """As the agent does where ECS does as it is asked."""
+    """The answer if ECS does it."""
     enabled = request.json["ProtectionEnabled"]
     date = "2030-01-01T00:00:00Z" if enabled else None
     return reply({"protection": {"ExpirationDate": date, "ProtectionEnabled": enabled, "TaskArn": ARN}})
@@ -54,6 +54,12 @@ class Agent(ScriptedServer):
             time.sleep(0.02)
         return self.calls
 
+    def expect_no_more_calls(self, seconds: float) -> None:
+        before, deadline = self.calls, time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.calls == before
+            time.sleep(0.02)
+
 
 ON = {"ProtectionEnabled": True, "ExpiresInMinutes": 10}
 OFF = {"ProtectionEnabled": False}
@@ -75,7 +81,7 @@ def start(agent: Agent) -> Iterator:
         environment = {"http_proxy": "http://127.0.0.1:1"} | ({"ECS_AGENT_URI": uri} if uri is not None else {})
         daemon = Daemon(folder, {"behaviour": behaviour, "workers": "1"} | (settings or {}), environment)
         daemons.append(daemon)
-        daemon.wait_told("READY=1")
+        daemon.wait_notified("READY=1")
         return daemon
 
     yield start_one
@@ -93,21 +99,20 @@ def stop(daemon: Daemon) -> float:
     return time.monotonic() - before
 
 
-def told(daemon: Daemon) -> list[tuple[str, str | None]]:
+def logged(daemon: Daemon) -> list[tuple[str, str | None]]:
     return [(line["level"], line.get("error_code")) for line in daemon.lines("TASK_PROTECTION")]
 
 
 def test_protected_while_it_holds_messages_and_released_at_the_stop(start, agent: Agent) -> None:
     daemon = start("hold")
     assert agent.wait_calls(1) == [ON]
-    time.sleep(2.5)
-    assert agent.calls == [ON], "once, not each second"
+    agent.expect_no_more_calls(2.5)
     stop(daemon)
     assert agent.calls == [ON, OFF]
-    assert told(daemon) == [("info", None), ("info", None)]
+    assert logged(daemon) == [("info", None), ("info", None)]
 
 
-def test_protected_although_what_came_is_settled_before_anybody_looks(start, agent: Agent) -> None:
+def test_protected_after_messages_that_were_settled_between_two_looks(start, agent: Agent) -> None:
     daemon = start("wait")
     assert agent.wait_calls(1) == [ON]
     stop(daemon)
@@ -124,35 +129,33 @@ def test_released_when_it_has_been_idle_for_half_a_minute(start, agent: Agent) -
 
 def test_an_idle_task_is_not_protected(start, agent: Agent) -> None:
     daemon = start("idle")
-    time.sleep(2.5)
+    agent.expect_no_more_calls(2.5)
     stop(daemon)
     assert agent.calls == []
 
 
-def test_a_reload_releases_and_protects_anew(start, agent: Agent) -> None:
+def test_a_reload_releases_the_task_and_protects_it_again(start, agent: Agent) -> None:
     daemon = start("hold")
     agent.wait_calls(1)
     daemon.signal(signal.SIGHUP)
     assert agent.wait_calls(3) == [ON, OFF, ON]
     daemon.configure({"behaviour": "hold", "workers": "1", "task_protection": "false"})
     daemon.signal(signal.SIGHUP)
-    daemon.wait_told("READY=1", times=3)
-    time.sleep(1.5)
+    daemon.wait_notified("READY=1", times=3)
+    agent.expect_no_more_calls(1.5)
     assert agent.calls == [ON, OFF, ON, OFF]
 
 
 @pytest.mark.parametrize("uri", [None, ""])
 def test_nothing_without_ecs(start, agent: Agent, uri: str | None) -> None:
     daemon = start("hold", uri=uri)
-    time.sleep(1.5)
     assert "task protection" not in threads(daemon)
     stop(daemon)
-    assert agent.calls == [] and told(daemon) == []
+    assert agent.calls == [] and logged(daemon) == []
 
 
-def test_nothing_where_it_is_switched_off(start, agent: Agent) -> None:
+def test_nothing_if_it_is_switched_off(start, agent: Agent) -> None:
     daemon = start("hold", {"task_protection": "false"})
-    time.sleep(1.5)
     assert "task protection" not in threads(daemon)
     stop(daemon)
     assert agent.calls == []
@@ -175,34 +178,33 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("step", "level", "code"), REFUSALS)
-def test_a_refusal_is_told_once_and_changes_nothing(start, agent: Agent, step: Step, level: str, code: str) -> None:
+def test_a_refusal_is_logged_once_and_changes_nothing(start, agent: Agent, step: Step, level: str, code: str) -> None:
     agent.steps(step)
     daemon = start("hold")
-    agent.wait_calls(1)
-    time.sleep(2.5)
-    assert agent.calls == [ON], "it is asked again after a minute only"
+    assert agent.wait_calls(1) == [ON]
+    agent.expect_no_more_calls(2.5)  # the next one comes after a minute
     assert stop(daemon) < 2
-    assert told(daemon) == [(level, code)]
+    assert logged(daemon) == [(level, code)]
     assert daemon.lines("DAEMON_STOPPED")[0]["done"] == "1"
     if code != "response_too_large":
-        assert agent.calls == [ON], "what was refused is not released"
+        assert agent.calls == [ON], "a refused protection is not released"
 
 
 @pytest.mark.parametrize(("step", "code"), [(HANG, "timeout"), (RESET, "connection_failed"), (CUT, "connection_failed")])
-def test_an_agent_that_gives_no_answer(start, agent: Agent, step: str, code: str) -> None:
-    """What it was asked may have been done, so it is asked to undo it."""
+def test_an_agent_that_does_not_answer(start, agent: Agent, step: str, code: str) -> None:
+    """ECS may have protected the task all the same, so it is released at the stop."""
     agent.steps(step)
     daemon = start("hold")
     agent.wait_calls(1)
-    time.sleep(3)
+    daemon.wait_line("TASK_PROTECTION")
     assert daemon.process.poll() is None
     assert stop(daemon) < 4
     assert agent.calls[-1] == OFF
-    assert told(daemon) == [("warning", code)]
+    assert logged(daemon) == [("warning", code)]
     assert daemon.lines("DAEMON_STOPPED")[0]["done"] == "1"
 
 
-def test_a_stop_does_not_wait_for_an_answer_that_is_under_way(start, agent: Agent) -> None:
+def test_a_stop_does_not_wait_for_the_answer_to_a_call(start, agent: Agent) -> None:
     agent.steps(HANG, agree)
     daemon = start("hold")
     agent.wait_calls(1)
@@ -215,23 +217,22 @@ def test_an_agent_that_is_gone(start, agent: Agent) -> None:
     agent.server_close()
     daemon = start("hold")
     daemon.wait_line("TASK_PROTECTION")
-    time.sleep(1.5)
     assert stop(daemon) < 2
-    assert told(daemon) == [("warning", "connection_failed")]
+    assert logged(daemon) == [("warning", "connection_failed")]
 
 
-def test_a_uri_that_is_none(start) -> None:
+def test_a_uri_that_is_not_valid(start) -> None:
     daemon = start("hold", uri="nonsense")
     daemon.wait_line("TASK_PROTECTION")
     assert stop(daemon) < 2
-    assert told(daemon) == [("warning", "bad_url")]
+    assert logged(daemon) == [("warning", "bad_url")]
 
 
 @pytest.mark.long
-def test_a_deployment_that_is_blocked_no_longer(start, agent: Agent) -> None:
+def test_a_protection_that_blocked_a_deployment_and_is_possible_again(start, agent: Agent) -> None:
     agent.steps(failure("DEPLOYMENT_BLOCKED"), failure("DEPLOYMENT_BLOCKED"), agree)
     daemon = start("hold")
     assert agent.wait_calls(3, seconds=140) == [ON] * 3
-    time.sleep(0.5)
-    assert told(daemon) == [("notice", "deployment_blocked"), ("info", None)]
+    daemon.wait_line("TASK_PROTECTION", times=2)
+    assert logged(daemon) == [("notice", "deployment_blocked"), ("info", None)]
     assert json.dumps(agent.calls[-1]) == json.dumps(ON)

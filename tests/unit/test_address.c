@@ -1,4 +1,4 @@
-#include "common/address.h"
+#include "daemon/address.h"
 
 #include <errno.h>
 #include <stdio.h>

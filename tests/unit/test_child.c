@@ -1,5 +1,5 @@
 /* child: what a program prints and how it ends, its bounds, and what is left of it. */
-#include "aws/child.h"
+#include "base/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "common/config_print.h"
+#include "daemon/config_print.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -92,7 +92,7 @@ static const struct {
     FILE_ROW("queue_url:\n", "FILE:1: queue_url: has no value\n"),
     FILE_ROW("{queue_url: x, allowed: [a,\nb]}", ""),
     FILE_ROW("", "FILE: queue_url: is required; set it in this file or as TESTD_QUEUE_URL\n"),
-    /* Unknown, twice, ill-typed, out of range: all told, in order. */
+    /* Unknown, set twice, of the wrong type, out of range: all are reported, in order. */
     FILE_ROW("queue_url: x\nqueue-url: y\nbatch_windw: 5s\nxyzzy: 1\nworkers: 0\nworkers: 2\nmemory: 2GiB\n"
              "batch_window: soon\nverify: 1\nlog_level: loud\n",
              "FILE:2: queue-url: unknown key; did you mean queue_url?\n"
@@ -268,7 +268,7 @@ static void test_environment(void)
     unsetenv("TESTD_QUEUE_URL");
 }
 
-/* What is printed says where each value came from, hides the secret, and loads again to the same. */
+/* The printed configuration says where each value came from, hides the secret, and loads to the same values. */
 static void test_print(void)
 {
     static const char text[] =

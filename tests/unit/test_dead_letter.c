@@ -1,4 +1,4 @@
-#include "common/dead_letter.h"
+#include "worker/dead_letter.h"
 
 #include <errno.h>
 

@@ -1,4 +1,4 @@
-#include "common/log.h"
+#include "daemon/log.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -208,7 +208,7 @@ static bool make_channel(bool is_socket, int fds[2])
     return pipe(fds) == 0;
 }
 
-/* A reader that does not read delays one line, costs no other anything, and is told afterwards what it missed. */
+/* If the reader stops reading, one line waits, the others are dropped, and their number is logged afterwards. */
 static void test_stall(bool is_socket)
 {
     int fds[2];
@@ -230,7 +230,7 @@ static void test_stall(bool is_socket)
     close(fds[0]);
 
     int whole = 0, torn = 0;
-    auto_free char *told = NULL;
+    auto_free char *loss = NULL;
     bool is_last_again = false;
     for (char *rest = text.data, *line = strsep(&rest, "\n"); rest; line = strsep(&rest, "\n")) {
         auto_json cJSON *json = NULL;
@@ -239,18 +239,18 @@ static void test_stall(bool is_socket)
         whole += json_get(json, "b") != NULL;
         torn += json == NULL;
         is_last_again = strcmp(message, "again") == 0;
-        if (strstr(message, "lost"))
-            told = told ? told : strdup(message);
+        if (strstr(message, "dropped"))
+            loss = loss ? loss : strdup(message);
     }
     char expected[100];
-    snprintf(expected, sizeof(expected), "%d lines of the log are lost: nobody read them", LINES - whole);
-    CHECK_STRING(told, expected);
+    snprintf(expected, sizeof(expected), "%d log lines were dropped because stdout was not read", LINES - whole);
+    CHECK_STRING(loss, expected);
     CHECK(is_last_again && whole >= 5 && whole < LINES);
-    /* What was begun and not ended has a line for itself. */
+    /* A line that was written in part is on a line of its own. */
     CHECK(torn == (is_socket ? torn & 1 : 1));
 }
 
-/* A reader that is gone costs nothing either. */
+/* If the reader is gone, no line waits. */
 static void test_gone(void)
 {
     int fds[2];
@@ -270,7 +270,7 @@ static void test_gone(void)
     read_all(fileno(file), &text);
     const char *at = buf_str(&text);
     auto_json cJSON *loss = next_line(&at), *last = next_line(&at);
-    CHECK_STRING(json_get_string(loss, "message"), "300 lines of the log are lost: nobody read them");
+    CHECK_STRING(json_get_string(loss, "message"), "300 log lines were dropped because stdout was not read");
     CHECK_STRING(json_get_string(last, "message"), "back");
     fclose(file);
 }

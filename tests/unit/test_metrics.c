@@ -1,7 +1,7 @@
-#include "common/metrics.h"
+#include "daemon/metrics.h"
 
 #include "base/json.h"
-#include "common/service.h"
+#include "daemon/service.h"
 #include "test.h"
 
 static const struct config_schema schema = { .prefix = "TESTD" };

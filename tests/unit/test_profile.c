@@ -1,7 +1,7 @@
 /* profile: which file, which profile, which setting. What `aws` makes of the same files is tested by
  * test_credentials.py. */
 #include "aws/profile.h"
-#include "aws/user.h"
+#include "base/user.h"
 
 #include <errno.h>
 #include <stdio.h>

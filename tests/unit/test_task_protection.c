@@ -1,10 +1,10 @@
-#include "common/task_protection.h"
+#include "daemon/task_protection.h"
 
 #include <stdio.h>
 
 #include "test.h"
 
-/* What happens at these seconds, one after another: whether it is busy, what is to be called, how that ends. */
+/* One step each: the second, whether the task is busy, the expected call, and its answer. */
 struct moment {
     int64_t at_s;
     bool is_busy;

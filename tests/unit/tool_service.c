@@ -1,55 +1,34 @@
-/* service: a daemon whose workers do nothing but behave well or badly, for the tests of daemons/common. */
+/* service: a daemon whose workers only behave well or badly, for the tests of lib/daemon. */
 #include <stdio.h>
 
 #include "base/time.h"
-#include "common/log.h"
-#include "common/outage.h"
-#include "common/service.h"
+#include "daemon/log.h"
+#include "worker/outage.h"
+#include "daemon/service.h"
 
 enum { WORKERS_MAX = 8 };
 
 struct settings {
-    int log_level, behaviour;
-    int64_t workers, stop_timeout_ms;
-    struct monitoring monitoring;
+    int64_t workers;
+    int behaviour;
+    struct daemon_config daemon;
 };
-
-static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 
 enum { WAIT, SLOW, STUCK, FAIL, FATAL, END, OVERDUE, REFUSE, START_WAITS, HOLD, HOLD_ONCE, OUTAGE, IDLE };
 static const char *const behaviours[] = { "wait",   "slow",        "stuck", "fail",      "fatal",  "end",  "overdue",
                                           "refuse", "start_waits", "hold",  "hold_once", "outage", "idle", NULL };
 
 static const struct config_key keys[] = {
-    { "log_level", CONFIG_CHOICE, offsetof(struct settings, log_level), .choices = levels, .default_text = "info",
-      .help = "Lines beyond it are not written." },
-    { "stop_timeout", CONFIG_DURATION, offsetof(struct settings, stop_timeout_ms), 0, 600000, .default_text = "5s",
-      .help = "How long a stop waits for what is under way." },
     { "workers", CONFIG_INT, offsetof(struct settings, workers), 1, WORKERS_MAX, .default_text = "2",
       .help = "How many." },
     { "behaviour", CONFIG_CHOICE, offsetof(struct settings, behaviour), .choices = behaviours, .default_text = "wait",
-      .help = "What the last worker does; the others wait." },
-    MONITORING_KEYS(struct settings, monitoring),
+      .help = "Behaviour of the last worker; the others wait." },
+    DAEMON_CONFIG_KEYS(struct settings, daemon, "How long a stop waits for the work in progress."),
 };
-
-static const char *log_level(const void *config)
-{
-    return levels[((const struct settings *)config)->log_level];
-}
-
-static int64_t stop_timeout_ms(const void *config)
-{
-    return ((const struct settings *)config)->stop_timeout_ms;
-}
-
-static const struct monitoring *monitoring(const void *config)
-{
-    return &((const struct settings *)config)->monitoring;
-}
 
 static void check(const void *config, struct buf *errors)
 {
-    monitoring_check(monitoring(config), errors);
+    daemon_config_check(&((const struct settings *)config)->daemon, errors);
 }
 
 static const struct config_schema schema = {
@@ -134,9 +113,7 @@ int main(int argc, char **argv)
         .summary = "waits",
         .schema = &schema,
         .default_config = "/nowhere/tool-service.yaml",
-        .log_level = log_level,
-        .stop_timeout_ms = stop_timeout_ms,
-        .monitoring = monitoring,
+        .config_offset = offsetof(struct settings, daemon),
         .metrics = METRICS_ITEMLOADD,
         .run = run,
         .describe = describe,

@@ -1,56 +1,42 @@
 /*
- * settle: receives messages, holds them for a while, and settles each as its body says, for the tests of held and
+ * settle: receives messages, leases them for a while, and settles each as its body says, for the tests of leases and
  * settle.
  *
- * A body begins with "done", "later", "never" or "return"; what follows the word in its line is the
- * error's text.
+ * A body begins with "done", "later", "never" or "return". The rest of its first line is the error's text.
  */
 #include <stdio.h>
 
 #include "base/time.h"
-#include "common/log.h"
-#include "common/redrive.h"
-#include "common/settle.h"
+#include "daemon/log.h"
+#include "worker/redrive.h"
+#include "worker/settle.h"
 
 struct settings {
-    int log_level;
     char *queue_url, *dead_letter_queue_url;
     int64_t messages, visibility_ms, hold_ms, take_ms, published_at, backoff_min_ms, backoff_max_ms;
+    struct daemon_config daemon;
 };
 
 #define AT(member) offsetof(struct settings, member)
 
-static const char *const levels[] = { "error", "warning", "notice", "info", "debug", NULL };
-
 static const struct config_key keys[] = {
-    { "log_level", CONFIG_CHOICE, AT(log_level), .choices = levels, .default_text = "debug", .help = "As it says." },
     { "queue_url", CONFIG_STRING, AT(queue_url), .help = "Where messages come from." },
     { "dead_letter_queue_url", CONFIG_STRING, AT(dead_letter_queue_url), .default_text = "", .help = "Another one." },
     { "messages", CONFIG_INT, AT(messages), 1, 10000, .default_text = "1", .help = "How many to receive." },
     { "visibility", CONFIG_DURATION, AT(visibility_ms), 1000, 60000, .default_text = "30s", .help = "Asked for." },
     { "hold", CONFIG_DURATION, AT(hold_ms), 0, 60000, .default_text = "0s", .help = "Before they are settled." },
     { "take", CONFIG_DURATION, AT(take_ms), 0, 60000, .default_text = "0s",
-      .help = "Not 0s: all but the last of several are taken from the table after the hold, and so long later the tool "
-              "ends." },
+      .help =
+          "Not 0s: after the hold, the leases of all messages but the last end, and after this time the tool ends." },
     { "published_at", CONFIG_INT, AT(published_at), 0, INT64_MAX, .default_text = "0", .help = "Of every message." },
     { "backoff_min", CONFIG_DURATION, AT(backoff_min_ms), 0, 43200000, .default_text = "30s", .help = "The first." },
     { "backoff_max", CONFIG_DURATION, AT(backoff_max_ms), 0, 43200000, .default_text = "10m", .help = "The last." },
+    DAEMON_CONFIG_KEYS(struct settings, daemon, "Nothing is in progress."),
 };
 
 static const struct config_schema schema = {
     .prefix = "TOOL_SETTLE", .keys = keys, .n_keys = N_ELEMENTS(keys), .size = sizeof(struct settings)
 };
-
-static const char *log_level(const void *config)
-{
-    return levels[((const struct settings *)config)->log_level];
-}
-
-static int64_t stop_timeout_ms(const void *config)
-{
-    (void)config;
-    return 1000;
-}
 
 static bool begins(const char *text, const char *word)
 {
@@ -68,18 +54,18 @@ static int result_of(const struct sqs_message *message, struct err *err)
     return begins(message->body, "return") ? SETTLE_RETURN : 0;
 }
 
-static int hold(struct held *held, const struct sqs_messages *messages, size_t from, struct err *err)
+static int hold(struct leases *leases, const struct sqs_messages *messages, size_t from, struct err *err)
 {
     auto_free const struct sqs_message **list = calloc(messages->n + 1, sizeof(*list));
     if (!list)
         return err_no_memory(err);
     for (size_t i = from; i < messages->n; i++)
         list[i - from] = &messages->list[i];
-    return held_add(held, list, messages->n - from, err);
+    return leases_add(leases, list, messages->n - from, err);
 }
 
-/* Those that redrive_take_out has settled count too. */
-static int receive(const struct settings *settings, const struct service_counters *counters, struct held *held,
+/* Messages that redrive_take_out has settled count too. */
+static int receive(const struct settings *settings, const struct service_counters *counters, struct leases *leases,
                    struct settler *settler, struct sqs_messages *ret, struct err *err)
 {
     int64_t deadline_ms = time_mono_ms() + 20000;
@@ -94,7 +80,7 @@ static int receive(const struct settings *settings, const struct service_counter
         size_t full = 0, before = ret->n;
         int result = sqs_receive(settler_queue(settler), &options, ret, &full, err);
         if (result == 0)
-            result = hold(held, ret, before, err);
+            result = hold(leases, ret, before, err);
         if (result == 0)
             result = redrive_take_out(settler, ret, before, err);
         if (result != 0)
@@ -118,11 +104,11 @@ static int settle_all(const struct settings *settings, struct settler *settler, 
     return settle(settler, settlements, messages->n, err);
 }
 
-static int hold_and_settle(const struct settings *settings, struct service *service, struct held *held,
+static int hold_and_settle(const struct settings *settings, struct service *service, struct leases *leases,
                            struct settler *settler, struct err *err)
 {
     auto_sqs_messages struct sqs_messages messages = { .list = NULL };
-    int result = receive(settings, service_counters(service), held, settler, &messages, err);
+    int result = receive(settings, service_counters(service), leases, settler, &messages, err);
     auto_free const struct sqs_message **list = calloc(messages.n + 1, sizeof(*list));
     if (!list)
         return err_no_memory(err);
@@ -130,20 +116,20 @@ static int hold_and_settle(const struct settings *settings, struct service *serv
         list[i] = &messages.list[i];
     if (result != 0)
         return result;
-    log_write(LOG_INFO, LOG_EVENT_DAEMON_STARTED, NULL, "holds %zu", held_count(held));
+    log_write(LOG_INFO, LOG_EVENT_DAEMON_STARTED, NULL, "holds %zu", leases_count(leases));
     wait_fd(-1, 0, service_drain_fd(service), time_mono_ms() + settings->hold_ms);
     size_t ours = 0;
     for (size_t i = 0; i < messages.n; i++)
-        ours += held_is_ours(held, list[i]);
+        ours += leases_is_ours(leases, list[i]);
     log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "ours %zu, heartbeats %lld", ours,
               (long long)service_counters(service)->heartbeats);
     if (settings->take_ms == 0) {
         result = settle_all(settings, settler, &messages, err);
-        log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "settled, holds %zu", held_count(held));
+        log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "settled, holds %zu", leases_count(leases));
         return result;
     }
-    held_take(held, list, messages.n > 1 ? messages.n - 1 : messages.n);
-    log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "taken, holds %zu", held_count(held));
+    leases_end(leases, list, messages.n > 1 ? messages.n - 1 : messages.n);
+    log_write(LOG_INFO, LOG_EVENT_WARNING, NULL, "ended, holds %zu", leases_count(leases));
     wait_fd(-1, 0, service_drain_fd(service), time_mono_ms() + settings->take_ms);
     return 0;
 }
@@ -153,20 +139,20 @@ static int run(const void *config, struct service *service, struct err *err)
     const struct settings *settings = config;
     struct aws *aws = NULL;
     struct aws_client *client = NULL;
-    struct held *held = NULL;
+    struct leases *leases = NULL;
     struct settler *settler = NULL;
     int result = aws_new(NULL, &aws, err);
     if (result == 0)
         result = aws_client_new(aws, -1, &client, err);
-    struct held_options held_options = { .service = service,
-                                         .aws = aws,
-                                         .queue_url = settings->queue_url,
-                                         .visibility_s = (int)(settings->visibility_ms / 1000) };
+    struct leases_options leases_options = { .service = service,
+                                             .aws = aws,
+                                             .queue_url = settings->queue_url,
+                                             .visibility_s = (int)(settings->visibility_ms / 1000) };
     if (result == 0)
-        result = held_start(&held_options, &held, err);
+        result = leases_start(&leases_options, &leases, err);
     struct settler_options settler_options = { .service = service,
                                                .client = client,
-                                               .held = held,
+                                               .leases = leases,
                                                .queue_url = settings->queue_url,
                                                .dead_letter_url = settings->dead_letter_queue_url,
                                                .backoff_min_ms = settings->backoff_min_ms,
@@ -174,9 +160,9 @@ static int run(const void *config, struct service *service, struct err *err)
     if (result == 0)
         result = settler_new(&settler_options, &settler, err);
     if (result == 0)
-        result = hold_and_settle(settings, service, held, settler, err);
+        result = hold_and_settle(settings, service, leases, settler, err);
     settler_free(settler);
-    held_stop(held);
+    leases_stop(leases);
     aws_client_free(client);
     aws_free(aws);
     return result;
@@ -189,8 +175,7 @@ int main(int argc, char **argv)
         .summary = "receives, holds and settles",
         .schema = &schema,
         .default_config = "/nowhere/tool-settle.yaml",
-        .log_level = log_level,
-        .stop_timeout_ms = stop_timeout_ms,
+        .config_offset = offsetof(struct settings, daemon),
         .run = run,
     };
     return daemon_main(&daemon, argc, argv);

@@ -79,8 +79,8 @@ def delete(site: Site) -> None:
 
 
 BAD = {
-    "text": (lambda site: site.put_secret("not JSON: hunter2"), "is no JSON object with host, port, dbname, username and password"),
-    "list": (lambda site: site.put_secret('["hunter2"]'), "is no JSON object"),
+    "text": (lambda site: site.put_secret("not JSON: hunter2"), "is not a JSON object with host, port, dbname, username and password"),
+    "list": (lambda site: site.put_secret('["hunter2"]'), "is not a JSON object"),
     "keys": (lambda site: site.put_secret(host=None, password=None), "lacks host, password"),
     "deleted": (delete, "deleted"),
 }
@@ -119,7 +119,7 @@ def test_bad_secret_later(site: Site) -> None:
     site.start_again()
     site.publish_numbers(3)
     said = site.wait_down()
-    assert all(words in said for words in ("lacks host", "as it was before", "28P01")), said
+    assert all(words in said for words in ("lacks host", "as last read", "28P01")), said
     site.put_secret(password="new")
     site.wait_loaded()
     site.check_outages(1)
