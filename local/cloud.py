@@ -12,7 +12,7 @@ from botocore.config import Config
 # One that aws-cli 1 has no legacy name for: for us-west-2 and its like `aws sqs` goes to REGION.queue.amazonaws.com,
 # whatever AWS_ENDPOINT_URL says (awscli/customizations/overridesslcommonname.py).
 REGION = "eu-central-2"
-RECEIVES = 6  # five attempts, and one in reserve (docs/messages.md)
+RECEIVES = 6  # five attempts, and one in reserve (docs/reference/messages.md)
 DEAD_LETTERS_KEPT_S = 14 * 24 * 60 * 60
 VISIBILITY_S = {"ItemGen": 120, "ItemLoad": 60}
 

@@ -17,7 +17,7 @@ Publish = Callable[[int, int, int], None]  # when, how many items, how many of t
 
 @dataclass(frozen=True)
 class Retry:
-    """docs/reference/messages.md, "later": tried again after a back-off that triples, and dead-lettered on the last attempt."""
+    """docs/reference/messages.md, "retried": tried again after a back-off that triples, and dead-lettered on the last attempt."""
 
     attempts: int = 5
     backoff_min_s: int = 30

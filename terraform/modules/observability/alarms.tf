@@ -6,7 +6,7 @@ locals {
 
   queue_alarms = merge([for stage, of in var.stages : {
     "${stage}-DeadLetters" = {
-      description = "There are dead letters of ${stage}. Each says why: itemctl, or docs/reference/messages.md. The count is of what is there, because that of what is sent does not see redriven messages."
+      description = "There are dead letters of ${stage}. Each says why in its attribute error_code: docs/how-to/dead-letters.md shows how to read and replay them. The alarm counts the letters in the queue, because the count of sent messages leaves out those that the queue itself moved."
       namespace   = "AWS/SQS"
       metric      = "ApproximateNumberOfMessagesVisible"
       dimensions  = { QueueName = of.dlq_name }
