@@ -99,7 +99,7 @@ static const char *nearest_key(const struct config_schema *schema, const char *n
     return ret;
 }
 
-/* Returns schema->n_keys if there is no such key. */
+/* Returns schema->n_keys if the key is unknown. */
 static size_t find_key(const struct config_schema *schema, const char *name, size_t len)
 {
     size_t i = 0;

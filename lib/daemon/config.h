@@ -72,7 +72,7 @@ struct config_source {
  * - An empty variable counts as not set. A variable with the prefix that names no key is an error, because it is most
  *   likely a typing error.
  * Returns NEVER with one line in `errors` for each error ("FILE:LINE: key: text", "environment PREFIX_KEY: text"), or
- * < 0 if there is no memory; `config` is cleared in both cases. `errors` never contains the value of a secret key.
+ * < 0 (no memory); `config` is cleared in both cases. `errors` never contains the value of a secret key.
  */
 int config_load(const struct config_schema *schema, const struct config_source *source, void *config,
                 struct buf *errors) must_check;

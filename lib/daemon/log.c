@@ -84,7 +84,7 @@ void log_set_priority(int max_priority)
 
 /*
  * stdout may be shared with other programs, so it must stay blocking. A pipe that polls writable accepts PIPE_BUF bytes
- * without blocking, send() to a socket can be told not to block, and a file or a terminal does not block.
+ * without blocking, send() has a flag for it, and a file or a terminal does not block.
  */
 static ssize_t write_piece(const char *data, size_t len)
 {

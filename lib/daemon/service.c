@@ -43,9 +43,9 @@ struct process {
     int n_stops; /* SIGTERM and SIGINT so far */
     bool was_started;
     bool has_logged_overdue;
-    void *config;        /* in force */
-    void *next_config;   /* to run with once the run is drained; NULL: none */
-    void *former_config; /* to use again if run() cannot start; NULL: none */
+    void *config;        /* in effect */
+    void *next_config;   /* for the next run; NULL: none */
+    void *former_config; /* used again if run() cannot start; NULL: none */
     /* Of the current run. */
     struct service *service;
     bool was_ready;

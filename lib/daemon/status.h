@@ -29,7 +29,7 @@ struct status {
     char *address; /* NULL: nothing listens */
     struct MHD_Daemon *server;
     /* systemd; times as time_mono_ms() */
-    int64_t ping_interval_ms, ping_at_ms; /* INT64_MAX: there is no watchdog */
+    int64_t ping_interval_ms, ping_at_ms; /* INT64_MAX: no watchdog */
     int64_t text_at_ms;
     char text[256]; /* the last one sent */
     /* of this run */
@@ -49,7 +49,7 @@ void status_watch(struct status *status, struct service *service);
 /* Before the run is freed; also after status_begin or the run failed. Waits for ECS, at most 2 s. */
 void status_end(struct status *status);
 
-/* Tell systemd. `within_ms`: how long the stop may take; systemd waits at least that long. */
+/* Notify systemd. `within_ms`: how long the stop may take; systemd waits at least that long. */
 void status_ready(struct status *status);
 void status_reloading(struct status *status);
 void status_stopping(struct status *status, int64_t within_ms);
@@ -61,7 +61,7 @@ void status_tick(struct status *status, bool is_alive, const char *state);
 
 /*
  * --health, which a container's health check runs: asks a running daemon for its /health, for 3 s at most. Prints the
- * answer. Returns the exit code: 0 healthy, 1 not healthy, or there is no answer.
+ * answer. Returns the exit code: 0 healthy, 1 not healthy, or no answer.
  */
 int status_ask(const char *daemon_name, const char *address);
 

@@ -40,14 +40,14 @@ static int read_queue(struct consumer *consumer, struct aws_client *client, stru
     return r;
 }
 
-/* At the start there is no other work, so every LATER is waited out, a throttled call too. */
+/* Nothing else can be done before the start, so every LATER is waited out, a throttled call too. */
 static bool wait_at_start(struct outage *outage, int result, struct err *err)
 {
     err->outage = err->outage || result == LATER;
     return outage_wait(outage, result, err);
 }
 
-/* There is no worker yet, so the outage gets one for its name. */
+/* Workers do not exist yet, so the outage gets one for its name. */
 static int read_queue_patiently(struct consumer *consumer, struct aws_client *client, struct err *err)
 {
     struct worker waiting = { .service = consumer->service, .name = "start" };

@@ -36,7 +36,7 @@ void consumer_thread_close(struct consumer_thread *thread);
 
 /*
  * Receives messages, adds their leases and appends them to `ret`; *ret_full as of sqs_receive. Waits while the queue
- * cannot be reached. Returns 0 also if there are no messages, and if the service drains during such a wait. Messages
+ * cannot be reached. Returns 0 also if no message comes, and if the service drains during such a wait. Messages
  * that redrive_take_out dead-letters are not appended, but count for *ret_full.
  */
 int consumer_receive(struct consumer_thread *thread, size_t n_requests, int max_messages, int wait_s,

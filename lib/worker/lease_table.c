@@ -4,18 +4,8 @@
 
 static int compare(const void *a, const void *b)
 {
-    return strcmp(a, b);
-}
-
-static struct lease *lease_of(const void *node)
-{
-    char *handle = *(char *const *)node;
-    return (struct lease *)(void *)(handle - offsetof(struct lease, handle));
-}
-
-static void free_lease(void *handle)
-{
-    free((char *)handle - offsetof(struct lease, handle));
+    const struct lease *x = a, *y = b;
+    return strcmp(x->handle, y->handle);
 }
 
 void lease_table_init(struct lease_table *table, int64_t visibility_ms)
@@ -25,15 +15,16 @@ void lease_table_init(struct lease_table *table, int64_t visibility_ms)
 
 void lease_table_clear(struct lease_table *table)
 {
-    tdestroy(table->tree, free_lease);
+    tdestroy(table->tree, free);
     table->tree = NULL;
     table->n = 0;
 }
 
 struct lease *lease_table_find(const struct lease_table *table, const char *handle)
 {
-    const void *node = tfind(handle, &table->tree, compare);
-    return node ? lease_of(node) : NULL;
+    const struct lease key = { .handle = handle };
+    struct lease *const *node = tfind(&key, &table->tree, compare);
+    return node ? *node : NULL;
 }
 
 int lease_table_add(struct lease_table *table, const char *handle, int64_t received_at_ms, struct err *err)
@@ -44,10 +35,10 @@ int lease_table_add(struct lease_table *table, const char *handle, int64_t recei
     struct lease *lease = calloc(1, sizeof(*lease) + size);
     if (!lease)
         return err_no_memory(err);
-    memcpy(lease->handle, handle, size);
+    lease->handle = memcpy(lease + 1, handle, size);
     lease->renew_at_ms = received_at_ms + table->visibility_ms / 2;
     lease->ends_at_ms = received_at_ms + (int64_t)SQS_VISIBILITY_MAX_S * 1000;
-    if (!tsearch(lease->handle, &table->tree, compare)) {
+    if (!tsearch(lease, &table->tree, compare)) {
         free(lease);
         return err_no_memory(err);
     }
@@ -59,7 +50,7 @@ int lease_table_add(struct lease_table *table, const char *handle, int64_t recei
 
 void lease_table_remove(struct lease_table *table, struct lease *lease)
 {
-    tdelete(lease->handle, &table->tree, compare);
+    tdelete(lease, &table->tree, compare);
     free(lease);
     table->n--;
 }
@@ -77,7 +68,7 @@ static void visit(const void *node, VISIT order, void *context)
     struct lease_round *round = walk->round;
     if (order != postorder && order != leaf)
         return;
-    struct lease *lease = lease_of(node);
+    struct lease *lease = *(struct lease *const *)node;
     if (lease->is_lost)
         return;
     if (lease->renew_at_ms > walk->due_ms || round->n == LEASE_ROUND_MAX) {

@@ -21,14 +21,14 @@ struct lease {
     int64_t ends_at_ms; /* the 12 hours */
     bool is_renewing;   /* a round has a pointer to it */
     bool is_lost;       /* SQS rejected its handle, or the 12 hours are over */
-    char handle[];
+    const char *handle; /* in the same block of memory */
 };
 
 struct lease_table {
     int64_t visibility_ms;
     int64_t next_at_ms; /* when the next round is due; INT64_MAX: never */
     size_t n;
-    void *tree; /* of tsearch(3): each node points to a lease's handle */
+    void *tree; /* of tsearch(3), by handle */
 };
 
 /* Renewals that are made together. */

@@ -83,8 +83,9 @@ size_t leases_count(struct leases *leases)
 /* ------------------------------------------------------------ the thread */
 
 /* One line a minute for each kind of failure. There are few kinds; any beyond KINDS_MAX share the last place. */
-static void log_failure(struct leases *leases, const char *code, const char *text)
+static void log_failure(struct leases *leases, const struct err *err)
 {
+    const char *code = err->code ? err->code : "unknown";
     if (strcmp(code, "interrupted") == 0)
         return;
     size_t i = 0;
@@ -96,21 +97,22 @@ static void log_failure(struct leases *leases, const char *code, const char *tex
         return;
     *kind = (struct kind){ .code = code, .next_at_ms = now_ms + LOG_AGAIN_MS };
     log_write(LOG_WARNING, LOG_EVENT_HEARTBEAT_FAILED, LOG_FIELDS({ "ERROR_CODE", code }),
-              "cannot renew the lease of a message, another consumer may receive it too: %s", text);
+              "cannot renew the lease of a message, another consumer may receive it too: %s", err->text);
 }
 
 static void log_failures(struct leases *leases, int result, const struct err *err)
 {
     const struct lease_round *round = &leases->round;
-    if (round->n_expired > 0)
-        log_failure(leases, "held_too_long", "its 12 hours are over, the longest that SQS permits");
-    if (result != 0)
-        log_failure(leases, err->code ? err->code : "unknown", err->text);
-    for (size_t i = 0; i < round->n && result == 0; i++) {
-        const struct sqs_entry *request = &round->requests[i];
-        if (request->result != 0)
-            log_failure(leases, request->err.code ? request->err.code : "unknown", request->err.text);
+    if (round->n_expired > 0) {
+        struct err expired = ERR_INIT;
+        (void)err_never(&expired, "held_too_long", "its 12 hours are over, the longest that SQS permits");
+        log_failure(leases, &expired);
     }
+    if (result != 0)
+        log_failure(leases, err);
+    for (size_t i = 0; i < round->n && result == 0; i++)
+        if (round->requests[i].result != 0)
+            log_failure(leases, &round->requests[i].err);
 }
 
 static void *renew(void *context)

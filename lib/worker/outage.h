@@ -16,7 +16,7 @@
 struct outage {
     struct worker *worker;
     int64_t probe_interval_ms; /* the longest wait */
-    int attempts;              /* since it began; 0: there is no outage */
+    int attempts;              /* since it began; 0: no outage */
     const char *code;          /* as logged last: a literal */
 };
 

@@ -218,7 +218,7 @@ def test_the_process_ends_without_a_worker_that_ignores_the_abort(start) -> None
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "text"), [("fail", "worker 3: there is no queue of this name; create it"), ("fatal", "worker 3: ")]
+    ("behaviour", "text"), [("fail", "worker 3: the queue does not exist; create it"), ("fatal", "worker 3: ")]
 )
 def test_a_worker_that_cannot_go_on_ends_the_service(start, behaviour: str, text: str) -> None:
     daemon = start({"behaviour": behaviour, "workers": "3"})
@@ -239,7 +239,7 @@ def test_a_worker_that_is_done_ends_the_service(start) -> None:
 def test_a_start_that_fails(start) -> None:
     daemon = start({"behaviour": "refuse"})
     assert daemon.wait() == 1
-    assert "there is no table of this name" in daemon.lines("DAEMON_STOPPED")[0]["message"]
+    assert "the table does not exist" in daemon.lines("DAEMON_STOPPED")[0]["message"]
     daemon.listen(0.05)
     assert daemon.count("READY=1") == 0
 
@@ -295,7 +295,7 @@ def test_a_reload_that_cannot_run_uses_the_previous_configuration(start) -> None
     daemon.configure({"workers": "3", "behaviour": "refuse"})
     daemon.signal(signal.SIGHUP)
     daemon.wait_notified("READY=1", times=2)
-    assert "there is no table of this name" in daemon.lines("CONFIG_REFUSED")[0]["message"]
+    assert "the table does not exist" in daemon.lines("CONFIG_REFUSED")[0]["message"]
     daemon.wait_notified("STATUS=running: received 4, done 2")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0

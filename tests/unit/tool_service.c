@@ -48,7 +48,7 @@ static void wait_out(struct worker *worker)
     struct err err = ERR_INIT;
     int result;
     do
-        result = err_outage(&err, "database_unavailable", "there is no server");
+        result = err_outage(&err, "database_unavailable", "the server does not answer");
     while (outage_wait(&outage, result, &err));
 }
 
@@ -67,7 +67,7 @@ static int work(struct worker *worker, struct err *err)
     service_pulse(worker, behaviour == OVERDUE ? 300 : INT64_MAX);
     int stop_fd = behaviour == SLOW ? service_abort_fd(service) : service_drain_fd(service);
     if (behaviour == FAIL)
-        return err_never(err, "no_such_queue", "there is no queue of this name; create it");
+        return err_never(err, "no_such_queue", "the queue does not exist; create it");
     if (behaviour == FATAL)
         return err_fatal(err, 12, "cannot allocate");
     if (behaviour == END)
@@ -85,7 +85,7 @@ static int run(const void *config, struct service *service, struct err *err)
 {
     const struct settings *settings = config;
     if (settings->behaviour == REFUSE)
-        return err_never(err, "no_such_table", "there is no table of this name");
+        return err_never(err, "no_such_table", "the table does not exist");
     if (settings->behaviour == START_WAITS) {
         wait_fd(-1, 0, service_drain_fd(service), INT64_MAX);
         return err_later(err, "interrupted", "did not start");
