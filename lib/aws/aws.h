@@ -11,7 +11,7 @@
 #ifndef AWS_AWS_H
 #define AWS_AWS_H
 
-#include "aws/creds.h"
+#include "aws/credentials/creds.h"
 #include "http/http.h"
 
 struct aws;

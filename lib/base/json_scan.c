@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "base/word.h"
+#include "base/swar.h"
 
 /* What may come next. */
 enum expected {
@@ -96,10 +96,10 @@ static int scan_unicode_escape(struct scan *s)
 static void skip_plain(struct scan *s)
 {
     for (; has(s, sizeof(uint64_t)); s->at += sizeof(uint64_t)) {
-        uint64_t word = word_load(s->text + s->at);
-        uint64_t marks = word_equal(word, '"') | word_equal(word, '\\') | word_less(word, 0x20);
+        uint64_t word = swar_load(s->text + s->at);
+        uint64_t marks = swar_equal(word, '"') | swar_equal(word, '\\') | swar_less(word, 0x20);
         if (marks) {
-            s->at += word_first(marks);
+            s->at += swar_first(marks);
             return;
         }
     }

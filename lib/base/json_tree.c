@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/num.h"
-#include "base/word.h"
+#include "base/swar.h"
 
 /* A longer value is an allocation of its own: json_take_string hands it over without a copy. */
 enum { BESIDE_MAX = 256 };
@@ -93,10 +93,10 @@ static size_t copy_plain(const char *text, size_t len, char *out)
 {
     size_t n = 0;
     for (; len - n >= sizeof(uint64_t); n += sizeof(uint64_t)) {
-        uint64_t backslash = word_equal(word_load(text + n), '\\');
+        uint64_t backslash = swar_equal(swar_load(text + n), '\\');
         memcpy(out + n, text + n, sizeof(uint64_t));
         if (backslash)
-            return n + word_first(backslash);
+            return n + swar_first(backslash);
     }
     for (; n < len && text[n] != '\\'; n++)
         out[n] = text[n];

@@ -1,5 +1,5 @@
 /* creds: what its sources share: times, the container endpoint's URL, what makes credentials. */
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 
 #include "test.h"
 

@@ -2,7 +2,7 @@
  * creds: the cache, with a clock of its own: a credential_process that is a script stands for every
  * source, its answer is a file, its runs are counted.
  */
-#include "aws/creds.h"
+#include "aws/credentials/creds.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* ini and words: the text of the shared files, and words in quotes. What `aws` makes of the same texts is tested by
  * test_credentials.py. */
-#include "aws/ini.h"
-#include "aws/words.h"
+#include "aws/credentials/ini.h"
+#include "aws/credentials/shell_words.h"
 #include "base/buf.h"
 
 #include "test.h"
@@ -140,10 +140,10 @@ static const struct {
 static void test_words(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(lines); i++) {
-        auto_words struct words words = WORDS_INIT;
+        auto_shell_words struct shell_words words = SHELL_WORDS_INIT;
         auto_buf struct buf got = BUF_INIT;
         struct err err = ERR_INIT;
-        int r = words_split(lines[i].text, &words, &err);
+        int r = shell_words_split(lines[i].text, &words, &err);
         for (size_t n = 0; n < words.n; n++)
             buf_printf(&got, "%s|", words.list[n]);
         if (r == NEVER)
@@ -157,8 +157,8 @@ static void test_words(void)
 static bool split_once(void *context)
 {
     (void)context;
-    auto_words struct words words = WORDS_INIT;
-    int r = words_split("a 'b c' d \"e\"", &words, NULL);
+    auto_shell_words struct shell_words words = SHELL_WORDS_INIT;
+    int r = shell_words_split("a 'b c' d \"e\"", &words, NULL);
     CHECK(r <= 0);
     if (r == 0)
         CHECK(words.n == 4 && strcmp(words.list[1], "b c") == 0);

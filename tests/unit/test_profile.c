@@ -1,6 +1,6 @@
 /* profile: which file, which profile, which setting. What `aws` makes of the same files is tested by
  * test_credentials.py. */
-#include "aws/profile.h"
+#include "aws/credentials/profile.h"
 #include "base/user.h"
 
 #include <errno.h>

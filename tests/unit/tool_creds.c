@@ -17,7 +17,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "aws/creds.h"
+#include "aws/credentials/creds.h"
 #include "base/json.h"
 #include "base/num.h"
 #include "base/time.h"

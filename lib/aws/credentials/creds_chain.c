@@ -1,4 +1,4 @@
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 #include "base/user.h"
 #include "base/time.h"
 

@@ -9,7 +9,7 @@
 #ifndef AWS_CREDS_SOURCE_H
 #define AWS_CREDS_SOURCE_H
 
-#include "aws/creds.h"
+#include "aws/credentials/creds.h"
 #include "base/json.h"
 
 struct creds_lookup {

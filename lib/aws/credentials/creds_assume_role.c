@@ -1,5 +1,5 @@
-#include "aws/creds_source.h"
-#include "aws/sts.h"
+#include "aws/credentials/creds_source.h"
+#include "aws/credentials/sts.h"
 
 enum { CHAIN_MAX = 16 }; /* roles, one assumed with the other's credentials */
 

@@ -1,20 +1,20 @@
-#include "aws/profile.h"
+#include "aws/credentials/profile.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <strings.h>
 
-#include "aws/ini.h"
+#include "aws/credentials/ini.h"
 #include "base/user.h"
-#include "aws/words.h"
+#include "aws/credentials/shell_words.h"
 
 enum section_kind { OTHER, PROFILE, SSO_SESSION, SERVICES };
 
 /* What a header of the config file names; of the credentials file, every header is a profile's name. */
 struct section {
     enum section_kind kind;
-    const char *name;   /* NULL where kind is OTHER */
-    struct words words; /* of the config file's header; owns the name */
+    const char *name;         /* NULL where kind is OTHER */
+    struct shell_words words; /* of the config file's header; owns the name */
 };
 
 struct file {
@@ -33,7 +33,7 @@ struct aws_profile {
 static void file_clear(struct file *file)
 {
     for (size_t i = 0; file->sections && i < file->ini.n_sections; i++)
-        words_clear(&file->sections[i].words);
+        shell_words_clear(&file->sections[i].words);
     free(file->sections);
     ini_clear(&file->ini);
     free(file->path);
@@ -62,7 +62,7 @@ static enum section_kind kind_of(const char *word)
 
 static int name_section(const char *header, struct section *ret, struct err *err)
 {
-    int r = words_split(header, &ret->words, err);
+    int r = shell_words_split(header, &ret->words, err);
     if (r < 0)
         return r;
     char **words = ret->words.list;

@@ -1,4 +1,4 @@
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 #include "aws/aws_error.h"
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 #include "base/time.h"
 
 enum { PAUSE_MS = 1000 };

@@ -1,4 +1,4 @@
-#include "aws/creds.h"
+#include "aws/credentials/creds.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,8 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "aws/creds_source.h"
-#include "aws/sts.h"
+#include "aws/credentials/creds_source.h"
+#include "aws/credentials/sts.h"
 #include "base/time.h"
 
 enum {

@@ -1,7 +1,7 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 #include "base/user.h"
 
 /*

@@ -1,5 +1,5 @@
-#include "aws/creds_source.h"
-#include "aws/sts.h"
+#include "aws/credentials/creds_source.h"
+#include "aws/credentials/sts.h"
 #include "base/user.h"
 
 enum { TOKEN_MAX = 64 * 1024 }; /* bytes; STS takes 20000 characters */

@@ -1,4 +1,4 @@
-#include "aws/ini.h"
+#include "aws/credentials/ini.h"
 
 #include <ctype.h>
 

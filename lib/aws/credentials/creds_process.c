@@ -2,8 +2,8 @@
 #include <sys/wait.h>
 
 #include "base/child.h"
-#include "aws/creds_source.h"
-#include "aws/words.h"
+#include "aws/credentials/creds_source.h"
+#include "aws/credentials/shell_words.h"
 
 /* "Process credential provider" in the AWS SDKs and Tools Reference Guide; the time limit is that of AWS's Go SDK. */
 
@@ -58,8 +58,8 @@ int creds_from_process(const struct creds_lookup *lookup, struct creds *ret, str
     const char *command = creds_setting(lookup, "credential_process");
     if (!command)
         return 0;
-    auto_words struct words words = WORDS_INIT;
-    int r = words_split(command, &words, err);
+    auto_shell_words struct shell_words words = SHELL_WORDS_INIT;
+    int r = shell_words_split(command, &words, err);
     if (r == 0 && words.n == 0)
         r = err_never(err, "bad_quoting", "it is empty");
     if (r != 0) {

@@ -5,7 +5,7 @@
 #ifndef AWS_STS_H
 #define AWS_STS_H
 
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 
 struct sts_role {
     const char *role_arn;

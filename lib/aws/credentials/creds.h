@@ -11,7 +11,7 @@
 #ifndef AWS_CREDS_H
 #define AWS_CREDS_H
 
-#include "aws/profile.h"
+#include "aws/credentials/profile.h"
 #include "http/http.h"
 
 /* One set of credentials; owned strings, wiped by creds_clear. */

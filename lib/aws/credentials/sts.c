@@ -1,4 +1,4 @@
-#include "aws/sts.h"
+#include "aws/credentials/sts.h"
 
 #include <inttypes.h>
 

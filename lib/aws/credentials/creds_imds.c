@@ -1,6 +1,6 @@
 #include <strings.h>
 
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 #include "base/user.h"
 #include "base/num.h"
 
