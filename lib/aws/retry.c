@@ -54,7 +54,7 @@ void retry_quota_refund(struct retry_quota *quota, int cost)
     }
 }
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT"; its parts are put in the order that time_parse_rfc3339 checks. */
+/* Rewrites "Sun, 06 Nov 1994 08:49:37 GMT" as RFC 3339, because time_parse_rfc3339 checks its parts. */
 bool retry_clock_offset(const char *date, int64_t clock_ms, int64_t *ret_offset_ms)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";

@@ -155,18 +155,14 @@ static int sign(const struct sigv4_request *request, const struct sigv4_credenti
 {
     auto_buf struct buf names = BUF_INIT;
     int result = check_headers(request, err);
-    if (result)
-        return result;
-    result = add_headers_to_sign(request, credentials, scope, ret, err);
-    if (result)
-        return result;
-    result = make_canonical_request(request, ret, &names, err);
-    if (result)
-        return result;
-    result = sigv4_string_to_sign(scope, buf_str(&ret->canonical_request), &ret->string_to_sign, err);
-    if (result)
-        return result;
-    result = sigv4_signature(credentials, scope, buf_str(&ret->string_to_sign), &ret->signature, err);
+    if (!result)
+        result = add_headers_to_sign(request, credentials, scope, ret, err);
+    if (!result)
+        result = make_canonical_request(request, ret, &names, err);
+    if (!result)
+        result = sigv4_string_to_sign(scope, buf_str(&ret->canonical_request), &ret->string_to_sign, err);
+    if (!result)
+        result = sigv4_signature(credentials, scope, buf_str(&ret->string_to_sign), &ret->signature, err);
     if (result)
         return result;
 

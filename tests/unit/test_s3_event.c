@@ -143,9 +143,9 @@ static void test_references(void)
         { "[\"com.amazon.sqs.javamessaging.MessageS3Pointer\",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"}]",
           S3_REFERENCE_LOAD, "b", "k", NULL, NULL, NULL, message_ms },
         { "[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{\"s3BucketName\":\"b\"}]", S3_REFERENCE_BAD, NULL,
-          NULL, NULL, NULL, "a pointer without s3BucketName and s3Key", message_ms },
+          NULL, NULL, NULL, "the pointer has no s3BucketName and s3Key", message_ms },
         { "[\"software.amazon.payloadoffloading.PayloadS3Pointer\"]", S3_REFERENCE_BAD, NULL, NULL, NULL, NULL,
-          "a pointer without s3BucketName and s3Key", message_ms },
+          "the pointer has no s3BucketName and s3Key", message_ms },
     };
     for (size_t i = 0; i < N_ELEMENTS(rows); i++)
         check_row(i, &rows[i]);

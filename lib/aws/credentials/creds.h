@@ -1,12 +1,15 @@
 /*
- * creds: AWS credentials from where AWS's own tools look for them, cached and refreshed ahead of expiry.
+ * creds: AWS credentials, found where AWS's own tools find them, cached and refreshed before they expire.
  *
- * The chain is botocore's ("Standardized credential providers", AWS SDKs and Tools Reference
- * Guide): environment; the profile's role_arn (source_profile, credential_source); web identity;
- * the profile's SSO, keys in the credentials file, credential_process, keys in the config file; ECS/EKS
- * container endpoint; IMDSv2. An explicit AWS_PROFILE skips the environment's keys and web identity, as
- * `aws --profile` does. What is configured but does not work ends the chain: another identity than
- * the one that was asked for is not a substitute.
+ * The order is botocore's ("Standardized credential providers", AWS SDKs and Tools Reference Guide):
+ *   1. environment variables
+ *   2. the profile's role_arn (source_profile, credential_source)
+ *   3. web identity
+ *   4. the profile's SSO, keys in the credentials file, credential_process, keys in the config file
+ *   5. the container endpoint of ECS and EKS
+ *   6. instance metadata (IMDSv2)
+ * - An explicit AWS_PROFILE skips keys and web identity from the environment, as `aws --profile` does.
+ * - A source that is configured but fails ends the search: another identity is not a substitute for the one configured.
  */
 #ifndef AWS_CREDS_H
 #define AWS_CREDS_H
@@ -14,13 +17,13 @@
 #include "aws/credentials/profile.h"
 #include "http/http.h"
 
-/* One set of credentials; owned strings, wiped by creds_clear. */
+/* One set of credentials. Owns its strings; creds_clear wipes them. */
 struct creds {
     char *access_key_id;
     char *secret_access_key;
     char *session_token;   /* NULL: long-lived keys */
     int64_t expires_at_ms; /* INT64_MAX: never */
-    const char *source;    /* a literal for the log: "environment", "assumed role", ...: lib/aws/creds_source.h */
+    const char *source;    /* a literal for the log: "environment", "assumed role", ... */
 };
 #define CREDS_INIT            \
     {                         \
@@ -30,39 +33,43 @@ void creds_clear(struct creds *creds);
 #define auto_creds cleanup(creds_clear)
 
 /*
- * The process's cache, safe for many threads. `profile` is borrowed until creds_cache_free. `region` is where STS is
- * asked (copied); NULL: the profile's, or that of the role's partition.
+ * The process's cache. Thread-safe.
+ * - `profile`: borrowed until creds_cache_free.
+ * - `region`: of the STS endpoint (copied). NULL: the profile's, otherwise a region of the role's partition.
  */
 struct creds_cache;
 int creds_cache_new(const struct aws_profile *profile, const char *region, struct creds_cache **ret, struct err *err)
     must_check;
 void creds_cache_free(struct creds_cache *cache);
 
-/* A role whose credentials somebody else is to get. */
+/* A role whose credentials are for another program, for example package code. */
 struct creds_role {
     const char *role_arn, *session_name;
-    int64_t lifetime_ms; /* what is given out lasts for at least so long; at most 11.5 h */
+    int64_t lifetime_ms; /* creds_get returns credentials that last at least this long; at most 11.5 h */
 };
 /*
- * A cache of the role's credentials, which those of `with` assume; `with` outlives it. Of its creds_get: refreshed
- * 15 min before what is left falls below lifetime_ms. LATER, an outage: "role_unavailable", with STS's words.
+ * A cache of the role's credentials. The credentials of `with`, which must outlive it, assume the role.
+ * Its creds_get differs:
+ * - It refreshes 15 min before the remaining lifetime falls below lifetime_ms.
+ * - LATER with outage: "role_unavailable", with STS's message.
  */
 int creds_cache_new_role(struct creds_cache *with, const struct creds_role *role, struct creds_cache **ret,
                          struct err *err) must_check;
 
 /*
- * A copy of the current credentials in `ret` (the caller's to clear). Refreshed 15 min before
- * expiry by one thread while others go on with the old; within 10 min of it they wait for that thread. A failed
- * refresh keeps the old until they expire, and is tried again after a minute. `http` is the calling thread's.
- * LATER (outage): "no_credentials", naming each place that was looked at and what it said; LATER: "interrupted", the
- * stop descriptor of `http`.
+ * Copies the current credentials to `ret`, which the caller clears. `http`: the calling thread's.
+ * - From 15 min before expiry, one thread refreshes and the others use the old credentials. From 10 min before expiry
+ *   they wait for it.
+ * - If a refresh fails, the old credentials stay in use until they expire; the next try is a minute later.
+ * - LATER with outage: "no_credentials"; the text names each source and its failure.
+ * - LATER: "interrupted", by the stop descriptor of `http`.
  */
 int creds_get(struct creds_cache *cache, struct http *http, int64_t now_ms, struct creds *ret, struct err *err)
     must_check;
 
 /*
- * The service refused `access_key_id` as expired: the next creds_get reads the shared files again and fetches anew,
- * so that keys which something else renews in a file are found.
+ * Call when a service rejects `access_key_id` as expired. The next creds_get reads the shared files again, because
+ * another program may have renewed the keys there, and fetches new credentials.
  */
 void creds_expire(struct creds_cache *cache, const char *access_key_id);
 

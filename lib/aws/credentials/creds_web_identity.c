@@ -2,19 +2,22 @@
 #include "aws/credentials/sts.h"
 #include "base/user.h"
 
-enum { TOKEN_MAX = 64 * 1024 }; /* bytes; STS takes 20000 characters */
+enum { TOKEN_MAX = 64 * 1024 }; /* bytes; STS accepts 20000 characters */
 
-/* The environment counts for the chain's own profile only, and not where AWS_PROFILE was explicit. */
-static const char *setting(const struct creds_lookup *lookup, const char *variable, const char *key)
+/* Environment variables do not apply to source profiles, nor if AWS_PROFILE names a profile. */
+static bool uses_environment(const struct creds_lookup *lookup)
 {
-    const char *value = NULL;
-    if (!lookup->from && !aws_profile_is_explicit(lookup->profile))
-        value = user_variable(variable);
+    return !lookup->from && !aws_profile_is_explicit(lookup->profile);
+}
+
+static const char *web_setting(const struct creds_lookup *lookup, const char *variable, const char *key)
+{
+    const char *value = uses_environment(lookup) ? user_variable(variable) : NULL;
     return value ? value : creds_setting(lookup, key);
 }
 
-/* Read each time: the token is renewed in place. */
-static int read_token(const char *path, struct buf *ret, struct err *err)
+/* Reads the file each time, because the token is renewed in place. */
+static int read_web_token(const char *path, struct buf *ret, struct err *err)
 {
     auto_buf struct buf expanded = BUF_INIT;
     int error_number = 0;
@@ -30,21 +33,21 @@ static int read_token(const char *path, struct buf *ret, struct err *err)
 
 int creds_from_web_identity(const struct creds_lookup *lookup, struct creds *ret, struct err *err)
 {
-    const char *path = setting(lookup, "AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file");
+    const char *path = web_setting(lookup, "AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file");
     if (!path) {
-        if (!lookup->from && !aws_profile_is_explicit(lookup->profile))
+        if (uses_environment(lookup))
             creds_note(lookup, "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set");
         return 0;
     }
     struct sts_role role = {
-        .role_arn = setting(lookup, "AWS_ROLE_ARN", "role_arn"),
-        .session_name = setting(lookup, "AWS_ROLE_SESSION_NAME", "role_session_name"),
+        .role_arn = web_setting(lookup, "AWS_ROLE_ARN", "role_arn"),
+        .session_name = web_setting(lookup, "AWS_ROLE_SESSION_NAME", "role_session_name"),
     };
     if (!role.role_arn)
         return err_never(err, "bad_credentials",
-                         "web identity: there is a token file, %s, but neither AWS_ROLE_ARN nor role_arn", path);
+                         "web identity: the token file %s is set, but neither AWS_ROLE_ARN nor role_arn is", path);
     auto_buf struct buf token = BUF_INIT;
-    int r = read_token(path, &token, err);
+    int r = read_web_token(path, &token, err);
     if (r == 0) {
         role.web_identity_token = buf_str(&token);
         r = sts_assume_role(lookup, &role, NULL, "web identity", ret, err);

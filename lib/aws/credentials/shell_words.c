@@ -7,7 +7,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Reads the quotation that *at stands on, and moves behind it. False: it is not closed. */
+/* Reads the quotation at *at and moves *at behind it. False: it is not closed. */
 static bool read_quoted(const char **at, struct buf *word)
 {
     char quote = *(*at)++;
@@ -19,7 +19,7 @@ static bool read_quoted(const char **at, struct buf *word)
     return *(*at)++ == quote;
 }
 
-/* Reads the word that *at stands on, and moves behind it. */
+/* Reads the word at *at and moves *at behind it. */
 static int read_word(const char **at, struct buf *word, struct err *err)
 {
     while (**at && !is_blank(**at)) {
@@ -29,7 +29,7 @@ static int read_word(const char **at, struct buf *word, struct err *err)
             continue;
         }
         if (**at == '\\' && *++(*at) == '\0')
-            return err_never(err, "bad_quoting", "nothing behind the last backslash");
+            return err_never(err, "bad_quoting", "the text ends with a backslash");
         buf_putc(word, *(*at)++);
     }
     return 0;
