@@ -69,21 +69,6 @@ static void wave_clear(struct wave *wave)
     free(wave->under_way);
 }
 
-static int wave_init(struct wave *wave, struct aws_call *calls, struct err *err)
-{
-    wave->slots = calloc(wave->n, sizeof(*wave->slots));
-    wave->exchanges = calloc(wave->n, sizeof(*wave->exchanges));
-    wave->under_way = calloc(wave->n, sizeof(*wave->under_way));
-    if (!wave->slots || !wave->exchanges || !wave->under_way)
-        return err_no_memory(err);
-    for (size_t i = 0; i < wave->n; i++) {
-        aws_call_clear(&calls[i]);
-        wave->slots[i].call = &calls[i];
-        wave->slots[i].next = NEXT_AT_ONCE;
-    }
-    return 0;
-}
-
 /* Splits the URL into the parts to sign: the value of the Host header, the path, and the query after '?'. */
 static int split_url(struct slot *slot, const char **ret_query, struct err *err)
 {
@@ -345,14 +330,8 @@ static int attempt(struct wave *wave, struct err *err)
     return r;
 }
 
-/* Pays for the retry of a call that is to back off. False: its attempts or the quota are used up. */
-static bool pay_for_retry(struct aws *aws, struct slot *slot)
-{
-    slot->cost = slot->failures < RETRY_ATTEMPTS_MAX ? retry_quota_take(&aws->quota, slot->kind) : 0;
-    return slot->cost > 0;
-}
-
-/* Chooses the calls to retry. Returns the longest of their delays in ms, or -1: no call is retried. */
+/* Chooses the calls to retry, and pays for them. Returns the longest of their delays in ms, or -1: no call is retried.
+ */
 static int64_t plan_retries(struct wave *wave)
 {
     struct aws *aws = wave->client->aws;
@@ -361,13 +340,18 @@ static int64_t plan_retries(struct wave *wave)
 
     for (size_t i = 0; i < wave->n; i++) {
         struct slot *slot = &wave->slots[i];
-        if ((slot->call->no_retry && wave->one_succeeded) || (slot->next == NEXT_BACK_OFF && !pay_for_retry(aws, slot)))
+        if (slot->call->no_retry && wave->one_succeeded)
             slot->next = NEXT_NOTHING;
+        int64_t delay_ms = 0;
+        if (slot->next == NEXT_BACK_OFF) {
+            slot->cost = slot->failures < RETRY_ATTEMPTS_MAX ? retry_quota_take(&aws->quota, slot->kind) : 0;
+            if (slot->cost == 0)
+                slot->next = NEXT_NOTHING;
+            delay_ms = retry_delay_ms(slot->kind, slot->failures, unit, slot->retry_after_ms);
+        }
         if (slot->next == NEXT_NOTHING)
             continue;
         atomic_fetch_add(aws->retries, 1);
-        int64_t delay_ms =
-            slot->next == NEXT_AT_ONCE ? 0 : retry_delay_ms(slot->kind, slot->failures, unit, slot->retry_after_ms);
         if (delay_ms > longest_ms)
             longest_ms = delay_ms;
     }
@@ -379,11 +363,18 @@ int aws_call_many(struct aws_client *client, struct aws_call *calls, size_t n, s
     if (n == 0)
         return 0;
     cleanup(wave_clear) struct wave wave = { .client = client, .n = n };
-    int r = wave_init(&wave, calls, err);
-    if (r != 0)
-        return r;
+    wave.slots = calloc(n, sizeof(*wave.slots));
+    wave.exchanges = calloc(n, sizeof(*wave.exchanges));
+    wave.under_way = calloc(n, sizeof(*wave.under_way));
+    if (!wave.slots || !wave.exchanges || !wave.under_way)
+        return err_no_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        aws_call_clear(&calls[i]);
+        wave.slots[i].call = &calls[i];
+        wave.slots[i].next = NEXT_AT_ONCE;
+    }
     for (;;) {
-        r = attempt(&wave, err);
+        int r = attempt(&wave, err);
         if (r != 0)
             return r;
         int64_t delay_ms = plan_retries(&wave);

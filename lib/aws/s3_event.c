@@ -178,31 +178,27 @@ static int read_eventbridge(const cJSON *json, struct s3_reference *ret, struct 
     return 0;
 }
 
-/* Reads one reference. `item`: the record, the pointer's first element, or the event itself. */
-static int read_one(const cJSON *json, const cJSON *item, struct s3_reference *ret, struct err *err)
-{
-    if (pointer_of(json))
-        return read_pointer(item, ret, err);
-    if (item != json)
-        return read_record(item, ret, err);
-    if (is_eventbridge(json))
-        return read_eventbridge(json, ret, err);
-    ret->kind = S3_REFERENCE_OTHER;
-    ret->event = json_get_string(json, "Event");
-    return 0;
-}
-
 int s3_references_add(struct s3_references *references, const cJSON *json, size_t message, int64_t published_at_ms,
                       struct err *err)
 {
-    const cJSON *records = json_get(json, "Records");
+    const cJSON *records = json_get(json, "Records"), *pointer = pointer_of(json);
     bool has_records = records && cJSON_IsArray(records);
-    const cJSON *item = has_records ? records->child : pointer_of(json) ? pointer_of(json) : json;
+    const cJSON *item = has_records ? records->child : json;
     for (size_t record = 1; item; record++) {
         cleanup(free_key) struct s3_reference reference = {
             .kind = S3_REFERENCE_BAD, .message = message, .record = record, .published_at_ms = published_at_ms
         };
-        int r = read_one(json, item, &reference, err);
+        int r = 0;
+        if (has_records) {
+            r = read_record(item, &reference, err);
+        } else if (pointer) {
+            r = read_pointer(pointer, &reference, err);
+        } else if (is_eventbridge(json)) {
+            r = read_eventbridge(json, &reference, err);
+        } else {
+            reference.kind = S3_REFERENCE_OTHER;
+            reference.event = json_get_string(json, "Event");
+        }
         if (r == 0)
             r = append_reference(references, &reference, err);
         if (r != 0)

@@ -298,22 +298,6 @@ static int run_round(struct aws_client *client, const struct destination *destin
     return r;
 }
 
-/* Makes an item of each valid message. The others get their result. */
-static size_t make_items(struct sns_message *messages, size_t n, struct aws_batch_item *ret)
-{
-    size_t n_items = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t size = sns_message_size(&messages[i]);
-        messages[i].message_id[0] = '\0';
-        messages[i].result = check_message(&messages[i], size, &messages[i].err);
-        if (messages[i].result == 0)
-            ret[n_items++] = (struct aws_batch_item){
-                .index = i, .size = size, .result = &messages[i].result, .err = &messages[i].err
-            };
-    }
-    return n_items;
-}
-
 int sns_publish_many(struct aws_client *client, const char *topic_arn, struct sns_message *messages, size_t n,
                      struct err *err)
 {
@@ -322,8 +306,16 @@ int sns_publish_many(struct aws_client *client, const char *topic_arn, struct sn
     auto_free struct aws_batch_item *items = calloc(n, sizeof(*items));
     if (!items)
         return err_no_memory(err);
-    struct aws_batch batch = { .items = items, .n = make_items(messages, n, items), .size_max = SNS_MESSAGE_MAX };
-
+    struct aws_batch batch = { .items = items, .size_max = SNS_MESSAGE_MAX };
+    for (size_t i = 0; i < n; i++) {
+        size_t size = sns_message_size(&messages[i]);
+        messages[i].message_id[0] = '\0';
+        messages[i].result = check_message(&messages[i], size, &messages[i].err);
+        if (messages[i].result == 0)
+            items[batch.n++] = (struct aws_batch_item){
+                .index = i, .size = size, .result = &messages[i].result, .err = &messages[i].err
+            };
+    }
     auto_destination struct destination destination = { .topic_arn = topic_arn };
     struct err story = ERR_INIT;
     int r = find_destination(client, topic_arn, &destination, &story);

@@ -25,7 +25,7 @@ int xml_text(const char *xml, size_t len, const char *path, struct buf *ret, str
  * Reads the elements at `path` as rows, in document order. The fields of a row are the texts of the children named in
  * `fields`, which ends with NULL: for "R/Failed/member" and { "Id", "Code", NULL }, xml_field(rows, 0, 1) is the first
  * member's Code.
- * - 0, also if there is no such element (0 rows).
+ * - 0, also if the path matches no element (0 rows).
  * - NEVER: "invalid_xml".
  */
 struct xml_rows {
@@ -39,7 +39,7 @@ struct xml_rows {
     }
 int xml_rows(const char *xml, size_t len, const char *path, const char *const *fields, struct xml_rows *ret,
              struct err *err) must_check;
-/* NULL: the row has no such child, or there is no such row. Valid until xml_rows_clear. */
+/* NULL: the row has no such child, or does not exist. Valid until xml_rows_clear. */
 const char *xml_field(const struct xml_rows *rows, size_t row, size_t field);
 /* Wipes the texts, which may be secret keys. */
 void xml_rows_clear(struct xml_rows *rows);

@@ -36,32 +36,20 @@ static bool drop_duplicates_sorted(cJSON *object, size_t n)
     return true;
 }
 
-/* One bit of 64 for a key. Equal keys have equal bits. */
-static uint64_t key_bit(const char *key)
-{
-    size_t first = (unsigned char)key[0], second = first ? (unsigned char)key[1] : 0;
-    return UINT64_C(1) << ((first + 7 * second) % 64);
-}
-
-/* Removes the earlier member with the key of `node`. At most one exists. */
-static void drop_earlier_twin(cJSON *object, const cJSON *node)
-{
-    for (cJSON *earlier = object->child; earlier != node; earlier = earlier->next)
-        if (strcmp(earlier->string, node->string) == 0) {
-            cJSON_Delete(cJSON_DetachItemViaPointer(object, earlier));
-            return;
-        }
-}
-
-/* The same for few members: comparing pairs is faster than sorting, and the bits rule out most pairs. */
+/* The same for few members: comparing pairs is faster than sorting. Each key has one of 64 bits, and equal keys have
+ * equal bits, so most pairs need no comparison. */
 static void drop_duplicates_compared(cJSON *object)
 {
     uint64_t seen = 0;
     for (const cJSON *node = object->child; node; node = node->next) {
-        uint64_t bit = key_bit(node->string);
-        if (seen & bit)
-            drop_earlier_twin(object, node);
+        size_t first = (unsigned char)node->string[0], second = first ? (unsigned char)node->string[1] : 0;
+        uint64_t bit = UINT64_C(1) << ((first + 7 * second) % 64);
+        cJSON *earlier = seen & bit ? object->child : NULL;
         seen |= bit;
+        while (earlier && earlier != node && strcmp(earlier->string, node->string) != 0)
+            earlier = earlier->next;
+        if (earlier && earlier != node)
+            cJSON_Delete(cJSON_DetachItemViaPointer(object, earlier));
     }
 }
 

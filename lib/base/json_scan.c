@@ -250,24 +250,6 @@ static int close_container(struct scan *s, bool is_object)
     return 0;
 }
 
-static int scan_comma(struct scan *s)
-{
-    if (s->expected != COMMA_OR_END)
-        return syntax_error(s, s->at, "an unexpected comma");
-    s->expected = s->in_object[s->depth] ? KEY : VALUE;
-    s->at++;
-    return 0;
-}
-
-static int scan_colon(struct scan *s)
-{
-    if (s->expected != COLON)
-        return syntax_error(s, s->at, "an unexpected colon");
-    s->expected = VALUE;
-    s->at++;
-    return 0;
-}
-
 static int scan_key_or_string(struct scan *s)
 {
     bool is_key = s->expected == KEY || s->expected == KEY_OR_END;
@@ -309,9 +291,17 @@ static int scan_token(struct scan *s)
         s->at++;
         return 0;
     case ',':
-        return scan_comma(s);
+        if (s->expected != COMMA_OR_END)
+            return syntax_error(s, s->at, "an unexpected comma");
+        s->expected = s->in_object[s->depth] ? KEY : VALUE;
+        s->at++;
+        return 0;
     case ':':
-        return scan_colon(s);
+        if (s->expected != COLON)
+            return syntax_error(s, s->at, "an unexpected colon");
+        s->expected = VALUE;
+        s->at++;
+        return 0;
     case '{':
     case '[':
         return open_container(s, s->text[s->at] == '{');

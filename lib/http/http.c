@@ -73,12 +73,6 @@ int http_stop_fd(const struct http *http)
     return http->stop_fd;
 }
 
-/* poll(2), because curl_multi_poll does not report a hang-up. */
-static bool is_stopped(const struct http *http)
-{
-    return http->stop_fd >= 0 && wait_fd(-1, 0, http->stop_fd, 0) == WAIT_STOPPED;
-}
-
 static struct transfer *free_transfer(struct http *http)
 {
     for (size_t i = 0; i < HTTP_AT_ONCE; i++)
@@ -156,7 +150,7 @@ int http_do_many(struct http *http, struct http_exchange *exchanges, size_t n, s
     CURLMcode code = CURLM_OK;
     while (code == CURLM_OK && !stopped && (n_begun < n || n_running > 0)) {
         /* After a stop, answers that have arrived count, but nothing is sent: we would not see whether it was done. */
-        stopped = is_stopped(http);
+        stopped = http->stop_fd >= 0 && wait_fd(-1, 0, http->stop_fd, 0) == WAIT_STOPPED; /* curl misses hang-ups */
         if (!stopped)
             n_begun += start_some(http, exchanges + n_begun, n - n_begun, &n_running);
         code = advance(http, stopped, &n_running);

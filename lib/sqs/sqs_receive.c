@@ -29,18 +29,6 @@ static void calls_clear(struct calls *calls)
     free(calls->list);
 }
 
-/* Appends the messages of one answer. LATER: the answer is invalid. */
-static int append_answer(struct aws_call *call, int64_t sent_at_ms, struct sqs_messages *ret, size_t *ret_n,
-                         struct err *err)
-{
-    auto_json cJSON *json = NULL;
-    int r = sqs_parse_answer(call, &json, err);
-    if (r != 0)
-        return r;
-    http_response_clear(&call->response); /* saves memory: the tree has all of it */
-    return sqs_take_messages(json, sent_at_ms, ret, ret_n, err);
-}
-
 int sqs_receive(struct sqs *sqs, const struct sqs_receive *options, struct sqs_messages *ret, size_t *ret_full,
                 struct err *err)
 {
@@ -66,9 +54,13 @@ int sqs_receive(struct sqs *sqs, const struct sqs_receive *options, struct sqs_m
     struct aws_call *failed = NULL;
     for (size_t i = 0; i < calls.n; i++) {
         struct aws_call *call = &calls.list[i];
+        auto_json cJSON *json = NULL;
         size_t n = 0;
         if (call->result == 0)
-            call->result = append_answer(call, sent_at_ms, ret, &n, &call->err);
+            call->result = sqs_parse_answer(call, &json, &call->err);
+        http_response_clear(&call->response); /* saves memory: the tree has all of it */
+        if (call->result == 0)
+            call->result = sqs_take_messages(json, sent_at_ms, ret, &n, &call->err);
         if (call->result == 0)
             n_answered++;
         else if (!failed || call->result < 0)

@@ -325,7 +325,7 @@ def test_failing_sso(aws, server, tmp_path, answer, said):
 
 
 SSO_CONFIGS = [
-    (f"[profile p]\n{SSO_PROFILE}sso_session = gone\n", "there is no section [sso-session] for its sso_session gone"),
+    (f"[profile p]\n{SSO_PROFILE}sso_session = gone\n", "no section [sso-session] exists for its sso_session gone"),
     (f"[profile p]\n{SSO_PROFILE}", "it needs sso_role_name, sso_account_id, sso_start_url and sso_region"),
     (f"[profile p]\nsso_account_id = 1\nsso_session = company\n{SESSION}", "it needs sso_role_name"),
     (f"[profile p]\n{SSO_PROFILE}sso_region = us-east-1\nsso_session = company\n{SESSION}", "sso_region differs from that of"),

@@ -270,26 +270,15 @@ static int await_refresh(struct creds_cache *cache, struct http *http, int64_t n
     return 0;
 }
 
-/* Waits or refreshes until the credentials can be used, or fails. */
-static int make_usable(struct creds_cache *cache, struct http *http, int64_t now_ms, struct err *err)
-{
-    for (;;) {
-        enum next next = next_step(cache, now_ms);
-        if (next == USE)
-            return 0;
-        if (next == REFRESH)
-            return refresh(cache, http, now_ms, err);
-        int r = await_refresh(cache, http, now_ms, err);
-        if (r != 0)
-            return r;
-    }
-}
-
 int creds_get(struct creds_cache *cache, struct http *http, int64_t now_ms, struct creds *ret, struct err *err)
 {
     struct err failure = ERR_INIT;
     pthread_mutex_lock(&cache->lock);
-    int r = make_usable(cache, http, now_ms, &failure);
+    int r = 0;
+    while (r == 0 && next_step(cache, now_ms) == AWAIT)
+        r = await_refresh(cache, http, now_ms, &failure);
+    if (r == 0 && next_step(cache, now_ms) == REFRESH)
+        r = refresh(cache, http, now_ms, &failure);
     if (r == 0)
         r = copy_creds(&cache->creds, ret, &failure);
     pthread_mutex_unlock(&cache->lock);

@@ -75,7 +75,7 @@ struct creds_tries {
 };
 enum { CREDS_RESPONSE_MAX = 64 * 1024 };
 /*
- * http_do with retries, if there is no answer, or one with 5xx or a throttling code. Returns the last attempt's result.
+ * http_do with retries after a missing answer, a 5xx or a throttling code. Returns the last attempt's result.
  * Sets the request's time limit, size limit and no_proxy.
  */
 int creds_request(const struct creds_lookup *lookup, const struct http_request *request,

@@ -38,7 +38,7 @@ static int read_sso_settings(const struct creds_lookup *lookup, struct sso *ret,
         const char *start_url = aws_profile_sso_session(lookup->profile, ret->session, "sso_start_url", &exists);
         const char *region = aws_profile_sso_session(lookup->profile, ret->session, "sso_region", &exists);
         if (!exists)
-            return sso_error(lookup, err, "there is no section [sso-session] for its sso_session ", ret->session);
+            return sso_error(lookup, err, "no section [sso-session] exists for its sso_session ", ret->session);
         if (ret->start_url && start_url && strcmp(ret->start_url, start_url) != 0)
             return sso_error(lookup, err, "its sso_start_url differs from that of sso_session ", ret->session);
         if (ret->region && region && strcmp(ret->region, region) != 0)
@@ -107,7 +107,7 @@ static int read_role_credentials(const struct creds_lookup *lookup, const struct
                                  struct creds *ret, struct err *err)
 {
     if (response->status == 401)
-        return login_needed(lookup, err, "the sign-in is no longer valid");
+        return login_needed(lookup, err, "the sign-in is not valid any more");
     auto_creds_json cJSON *json = NULL;
     int r = creds_json_parse(&response->body, "the answer of SSO", &json, err);
     if (response->status != 200) {

@@ -244,12 +244,6 @@ const char *aws_profile_region(const struct aws_profile *profile)
     return region ? region : aws_profile_get(profile, NULL, "region");
 }
 
-/* The service id in variables and files, where "Secrets Manager" is two words. */
-static const char *service_id(const char *service)
-{
-    return strcmp(service, "secretsmanager") == 0 ? "secrets_manager" : service;
-}
-
 static const char *endpoint_variable(const char *service)
 {
     static const char prefix[] = "AWS_ENDPOINT_URL_";
@@ -263,14 +257,6 @@ static const char *endpoint_variable(const char *service)
     return user_variable(name);
 }
 
-static const char *services_endpoint(const struct aws_profile *profile, const char *service)
-{
-    const char *name = aws_profile_get(profile, NULL, "services");
-    const struct file *config = &profile->files[AWS_FILE_CONFIG];
-    size_t section = name ? find_section(config, SERVICES, name) : SIZE_MAX;
-    return section == SIZE_MAX ? NULL : ini_get(&config->ini, section, service, "endpoint_url");
-}
-
 const char *aws_profile_endpoint(const struct aws_profile *profile, const char *service)
 {
     const char *ignore = user_variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
@@ -278,12 +264,17 @@ const char *aws_profile_endpoint(const struct aws_profile *profile, const char *
         ignore = aws_profile_get(profile, NULL, "ignore_configured_endpoint_urls");
     if (ignore && strcasecmp(ignore, "true") == 0)
         return NULL;
-    service = service_id(service);
+    if (strcmp(service, "secretsmanager") == 0)
+        service = "secrets_manager"; /* its service id has two words */
     const char *endpoint = endpoint_variable(service);
     if (!endpoint)
         endpoint = user_variable("AWS_ENDPOINT_URL");
-    if (!endpoint)
-        endpoint = services_endpoint(profile, service);
+    const char *services = aws_profile_get(profile, NULL, "services");
+    if (!endpoint && services) {
+        const struct file *config = &profile->files[AWS_FILE_CONFIG];
+        size_t section = find_section(config, SERVICES, services);
+        endpoint = section == SIZE_MAX ? NULL : ini_get(&config->ini, section, service, "endpoint_url");
+    }
     return endpoint ? endpoint : aws_profile_get(profile, NULL, "endpoint_url");
 }
 

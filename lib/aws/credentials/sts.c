@@ -135,24 +135,19 @@ static bool is_skewed(const struct http_response *response, int64_t now_ms, int6
     return offset_ms > RETRY_SKEW_MAX_MS || offset_ms < -RETRY_SKEW_MAX_MS;
 }
 
-static int read_rejection(const struct http_response *response, const struct sts_role *role, struct err *err)
-{
-    auto_aws_error struct aws_error error = AWS_ERROR_INIT;
-    int r = aws_error_parse(response, &error, err);
-    if (r != 0)
-        return r;
-    return err_never(err, "sts_refused", "STS refused role %s with status %d: %s%s%.300s", role->role_arn,
-                     response->status, error.code[0] ? error.code : "no reason given",
-                     error.message.len > 0 ? ": " : "", buf_str(&error.message));
-}
-
 static int read_sts_answer(const struct http_response *response, const struct sts_role *role, const char *source,
                            struct creds *ret, struct err *err)
 {
     static const char *const fields[] = { "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", NULL };
     auto_xml_rows struct xml_rows rows = XML_ROWS_INIT;
-    if (response->status != 200)
-        return read_rejection(response, role, err);
+    if (response->status != 200) {
+        auto_aws_error struct aws_error error = AWS_ERROR_INIT;
+        int result = aws_error_parse(response, &error, err);
+        return result != 0 ? result
+                           : err_never(err, "sts_refused", "STS refused role %s with status %d: %s%s%.300s",
+                                       role->role_arn, response->status, error.code[0] ? error.code : "no reason given",
+                                       error.message.len > 0 ? ": " : "", buf_str(&error.message));
+    }
     int r = xml_rows(buf_str(&response->body), response->body.len, "*/*/Credentials", fields, &rows, NULL);
     if (r < 0)
         return err_no_memory(err);
