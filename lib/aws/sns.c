@@ -7,6 +7,20 @@
 #include "aws/message_check.h"
 #include "aws/xml.h"
 
+/* A topic, and the endpoint of its region. */
+struct destination {
+    const char *topic_arn;
+    const char *region;
+    struct buf region_text, url;
+};
+
+static void destination_clear(struct destination *destination)
+{
+    buf_clear(&destination->region_text);
+    buf_clear(&destination->url);
+}
+#define auto_destination cleanup(destination_clear)
+
 const char *sns_topic_region(const char *topic_arn, struct buf *ret)
 {
     /* arn:PARTITION:sns:REGION:ACCOUNT:NAME */
@@ -110,16 +124,19 @@ static int rejection_result(const char *code, const char *text, struct err *err)
 }
 
 /* The result for a message whose call failed. */
-static int failure_result(const struct aws_call *call, struct err *err)
+static int failure_result(const struct destination *destination, const struct aws_call *call, struct err *err)
 {
     if (call->result == NEVER && is_about_message(call->error_code, call->err.text))
         return rejection_result(call->error_code, call->err.text, err);
     *err = call->err;
     err->outage = err->outage || call->result == NEVER; /* no topic or no permission: every message fails */
+    if (strcmp(call->error_code, "NotFound") == 0)
+        err_prefix(err, "topic %s does not exist in %s, check its ARN", destination->topic_arn, destination->region);
     return LATER;
 }
 
-static void judge_failure(struct aws_batch_group *group, const struct aws_call *call)
+static void judge_failure(const struct destination *destination, struct aws_batch_group *group,
+                          const struct aws_call *call)
 {
     bool is_one_message = call->result == NEVER && is_about_message(call->error_code, call->err.text);
     if (is_one_message && group->n > 1) {
@@ -127,7 +144,7 @@ static void judge_failure(struct aws_batch_group *group, const struct aws_call *
         return;
     }
     struct err story = ERR_INIT;
-    int result = failure_result(call, &story);
+    int result = failure_result(destination, call, &story);
     aws_batch_request_failed(group, result, &story);
 }
 
@@ -193,20 +210,6 @@ static int read_batch_answer(struct aws_batch *batch, struct aws_batch_group *gr
     return 0;
 }
 
-/* Where requests for a topic go: its own region's endpoint. */
-struct destination {
-    const char *topic_arn;
-    const char *region;
-    struct buf region_text, url;
-};
-
-static void destination_clear(struct destination *destination)
-{
-    buf_clear(&destination->region_text);
-    buf_clear(&destination->url);
-}
-#define auto_destination cleanup(destination_clear)
-
 static int find_destination(struct aws_client *client, const char *topic_arn, struct destination *ret, struct err *err)
 {
     ret->topic_arn = topic_arn;
@@ -245,7 +248,7 @@ static int publish_one(struct aws_client *client, const struct destination *dest
     if (r < 0)
         return r;
     if (r != 0)
-        return failure_result(&call, err);
+        return failure_result(destination, &call, err);
     auto_buf struct buf id = BUF_INIT;
     struct err story = ERR_INIT;
     r = xml_text(buf_str(&call.response.body), call.response.body.len, "PublishResponse/PublishResult/MessageId", &id,
@@ -288,7 +291,7 @@ static int run_round(struct aws_client *client, const struct destination *destin
         if (call->result == 0)
             call->result = read_batch_answer(batch, &batch->groups[i], call, messages);
         if (call->result > 0)
-            judge_failure(&batch->groups[i], call);
+            judge_failure(destination, &batch->groups[i], call);
         if (call->result < 0) {
             r = call->result;
             if (err)

@@ -143,6 +143,15 @@ bool sqs_code_is(const char *code, const char *name)
     return strcmp(code, name) == 0;
 }
 
+void sqs_explain(const struct sqs *sqs, const struct aws_call *call, struct err *err)
+{
+    if (!err ||
+        (!sqs_code_is(call->error_code, "QueueDoesNotExist") && !sqs_code_is(call->error_code, "NonExistentQueue")))
+        return;
+    err_prefix(err, "queue %s does not exist in %s, check its URL and the region", strrchr(sqs->queue_url, '/') + 1,
+               sqs->region ? sqs->region : aws_region(aws_client_aws(sqs->client)));
+}
+
 static int read_redrive_policy(const char *text, struct sqs_queue_info *ret, struct err *err)
 {
     auto_json cJSON *policy = NULL;
@@ -187,8 +196,10 @@ int sqs_get_info(struct sqs *sqs, struct sqs_queue_info *ret, struct err *err)
         return err_no_memory(err);
     auto_aws_call struct aws_call call = sqs_make_call(sqs, "AmazonSQS.GetQueueAttributes", &body);
     int r = aws_call(sqs->client, &call, err);
-    if (r != 0)
+    if (r != 0) {
+        sqs_explain(sqs, &call, err);
         return r;
+    }
     auto_json cJSON *json = NULL;
     r = sqs_parse_answer(&call, &json, err);
     if (r != 0)

@@ -108,7 +108,8 @@ static void judge_entry(const struct sqs_batch *what, struct aws_batch *batch, s
 }
 
 /* The request was rejected, or no answer came. */
-static void judge_failure(const struct sqs_batch *what, struct aws_batch_group *group, const struct aws_call *call)
+static void judge_failure(const struct sqs *sqs, const struct sqs_batch *what, struct aws_batch_group *group,
+                          const struct aws_call *call)
 {
     bool is_rejection = call->result == NEVER && call->error_code[0];
     if (is_rejection && is_about_entry(what->op, call->error_code)) {
@@ -121,11 +122,12 @@ static void judge_failure(const struct sqs_batch *what, struct aws_batch_group *
     /* Other rejections fail every entry: no such queue, no permission. */
     struct err err = call->err;
     err.outage = err.outage || call->result == NEVER;
+    sqs_explain(sqs, call, &err);
     aws_batch_request_failed(group, LATER, &err);
 }
 
-static int judge_answer(const struct sqs_batch *what, struct aws_batch *batch, struct aws_batch_group *group,
-                        struct aws_call *call)
+static int judge_answer(const struct sqs *sqs, const struct sqs_batch *what, struct aws_batch *batch,
+                        struct aws_batch_group *group, struct aws_call *call)
 {
     auto_json cJSON *json = NULL;
     if (call->result == 0)
@@ -133,7 +135,7 @@ static int judge_answer(const struct sqs_batch *what, struct aws_batch *batch, s
     if (call->result < 0)
         return call->result;
     if (call->result != 0) {
-        judge_failure(what, group, call);
+        judge_failure(sqs, what, group, call);
         return 0;
     }
     const cJSON *entry;
@@ -164,7 +166,7 @@ static int run_round(struct sqs *sqs, const struct sqs_batch *what, struct aws_b
     }
     int r = aws_call_many(sqs->client, round.calls, batch->n_groups, err);
     for (size_t i = 0; r == 0 && i < batch->n_groups; i++) {
-        r = judge_answer(what, batch, &batch->groups[i], &round.calls[i]);
+        r = judge_answer(sqs, what, batch, &batch->groups[i], &round.calls[i]);
         if (r < 0 && err)
             *err = round.calls[i].err;
     }

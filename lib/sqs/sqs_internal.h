@@ -19,6 +19,10 @@ void sqs_begin_body(const struct sqs *sqs, struct buf *ret);
 /* Makes a call for this queue. `target`: "AmazonSQS.ReceiveMessage", ...; `body`: borrowed until the call is done. */
 struct aws_call sqs_make_call(const struct sqs *sqs, const char *target, const struct buf *body);
 
+/* If the call failed because the queue does not exist, prefixes the text with its name, its region and the next step.
+ */
+void sqs_explain(const struct sqs *sqs, const struct aws_call *call, struct err *err);
+
 /* Parses a call's answer; the caller frees the tree. LATER with outage: "invalid_answer", not a JSON object. */
 int sqs_parse_answer(const struct aws_call *call, cJSON **ret, struct err *err) must_check;
 

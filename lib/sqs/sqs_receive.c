@@ -71,6 +71,7 @@ int sqs_receive(struct sqs *sqs, const struct sqs_receive *options, struct sqs_m
     if (failed && (n_answered == 0 || failed->result < 0)) {
         if (err)
             *err = failed->err;
+        sqs_explain(sqs, failed, err);
         return failed->result;
     }
     return 0;

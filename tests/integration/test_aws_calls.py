@@ -262,8 +262,10 @@ def test_queue_info(tool: Tool, moto: Moto, queue: str) -> None:
 
 def test_missing_and_invalid_queues(tool: Tool, queue: str) -> None:
     missing = queue + "-missing"
-    assert has_failed(tool("receive", queue_url=missing), NEVER, "aws_error")
-    assert has_failed(tool("info", queue_url=missing), NEVER, "aws_error")
+    name = missing.rsplit("/", 1)[-1]
+    for answer in (tool("receive", queue_url=missing), tool("info", queue_url=missing)):
+        assert has_failed(answer, NEVER, "aws_error")
+        assert answer["text"].startswith(f"queue {name} does not exist in eu-central-1, check its URL and the region: sqs ")
     assert has_failed(tool("url", arn="arn:aws:sqs:eu-central-1:123456789012:missing"), NEVER, "aws_error")
     assert has_failed(tool("url", arn="arn:aws:sns:eu-central-1:123456789012:x"), NEVER, "invalid_queue_arn")
     assert has_failed(tool("receive", queue_url="queue"), NEVER, "invalid_queue_url")
@@ -344,6 +346,7 @@ def test_publish_to_a_missing_topic(tool: Tool, topic: dict[str, str]) -> None:
     assert has_failed(tool("publish", topic_arn=missing, messages=[{"body": "x"}]), LATER, "aws_error", outage=True)
     many = tool("publish_many", topic_arn=missing, messages=[{"body": "x"}, {"body": "y"}])
     assert all(has_failed(m, LATER, "aws_error", outage=True) for m in many["messages"])
+    assert all(f"topic {missing} does not exist in eu-central-1, check its ARN: " in m["text"] for m in many["messages"])
     none = tool("publish", topic_arn="topic", messages=[{"body": "x"}])
     assert has_failed(none, LATER, "invalid_topic_arn", outage=True)
 

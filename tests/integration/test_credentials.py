@@ -128,7 +128,7 @@ PROCESS_FAILURES = [
     (f"echo '{process_answer(SecretAccessKey=None)}'", "no secret access key"),
     (f"echo '{process_answer(Expiration='soon')}'", 'the expiration "soon" is not an RFC 3339 time'),
     (f"echo '{process_answer(Expiration='2020-01-01T00:00:00Z')}'", "expired at 2020-01-01T00:00:00.000Z"),
-    ("yes | head -c 100000", "printed too much"),
+    ("yes | head -c 100000", "printed more than 65536 bytes"),
 ]
 
 
