@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "base/backoff.h"
 #include "base/time.h"
 
 enum {
@@ -16,11 +17,8 @@ enum {
 
 int64_t retry_delay_ms(enum retry_kind kind, int failures, double unit, int64_t retry_after_ms)
 {
-    int64_t ceiling_ms = kind == RETRY_THROTTLED ? THROTTLED_BASE_MS : TRANSIENT_BASE_MS;
-    for (int i = 1; i < failures && ceiling_ms < DELAY_MAX_MS; i++)
-        ceiling_ms *= 2;
-    if (ceiling_ms > DELAY_MAX_MS)
-        ceiling_ms = DELAY_MAX_MS;
+    int64_t base_ms = kind == RETRY_THROTTLED ? THROTTLED_BASE_MS : TRANSIENT_BASE_MS;
+    int64_t ceiling_ms = backoff_ms(base_ms, 2, DELAY_MAX_MS, failures);
     int64_t delay_ms = (int64_t)(unit * (double)ceiling_ms);
 
     if (retry_after_ms > delay_ms + RETRY_AFTER_EXTRA_MAX_MS)
