@@ -6,22 +6,16 @@
 #include "aws/aws_internal.h"
 #include "base/time.h"
 
-bool aws_is_region(const char *text)
-{
-    size_t len = strlen(text);
-    return len > 0 && len <= 32 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
-}
-
-static int find_region(const struct aws_profile *profile, const char *given, char **ret, struct err *err)
+static int choose_region(const struct aws_profile *profile, const char *given, char **ret, struct err *err)
 {
     const char *region = given ? given : aws_profile_region(profile);
     if (!region)
-        return err_never(
-            err, "no_region",
-            "no AWS region: set it in the configuration, in AWS_REGION, or as region of the profile \"%s\"",
-            aws_profile_name(profile));
+        return err_never(err, "no_region",
+                         "no AWS region is set; set it in the configuration, in AWS_REGION, or as region of the "
+                         "profile \"%s\"",
+                         aws_profile_name(profile));
     if (!aws_is_region(region))
-        return err_never(err, "no_region", "\"%s\" is no AWS region; one looks like eu-central-1", region);
+        return err_never(err, "no_region", "\"%s\" is not an AWS region like eu-central-1", region);
     *ret = strdup(region);
     return *ret ? 0 : err_no_memory(err);
 }
@@ -41,7 +35,7 @@ int aws_new(const char *region, struct aws **ret, struct err *err)
     int r = aws_profile_load(&aws->profile, err);
     if (r != 0)
         return r;
-    r = find_region(aws->profile, region, &aws->region, err);
+    r = choose_region(aws->profile, region, &aws->region, err);
     if (r != 0)
         return r;
     r = creds_cache_new(aws->profile, aws->region, &aws->creds, err);
@@ -78,16 +72,7 @@ bool aws_endpoint_is_overridden(const struct aws *aws, const char *service)
 
 void aws_endpoint(const struct aws *aws, const char *service, const char *region, struct buf *ret)
 {
-    const char *override = aws_profile_endpoint(aws->profile, service);
-    if (override) {
-        size_t len = strlen(override);
-        while (len > 0 && override[len - 1] == '/')
-            len--;
-        buf_add(ret, override, len);
-        return;
-    }
-    const char *suffix = strncmp(region, "cn-", 3) == 0 ? ".cn" : "";
-    buf_printf(ret, "https://%s.%s.amazonaws.com%s", service, region, suffix);
+    aws_profile_service_url(aws->profile, service, service, region, ret);
 }
 
 int64_t aws_now_ms(struct aws *aws)

@@ -3,8 +3,7 @@
 #include "aws/aws_error.h"
 #include "base/num.h"
 
-/* The group for an item of this size: the last one while there is room in it, else a new one; NULL: no more requests.
- */
+/* The group for this item: the last one if the item fits, otherwise a new one. NULL: the groups are used up. */
 static struct aws_batch_group *group_for(struct aws_batch *batch, const struct aws_batch_item *item, size_t *group_size)
 {
     struct aws_batch_group *last = batch->n_groups > 0 ? &batch->groups[batch->n_groups - 1] : NULL;
@@ -19,13 +18,18 @@ static struct aws_batch_group *group_for(struct aws_batch *batch, const struct a
     return last;
 }
 
+static bool is_to_be_sent(const struct aws_batch_item *item)
+{
+    return item->state == AWS_BATCH_READY || item->state == AWS_BATCH_ALONE;
+}
+
 static void fill_groups(struct aws_batch *batch)
 {
     size_t group_size = 0;
     batch->n_groups = 0;
     for (size_t i = 0; i < batch->n; i++) {
         struct aws_batch_item *item = &batch->items[i];
-        if (item->state != AWS_BATCH_READY && item->state != AWS_BATCH_ALONE)
+        if (!is_to_be_sent(item))
             continue;
         struct aws_batch_group *group = group_for(batch, item, &group_size);
         if (!group)
@@ -35,23 +39,18 @@ static void fill_groups(struct aws_batch *batch)
     }
 }
 
-static bool revive(struct aws_batch *batch)
-{
-    bool any = false;
-    for (size_t i = 0; i < batch->n; i++)
-        if (batch->items[i].state == AWS_BATCH_AGAIN) {
-            batch->items[i].state = AWS_BATCH_READY;
-            any = true;
-        }
-    return any;
-}
-
 bool aws_batch_next(struct aws_batch *batch, struct aws_client *client)
 {
     fill_groups(batch);
     if (batch->n_groups > 0)
         return true;
-    if (!revive(batch))
+    bool any_failed = false;
+    for (size_t i = 0; i < batch->n; i++)
+        if (batch->items[i].state == AWS_BATCH_AGAIN) {
+            batch->items[i].state = AWS_BATCH_READY;
+            any_failed = true;
+        }
+    if (!any_failed)
         return false;
     batch->failures++;
     if (!aws_client_back_off(client, batch->failures, batch->throttled))
@@ -100,11 +99,6 @@ void aws_batch_request_failed(struct aws_batch_group *group, int result, const s
     }
 }
 
-static bool is_to_be_sent(const struct aws_batch_item *item)
-{
-    return item->state == AWS_BATCH_READY || item->state == AWS_BATCH_ALONE;
-}
-
 struct aws_batch_item *aws_batch_find(struct aws_batch_group *group, const char *id)
 {
     int64_t place = 0;
@@ -117,5 +111,13 @@ void aws_batch_unanswered(struct aws_batch *batch, struct aws_batch_group *group
 {
     for (size_t i = 0; i < group->n; i++)
         if (is_to_be_sent(group->items[i]))
-            aws_batch_failed(batch, group->items[i], "Unanswered", "the answer does not name the entry");
+            aws_batch_failed(batch, group->items[i], "Unanswered", "the answer does not mention the entry");
+}
+
+void aws_batch_round_clear(struct aws_batch_round *round)
+{
+    for (size_t i = 0; i < AWS_BATCH_REQUESTS_MAX; i++) {
+        buf_clear(&round->bodies[i]);
+        aws_call_clear(&round->calls[i]);
+    }
 }

@@ -1,14 +1,13 @@
 /*
- * aws_batch: which entries of a batch operation go into which request, and which are tried again.
+ * aws_batch: divides the entries of a batch operation into requests, and retries those that failed.
  *
- * SQS's and SNS's batch operations take ten entries and a sum of sizes a request, and answer 200
- * with `Failed` entries. The caller gives every entry an item, and then, as long as aws_batch_next says
- * so: makes one request of each group, performs them at once, and tells the outcome of each entry.
+ * A batch request of SQS or SNS has at most ten entries and a maximum size, and a 200 answer may list `Failed` entries.
+ * The caller makes an item of each entry, then loops:
  *
  *     while (aws_batch_next(&batch, client)) {
- *         one call per batch.groups[i], with the entries batch.groups[i].items[0 .. n);
+ *         make one call of each batch.groups[i], with the entries batch.groups[i].items[0 .. n);
  *         aws_call_many(...);
- *         for each entry aws_batch_done, aws_batch_failed or aws_batch_alone;
+ *         report each entry or group with one of the functions below;
  *     }
  */
 #ifndef AWS_AWS_BATCH_H
@@ -18,20 +17,20 @@
 
 enum {
     AWS_BATCH_ENTRIES_MAX = 10,  /* of a request */
-    AWS_BATCH_REQUESTS_MAX = 16, /* at once: bounds connections and memory, whatever is given */
+    AWS_BATCH_REQUESTS_MAX = 16, /* at once; bounds connections and memory */
 };
 
 enum aws_batch_state {
     AWS_BATCH_READY,  /* to be sent */
     AWS_BATCH_ALONE,  /* to be sent, in a request of its own */
-    AWS_BATCH_AGAIN,  /* failed, may be sent once more after a back-off */
-    AWS_BATCH_SETTLED /* its result stands */
+    AWS_BATCH_AGAIN,  /* failed; to be sent again after a back-off */
+    AWS_BATCH_SETTLED /* its result is final */
 };
 
-/* One entry. `result` and `err` are the caller's, and are written by the functions below. */
+/* One entry. `result` and `err` point to the caller's; the functions below write them. */
 struct aws_batch_item {
     size_t index; /* of the entry, for the caller */
-    size_t size;  /* what it counts to size_max */
+    size_t size;  /* its share of size_max */
     int *result;
     struct err *err;
     enum aws_batch_state state;
@@ -46,39 +45,46 @@ struct aws_batch {
     struct aws_batch_item *items; /* borrowed */
     size_t n;
     size_t size_max; /* of a request */
-    int failures;    /* rounds that left entries to be sent again */
-    bool throttled;  /* by one of them */
+    int failures;    /* rounds after which entries had to be sent again */
+    bool throttled;  /* an entry of this round was throttled */
     struct aws_batch_group groups[AWS_BATCH_REQUESTS_MAX];
     size_t n_groups;
 };
 
-/* Fills `groups` with what is to be sent next, after the back-off where that is due. False: nothing is left to send. */
+/* Fills `groups` with the entries to send next. Waits a back-off before retries. False: nothing is left to send. */
 bool aws_batch_next(struct aws_batch *batch, struct aws_client *client);
 
-/* The service took the entry. */
+/* The service accepted the entry. */
 void aws_batch_done(struct aws_batch_item *item);
 
-/* It gave the entry back, and that is not the sender's fault. LATER, "throttled" or "service_unavailable" as the code
- * says; sent again. */
+/* The service failed to handle the entry: LATER, "throttled" or "service_unavailable" depending on the code. It will be
+ * sent again. */
 void aws_batch_failed(struct aws_batch *batch, struct aws_batch_item *item, const char *code, const char *message);
 
-/* The result stands, whatever it is; the caller has written it. */
+/* The caller has written the final result. */
 void aws_batch_settled(struct aws_batch_item *item);
 
-/* The whole request was refused for what one of its entries holds: each is sent alone, so that the bad one shows
- * itself. */
+/* The service rejected the whole request because of one entry: each will be sent alone, to find the bad one. */
 void aws_batch_split(struct aws_batch_group *group);
 
-/* The request failed: each of its entries has this result. */
+/* The request failed: all its entries get this result. */
 void aws_batch_request_failed(struct aws_batch_group *group, int result, const struct err *err);
 
 /*
- * The entry of the group that an answer's Id names; NULL: none, or it has been answered. An Id is the entry's place in
- * its group, in decimal.
+ * The entry that an Id in an answer names. NULL: no such entry, or already reported. An Id is the entry's place in its
+ * group, in decimal.
  */
 struct aws_batch_item *aws_batch_find(struct aws_batch_group *group, const char *id);
 
-/* After an answer was read: entries it did not name failed. */
+/* Call after reading an answer: entries that it does not mention have failed. */
 void aws_batch_unanswered(struct aws_batch *batch, struct aws_batch_group *group);
+
+/* The requests of one round: a body and a call for each group. */
+struct aws_batch_round {
+    struct buf bodies[AWS_BATCH_REQUESTS_MAX];
+    struct aws_call calls[AWS_BATCH_REQUESTS_MAX];
+};
+void aws_batch_round_clear(struct aws_batch_round *round);
+#define auto_aws_batch_round cleanup(aws_batch_round_clear)
 
 #endif

@@ -15,30 +15,30 @@ enum {
     SIGNED_HEADERS_MAX = N_ELEMENTS(((struct sigv4_signed *)NULL)->headers),
 };
 
-/* What becomes of a call after an attempt. */
+/* What to do with a call after an attempt. */
 enum next {
-    NEXT_NOTHING, /* its result stands */
+    NEXT_NOTHING, /* its result is final */
     NEXT_BACK_OFF,
     NEXT_AT_ONCE, /* with new credentials, or the corrected clock */
 };
 
-/* One call between its attempts. */
+/* The state of one call between its attempts. */
 struct slot {
     struct aws_call *call;
     enum next next;
     enum retry_kind kind; /* of its last failure */
     int failures;
-    int cost; /* of its last repetition, in tokens */
+    int cost; /* of its last retry, in tokens */
     int64_t retry_after_ms;
-    int64_t clock_offset_ms;                   /* it was signed with */
+    int64_t clock_offset_ms;                   /* used for the last signature */
     bool credentials_renewed, clock_corrected; /* once each */
-    /* What the request under way points to. */
+    /* The request points to these. */
     struct buf host, path;
     struct sigv4_signed signature;
     struct http_header headers[OWN_HEADERS_MAX + SIGNED_HEADERS_MAX];
 };
 
-/* All calls of one aws_call_many. `exchanges` and `under_way` hold those of the present attempt, in the same order. */
+/* All calls of one aws_call_many. `exchanges` and `under_way` have those of the current attempt, in the same order. */
 struct wave {
     struct aws_client *client;
     struct slot *slots;
@@ -69,30 +69,14 @@ static void wave_clear(struct wave *wave)
     free(wave->under_way);
 }
 
-static int wave_init(struct wave *wave, struct aws_call *calls, struct err *err)
-{
-    wave->slots = calloc(wave->n, sizeof(*wave->slots));
-    wave->exchanges = calloc(wave->n, sizeof(*wave->exchanges));
-    wave->under_way = calloc(wave->n, sizeof(*wave->under_way));
-    if (!wave->slots || !wave->exchanges || !wave->under_way)
-        return err_no_memory(err);
-    for (size_t i = 0; i < wave->n; i++) {
-        aws_call_clear(&calls[i]);
-        wave->slots[i].call = &calls[i];
-        wave->slots[i].next = NEXT_AT_ONCE;
-    }
-    return 0;
-}
-
-/* Cuts the URL into what is signed: the host as it stands in the Host header, the path, and the query behind its '?'.
- */
+/* Splits the URL into the parts to sign: the value of the Host header, the path, and the query after '?'. */
 static int split_url(struct slot *slot, const char **ret_query, struct err *err)
 {
     const char *url = slot->call->url;
     const char *host = strstr(url, "://");
     size_t host_len = host ? strcspn(host + 3, "/?") : 0;
     if (host_len == 0)
-        return err_never(err, "bad_url", "\"%s\" is no URL", url);
+        return err_never(err, "bad_url", "\"%s\" is not a URL", url);
     host += 3;
     const char *path = host + host_len;
     size_t path_len = strcspn(path, "?");
@@ -113,8 +97,8 @@ static size_t own_headers(struct slot *slot)
     return n;
 }
 
-/* Signs the slot's call as of now and makes the request of it. */
-static int prepare(struct wave *wave, struct slot *slot, struct http_request *ret, struct err *err)
+/* Signs the call with the current time and fills in the request. */
+static int make_request(struct wave *wave, struct slot *slot, struct http_request *ret, struct err *err)
 {
     struct aws_call *call = slot->call;
     struct aws *aws = wave->client->aws;
@@ -161,7 +145,7 @@ static int prepare(struct wave *wave, struct slot *slot, struct http_request *re
     return 0;
 }
 
-/* "sqs ReceiveMessage": for the texts of errors. */
+/* "sqs ReceiveMessage", for error messages. */
 static void name_call(const struct aws_call *call, struct buf *ret)
 {
     const char *dot = call->target ? strchr(call->target, '.') : NULL;
@@ -170,7 +154,7 @@ static void name_call(const struct aws_call *call, struct buf *ret)
         buf_printf(ret, " %s", dot + 1);
 }
 
-/* No answer came. What a message cannot help is no refusal of it. */
+/* No answer came. */
 static void judge_silence(struct slot *slot, const struct http_exchange *exchange)
 {
     struct aws_call *call = slot->call;
@@ -179,11 +163,9 @@ static void judge_silence(struct slot *slot, const struct http_exchange *exchang
     name_call(call, &name);
     call->result = exchange->result;
     call->err = exchange->err;
-    if (err_is(&call->err, "tls_failed"))
-        call->result = err_outage(&call->err, "tls_failed", "%s", call->err.text);
     err_prefix(&call->err, "%s", buf_str(&name));
-    bool may_repeat = err_is(&call->err, "connection_failed") || err_is(&call->err, "timeout");
-    if (may_repeat && !call->once) {
+    bool may_retry = err_is(&call->err, "connection_failed") || err_is(&call->err, "timeout");
+    if (may_retry && !call->no_retry) {
         slot->next = NEXT_BACK_OFF;
         slot->kind = RETRY_TRANSIENT;
         slot->failures++;
@@ -202,8 +184,8 @@ static int64_t header_number(const struct http_response *response, const char *n
 }
 
 /*
- * Where the Date header shows that the request was signed with a wrong clock, corrects that for the
- * process. Whether it was. Another call may have corrected it since, so it is the slot's own offset that counts.
+ * Corrects the clock offset of the process if the Date header shows that the request was signed with a wrong time.
+ * True: it was wrong. Compares with the slot's own offset, because another call may have corrected it since.
  */
 static bool correct_clock(struct aws *aws, const struct slot *slot, const struct http_response *response)
 {
@@ -249,7 +231,7 @@ static int judge_refusal(struct wave *wave, struct slot *slot, const struct http
     return 0;
 }
 
-/* Turns what an attempt brought into the call's result, and says in slot->next whether another is to follow. */
+/* Turns the outcome of an attempt into the call's result, and sets slot->next. */
 static int judge(struct wave *wave, struct slot *slot, struct http_exchange *exchange, struct err *err)
 {
     struct aws_call *call = slot->call;
@@ -279,21 +261,21 @@ static int judge(struct wave *wave, struct slot *slot, struct http_exchange *exc
     return r;
 }
 
-static bool needs_credentials(const struct wave *wave)
+static bool needs_credentials(const struct slot *slot)
 {
-    for (size_t i = 0; i < wave->n; i++)
-        if (wave->slots[i].next != NEXT_NOTHING && !wave->slots[i].call->unsigned_call)
-            return true;
-    return false;
+    return slot->next != NEXT_NOTHING && !slot->call->unsigned_call;
 }
 
-/* The credentials of this attempt. Where there are none, each call that needs them has its result. */
+/* Gets the credentials for this attempt. If that fails, every call that needs them gets the failure as its result. */
 static int fetch_credentials(struct wave *wave, struct err *err)
 {
     struct aws_client *client = wave->client;
     struct err story = ERR_INIT;
 
-    if (!needs_credentials(wave))
+    size_t first = 0;
+    while (first < wave->n && !needs_credentials(&wave->slots[first]))
+        first++;
+    if (first == wave->n)
         return 0;
     creds_clear(&wave->creds);
     int r = creds_get(client->aws->creds, client->http, aws_now_ms(client->aws), &wave->creds, &story);
@@ -304,9 +286,9 @@ static int fetch_credentials(struct wave *wave, struct err *err)
             *err = story;
         return r;
     }
-    for (size_t i = 0; i < wave->n; i++) {
+    for (size_t i = first; i < wave->n; i++) {
         struct slot *slot = &wave->slots[i];
-        if (slot->next == NEXT_NOTHING || slot->call->unsigned_call)
+        if (!needs_credentials(slot))
             continue;
         slot->next = NEXT_NOTHING;
         slot->call->result = r;
@@ -315,7 +297,7 @@ static int fetch_credentials(struct wave *wave, struct err *err)
     return 0;
 }
 
-/* One attempt of every call that is to have one. */
+/* Makes one attempt of every call that is due. */
 static int attempt(struct wave *wave, struct err *err)
 {
     int r = fetch_credentials(wave, err);
@@ -329,7 +311,7 @@ static int attempt(struct wave *wave, struct err *err)
         struct http_exchange *exchange = &wave->exchanges[wave->n_under_way];
         *exchange = (struct http_exchange){ .response = HTTP_RESPONSE_INIT };
         struct aws_call *call = slot->call;
-        call->result = prepare(wave, slot, &exchange->request, &call->err);
+        call->result = make_request(wave, slot, &exchange->request, &call->err);
         if (call->result < 0) {
             if (err)
                 *err = call->err;
@@ -348,35 +330,32 @@ static int attempt(struct wave *wave, struct err *err)
     return r;
 }
 
-/* Decides which calls are tried once more, and pays for it. Whether any is; *ret_delay_ms: how long to wait before. */
-static bool plan(struct wave *wave, int64_t *ret_delay_ms)
+/* Chooses the calls to retry, and pays for them. Returns the longest of their delays in ms, or -1: no call is retried.
+ */
+static int64_t plan_retries(struct wave *wave)
 {
     struct aws *aws = wave->client->aws;
-    double unit = random_unit(); /* one draw: the calls of a wave go out together anyway */
-    bool any = false;
+    double unit = random_unit(); /* one number for all, because the calls are sent together anyway */
+    int64_t longest_ms = -1;
 
-    *ret_delay_ms = 0;
     for (size_t i = 0; i < wave->n; i++) {
         struct slot *slot = &wave->slots[i];
-        if (slot->call->once && wave->one_succeeded)
+        if (slot->call->no_retry && wave->one_succeeded)
             slot->next = NEXT_NOTHING;
+        int64_t delay_ms = 0;
         if (slot->next == NEXT_BACK_OFF) {
-            bool spent = slot->failures >= RETRY_ATTEMPTS_MAX;
-            slot->cost = spent ? 0 : retry_quota_take(&aws->quota, slot->kind);
-            if (slot->cost == 0) {
+            slot->cost = slot->failures < RETRY_ATTEMPTS_MAX ? retry_quota_take(&aws->quota, slot->kind) : 0;
+            if (slot->cost == 0)
                 slot->next = NEXT_NOTHING;
-                continue;
-            }
-            int64_t delay_ms = retry_delay_ms(slot->kind, slot->failures, unit, slot->retry_after_ms);
-            if (delay_ms > *ret_delay_ms)
-                *ret_delay_ms = delay_ms;
+            delay_ms = retry_delay_ms(slot->kind, slot->failures, unit, slot->retry_after_ms);
         }
-        if (slot->next != NEXT_NOTHING) {
-            any = true;
-            atomic_fetch_add(aws->retries, 1);
-        }
+        if (slot->next == NEXT_NOTHING)
+            continue;
+        atomic_fetch_add(aws->retries, 1);
+        if (delay_ms > longest_ms)
+            longest_ms = delay_ms;
     }
-    return any;
+    return longest_ms;
 }
 
 int aws_call_many(struct aws_client *client, struct aws_call *calls, size_t n, struct err *err)
@@ -384,15 +363,22 @@ int aws_call_many(struct aws_client *client, struct aws_call *calls, size_t n, s
     if (n == 0)
         return 0;
     cleanup(wave_clear) struct wave wave = { .client = client, .n = n };
-    int r = wave_init(&wave, calls, err);
-    if (r != 0)
-        return r;
+    wave.slots = calloc(n, sizeof(*wave.slots));
+    wave.exchanges = calloc(n, sizeof(*wave.exchanges));
+    wave.under_way = calloc(n, sizeof(*wave.under_way));
+    if (!wave.slots || !wave.exchanges || !wave.under_way)
+        return err_no_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        aws_call_clear(&calls[i]);
+        wave.slots[i].call = &calls[i];
+        wave.slots[i].next = NEXT_AT_ONCE;
+    }
     for (;;) {
-        r = attempt(&wave, err);
+        int r = attempt(&wave, err);
         if (r != 0)
             return r;
-        int64_t delay_ms = 0;
-        if (!plan(&wave, &delay_ms))
+        int64_t delay_ms = plan_retries(&wave);
+        if (delay_ms < 0)
             return 0;
         if (delay_ms > 0 && wait_fd(-1, 0, client->stop_fd, time_mono_ms() + delay_ms) == WAIT_STOPPED)
             return 0;

@@ -26,8 +26,8 @@ static void set_code(struct aws_error *error, const char *text)
 }
 
 /*
- * The first line only: behind it a SignatureDoesNotMatch quotes the whole canonical request, session token
- * and all, which must not reach a log.
+ * Only the first line. After it, SignatureDoesNotMatch quotes the canonical request with the session token, which must
+ * not reach a log.
  */
 static void set_message(struct aws_error *error, const char *text)
 {
@@ -116,7 +116,7 @@ enum retry_kind aws_error_retry(int status, const char *code)
         "RequestThrottledException", "TooManyRequestsException", "ProvisionedThroughputExceededException",
         "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException", "SlowDown",
         "PriorRequestNotComplete",
-        /* the queue's key service, the topic's, and a queue with too many messages in flight */
+        /* from a queue's KMS key, a topic's KMS key, and a queue with too many messages in flight */
         "KmsThrottled", "KMSThrottling", "OverLimit"
     };
     static const char *const transient[] = { "RequestTimeout", "RequestTimeoutException" };
@@ -175,7 +175,7 @@ int aws_error_result(const struct aws_error *error, int status, const char *name
     const char *code = error->code;
     const char *message = buf_str(&error->message);
     if (!code[0] && !message[0])
-        message = "an answer that is not the service's own (a proxy's?)";
+        message = "the answer is not the service's own; does a proxy answer in its place?";
 
     enum retry_kind kind = aws_error_retry(status, code);
     if (kind == RETRY_THROTTLED)

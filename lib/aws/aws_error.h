@@ -1,9 +1,10 @@
 /*
- * aws_error: what a service's refusal says, in whichever of AWS's protocols it says it. Pure.
+ * aws_error: reads the error answers of AWS's protocols. No network, no clock.
  *
- * JSON protocols: `__type` (all before '#' cut) and message or Message, else the headers
- * x-amzn-query-error and X-Amzn-ErrorType. Query: <ErrorResponse><Error> (some wrap it in <Errors>). REST: <Error>. A
- * proxy may answer in the service's place: with a page, or with nothing.
+ * - JSON: `__type` without its prefix up to '#', and `message` or `Message`; otherwise the headers x-amzn-query-error
+ *   and X-Amzn-ErrorType.
+ * - Query: <ErrorResponse><Error>, sometimes with <Errors> around <Error>. REST: <Error>.
+ * - A proxy may answer in the service's place, with a page or with nothing.
  */
 #ifndef AWS_AWS_ERROR_H
 #define AWS_AWS_ERROR_H
@@ -14,8 +15,8 @@
 enum { AWS_ERROR_CODE_SIZE = 96 };
 
 struct aws_error {
-    char code[AWS_ERROR_CODE_SIZE]; /* "" where the answer names none */
-    struct buf message;             /* one line; empty where there is none */
+    char code[AWS_ERROR_CODE_SIZE]; /* "": the answer has none */
+    struct buf message;             /* one line; empty: the answer has none */
 };
 #define AWS_ERROR_INIT                     \
     {                                      \
@@ -24,28 +25,29 @@ struct aws_error {
 void aws_error_clear(struct aws_error *error);
 #define auto_aws_error cleanup(aws_error_clear)
 
-/* Reads a refusal. 0 whatever it looks like; < 0: no memory. */
+/* Reads an error answer. Returns 0 for any content; < 0: no memory. */
 int aws_error_parse(const struct http_response *response, struct aws_error *ret, struct err *err) must_check;
 
 /*
- * What the refusal asks for: the standard mode's codes (botocore's retries/standard.py), and SQS's
- * and SNS's own ways to say "later". `code` is "" where the service named none.
+ * How to retry: the codes of the standard mode (botocore's retries/standard.py), and those with which SQS and SNS
+ * throttle. `code` may be "".
  */
 enum retry_kind aws_error_retry(int status, const char *code);
-/* Whether the code says that the credentials were good but no longer are. */
+/* True if the code means that the credentials have expired. */
 bool aws_error_is_expired(const char *code);
-/* Whether a wrong clock here can be what it is about. */
+/* True if a wrong clock on this host may be the cause. */
 bool aws_error_is_skew(const char *code);
 
 /*
- * The result that a refusal of the call `name` ("sqs SendMessage") makes, with its story: LATER "throttled",
- * "service_unavailable" (outage; also where an answer without a code shows that somebody else gave it),
- * "credentials_refused" (outage: nobody would be let in with them); NEVER "access_denied" (they may
- * not do this), "aws_error".
+ * The result for a call that was answered with this error. `name`: the call, for the text ("sqs SendMessage").
+ * - LATER: "throttled".
+ * - LATER with outage: "service_unavailable" (also for an answer without a code, which is a proxy's);
+ *   "credentials_refused" (no call would succeed with these credentials).
+ * - NEVER: "access_denied" (not permitted with these credentials); "aws_error".
  */
 int aws_error_result(const struct aws_error *error, int status, const char *name, struct err *err) must_check;
 
-/* Whether the code is about what a message holds: another message could pass. SQS's and SNS's. */
+/* True if SQS or SNS rejected the content of one message, so that another message could succeed. */
 bool aws_error_is_content(const char *code);
 
 #endif

@@ -1,4 +1,4 @@
-/* aws_internal: what aws.c and aws_call.c share. Internal to lib/aws. */
+/* aws_internal: the structs that aws.c and aws_call.c share. Internal to lib/aws. */
 #ifndef AWS_AWS_INTERNAL_H
 #define AWS_AWS_INTERNAL_H
 
@@ -12,7 +12,7 @@ struct aws {
     struct retry_quota quota;
     _Atomic int64_t clock_offset_ms;
     _Atomic int64_t own_retries;
-    _Atomic int64_t *retries; /* the above, or somebody else's */
+    _Atomic int64_t *retries; /* &own_retries, or the counter given to aws_count_retries */
 };
 
 struct aws_client {
@@ -20,8 +20,5 @@ struct aws_client {
     struct http *http;
     int stop_fd;
 };
-
-/* A region becomes part of host names and of what is signed: nothing else may slip in with it. */
-bool aws_is_region(const char *text);
 
 #endif

@@ -22,11 +22,11 @@ int message_check_body(const char *body, struct err *err)
     if (!*body)
         return err_never(err, "invalid_message", "the message body is empty");
     if (!message_check_text(body))
-        return err_never(err, "invalid_message", "the message body has characters that SQS and SNS do not take");
+        return err_never(err, "invalid_message", "the message body has characters that SQS and SNS do not accept");
     return 0;
 }
 
-/* Letters, digits, '_', '-', and '.' between them; AWS keeps two prefixes to itself. */
+/* Letters, digits, '_', '-', and single '.' inside; AWS reserves two prefixes. */
 static bool is_attribute_name(const char *name)
 {
     size_t len = strlen(name);
@@ -51,15 +51,16 @@ static bool is_type(const char *type)
 int message_check_attribute(const char *name, const char *type, const char *value, struct err *err)
 {
     if (!is_attribute_name(name))
-        return err_never(err, "invalid_message", "\"%.*s\" cannot be the name of a message attribute", NAME_MAX_LEN,
+        return err_never(err, "invalid_message", "\"%.*s\" is not a valid name of a message attribute", NAME_MAX_LEN,
                          name);
     if (!is_type(type))
-        return err_never(err, "invalid_message", "message attribute %s: \"%.*s\" is no type of one", name, NAME_MAX_LEN,
+        return err_never(err, "invalid_message",
+                         "message attribute %s: its type \"%.*s\" is not String, Number or Binary", name, NAME_MAX_LEN,
                          type);
     if (!*value)
         return err_never(err, "invalid_message", "message attribute %s is empty", name);
     if (!message_check_text(value))
-        return err_never(err, "invalid_message", "message attribute %s has characters that SQS and SNS do not take",
+        return err_never(err, "invalid_message", "message attribute %s has characters that SQS and SNS do not accept",
                          name);
     return 0;
 }
@@ -67,7 +68,7 @@ int message_check_attribute(const char *name, const char *type, const char *valu
 int message_check_count(size_t n_attributes, struct err *err)
 {
     if (n_attributes > MESSAGE_ATTRIBUTES_MAX)
-        return err_never(err, "invalid_message", "%zu message attributes; a message has at most %d", n_attributes,
+        return err_never(err, "invalid_message", "the message has %zu attributes; the maximum is %d", n_attributes,
                          MESSAGE_ATTRIBUTES_MAX);
     return 0;
 }
@@ -75,8 +76,7 @@ int message_check_count(size_t n_attributes, struct err *err)
 int message_check_size(size_t size, size_t max, struct err *err)
 {
     if (size > max)
-        return err_never(err, "message_too_large", "body and attributes have %zu bytes; at most %zu are taken", size,
-                         max);
+        return err_never(err, "message_too_large", "body and attributes have %zu bytes; the maximum is %zu", size, max);
     return 0;
 }
 

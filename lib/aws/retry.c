@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "base/backoff.h"
 #include "base/time.h"
 
 enum {
@@ -16,11 +17,8 @@ enum {
 
 int64_t retry_delay_ms(enum retry_kind kind, int failures, double unit, int64_t retry_after_ms)
 {
-    int64_t ceiling_ms = kind == RETRY_THROTTLED ? THROTTLED_BASE_MS : TRANSIENT_BASE_MS;
-    for (int i = 1; i < failures && ceiling_ms < DELAY_MAX_MS; i++)
-        ceiling_ms *= 2;
-    if (ceiling_ms > DELAY_MAX_MS)
-        ceiling_ms = DELAY_MAX_MS;
+    int64_t base_ms = kind == RETRY_THROTTLED ? THROTTLED_BASE_MS : TRANSIENT_BASE_MS;
+    int64_t ceiling_ms = backoff_ms(base_ms, 2, DELAY_MAX_MS, failures);
     int64_t delay_ms = (int64_t)(unit * (double)ceiling_ms);
 
     if (retry_after_ms > delay_ms + RETRY_AFTER_EXTRA_MAX_MS)
@@ -54,7 +52,7 @@ void retry_quota_refund(struct retry_quota *quota, int cost)
     }
 }
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT"; its parts are put in the order that time_parse_rfc3339 checks. */
+/* Rewrites "Sun, 06 Nov 1994 08:49:37 GMT" as RFC 3339, because time_parse_rfc3339 checks its parts. */
 bool retry_clock_offset(const char *date, int64_t clock_ms, int64_t *ret_offset_ms)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";

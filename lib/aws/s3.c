@@ -3,7 +3,7 @@
 #include "aws/aws_internal.h"
 #include "base/utf8.h"
 
-/* A bucket's name becomes part of a host name. */
+/* Checked because the name becomes part of a host name. */
 static bool is_bucket_name(const char *bucket)
 {
     size_t len = strlen(bucket);
@@ -14,7 +14,7 @@ static void write_url(struct aws *aws, const struct s3_object *object, const cha
 {
     auto_buf struct buf endpoint = BUF_INIT;
     aws_endpoint(aws, "s3", region, &endpoint);
-    /* A certificate for *.s3.REGION.amazonaws.com is none for a.b.s3...: such buckets go into the path. */
+    /* The certificate for *.s3.REGION.amazonaws.com does not cover a.b.s3...: buckets with dots go into the path. */
     if (aws_endpoint_is_overridden(aws, "s3") || strchr(object->bucket, '.'))
         buf_printf(ret, "%s/%s/", buf_str(&endpoint), object->bucket);
     else
@@ -27,35 +27,31 @@ static void write_url(struct aws *aws, const struct s3_object *object, const cha
     ret->failed = ret->failed || endpoint.failed;
 }
 
-/* What says that the object is not there. */
-static bool is_absence(const char *code)
+/* Turns S3's codes into those of s3.h. */
+static int failure_result(const struct s3_object *object, const struct aws_call *call, struct err *err)
 {
-    return strcmp(code, "NoSuchKey") == 0 || strcmp(code, "NoSuchVersion") == 0 ||
-           strcmp(code, "MethodNotAllowed") == 0 /* a delete marker's version */;
-}
-
-static int refuse(const struct s3_object *object, const struct aws_call *call, struct err *err)
-{
-    if (is_absence(call->error_code))
+    const char *code = call->error_code;
+    if (strcmp(code, "NoSuchKey") == 0 || strcmp(code, "NoSuchVersion") == 0 ||
+        strcmp(code, "MethodNotAllowed") == 0 /* the version is a delete marker */)
         return err_never(err, "no_such_key", "%s", call->err.text);
-    if (strcmp(call->error_code, "NoSuchBucket") == 0)
-        return err_never(err, "no_such_bucket", "there is no bucket %s: %s", object->bucket, call->err.text);
+    if (strcmp(code, "NoSuchBucket") == 0)
+        return err_never(err, "no_such_bucket", "bucket %s does not exist: %s", object->bucket, call->err.text);
     if (err_is(&call->err, "response_too_large"))
         return err_never(err, "object_too_large", "%s", call->err.text);
     *err = call->err;
     return call->result;
 }
 
-static int check(const struct s3_object *object, struct err *err)
+static int check_object(const struct s3_object *object, struct err *err)
 {
     if (!is_bucket_name(object->bucket))
-        return err_never(err, "no_such_bucket", "\"%s\" is no name of an S3 bucket", object->bucket);
+        return err_never(err, "no_such_bucket", "\"%s\" is not a valid name of an S3 bucket", object->bucket);
     if (!*object->key || utf8_valid_prefix(object->key, strlen(object->key)) < strlen(object->key))
-        return err_never(err, "no_such_key", "s3://%s: the key is empty or no UTF-8", object->bucket);
+        return err_never(err, "no_such_key", "s3://%s: the key is empty or not UTF-8", object->bucket);
     return 0;
 }
 
-/* One attempt at a get: at first in the region that it names, then in the one that S3 says the bucket lies in. */
+/* A get in the region to try now: first the object's, then the one in which S3 says the bucket is. */
 struct request {
     struct s3_get *get;
     struct buf url, region;
@@ -64,7 +60,7 @@ struct request {
 struct wave {
     struct request *requests;
     struct aws_call *calls;
-    size_t n, cap; /* n: of those under way, in front */
+    size_t n, cap; /* n: the unfinished requests, at the front */
 };
 
 static void wave_clear(struct wave *wave)
@@ -79,14 +75,14 @@ static void wave_clear(struct wave *wave)
     free(wave->requests);
 }
 
-/* 30 s, and time for what is large at 4 Mbit/s. */
+/* 30 s, plus the transfer time at 4 Mbit/s. */
 static int timeout_ms(size_t max_len)
 {
     size_t extra_s = max_len / (512 * 1024);
     return 30000 + (extra_s < 3600 ? (int)extra_s : 3600) * 1000;
 }
 
-static int prepare(struct aws_client *client, struct wave *wave, struct err *err)
+static int make_calls(struct aws_client *client, struct wave *wave, struct err *err)
 {
     for (size_t i = 0; i < wave->n; i++) {
         struct request *request = &wave->requests[i];
@@ -105,8 +101,8 @@ static int prepare(struct aws_client *client, struct wave *wave, struct err *err
     return 0;
 }
 
-/* Whether a call that was refused is to be tried in another region, which is then the one in `region`. */
-static bool find_region(const struct aws_call *call, struct buf *region)
+/* True if S3 rejected the call because the bucket is in another region. Changes `region` to that region. */
+static bool is_in_other_region(const struct aws_call *call, struct buf *region)
 {
     auto_buf struct buf other = BUF_INIT;
     if (call->result != NEVER || !http_response_header(&call->response, "x-amz-bucket-region", &other) ||
@@ -117,24 +113,24 @@ static bool find_region(const struct aws_call *call, struct buf *region)
     return true;
 }
 
-/* Whether the get is to be tried in another region, which is then the request's. */
+/* Sets the get's result. True: try again in another region, which is now the request's. */
 static bool take_answer(struct aws_call *call, struct request *request)
 {
     struct s3_get *get = request->get;
-    get->result = call->result == 0 ? 0 : refuse(&get->object, call, &get->err);
+    get->result = call->result == 0 ? 0 : failure_result(&get->object, call, &get->err);
     if (get->result == 0) {
         buf_clear(&get->body);
         get->body = call->response.body; /* handed over, not copied */
         call->response.body = (struct buf)BUF_INIT;
         return false;
     }
-    return find_region(call, &request->region);
+    return is_in_other_region(call, &request->region);
 }
 
-/* Leaves those that are to be tried elsewhere in front. */
-static int perform(struct aws_client *client, struct wave *wave, struct err *err)
+/* Performs the requests, and moves those to try in another region to the front. */
+static int perform_wave(struct aws_client *client, struct wave *wave, struct err *err)
 {
-    int r = prepare(client, wave, err);
+    int r = make_calls(client, wave, err);
     if (r == 0)
         r = aws_call_many(client, wave->calls, wave->n, err);
     size_t n = wave->n;
@@ -159,7 +155,7 @@ int s3_get_many(struct aws_client *client, struct s3_get *gets, size_t n, struct
     if (!wave.requests || !wave.calls)
         return err_no_memory(err);
     for (size_t i = 0; i < n; i++) {
-        gets[i].result = check(&gets[i].object, &gets[i].err);
+        gets[i].result = check_object(&gets[i].object, &gets[i].err);
         if (gets[i].result != 0)
             continue;
         struct request *request = &wave.requests[wave.n++];
@@ -167,8 +163,8 @@ int s3_get_many(struct aws_client *client, struct s3_get *gets, size_t n, struct
         const char *region = gets[i].object.region;
         buf_puts(&request->region, region ? region : aws_region(aws_client_aws(client)));
     }
-    int r = perform(client, &wave, err);
-    return r == 0 && wave.n > 0 ? perform(client, &wave, err) : r;
+    int r = perform_wave(client, &wave, err);
+    return r == 0 && wave.n > 0 ? perform_wave(client, &wave, err) : r;
 }
 
 int s3_get_object(struct aws_client *client, const struct s3_object *object, size_t max_len, struct buf *ret,
@@ -193,44 +189,35 @@ int s3_get_object(struct aws_client *client, const struct s3_object *object, siz
     return r;
 }
 
-/* *ret_again: it is to be tried in the region that `region` now holds. */
-static int put_once(struct aws_client *client, const struct s3_object *object, const char *content_type,
-                    const struct buf *data, struct buf *region, bool *ret_again, struct err *err)
-{
-    auto_buf struct buf url = BUF_INIT;
-    write_url(aws_client_aws(client), object, buf_str(region), &url);
-    if (buf_failed(&url) || buf_failed(region))
-        return err_no_memory(err);
-    auto_aws_call struct aws_call call = { .service = "s3",
-                                           .region = buf_str(region),
-                                           .method = "PUT",
-                                           .url = buf_str(&url),
-                                           .content_type = content_type,
-                                           .body = data->data,
-                                           .body_len = data->len,
-                                           .timeout_ms = timeout_ms(data->len),
-                                           .s3 = true };
-    int r = aws_call(client, &call, err);
-    if (r <= 0)
-        return r;
-    r = refuse(object, &call, err);
-    *ret_again = find_region(&call, region);
-    return r;
-}
-
 int s3_put_object(struct aws_client *client, const struct s3_object *object, const char *content_type,
                   const struct buf *data, struct err *err)
 {
     auto_buf struct buf region = BUF_INIT;
-    int r = check(object, err);
+    int r = check_object(object, err);
     if (r != 0)
         return r;
     buf_puts(&region, object->region ? object->region : aws_region(aws_client_aws(client)));
-    bool again = false, ignored = false;
-    r = put_once(client, object, content_type, data, &region, &again, err);
-    if (r > 0 && again)
-        r = put_once(client, object, content_type, data, &region, &ignored, err);
-    if (r > 0)
-        err_prefix(err, "s3://%s/%s", object->bucket, object->key);
+    bool again = true;
+    for (int attempt = 1; attempt <= 2 && again; attempt++) {
+        auto_buf struct buf url = BUF_INIT;
+        write_url(aws_client_aws(client), object, buf_str(&region), &url);
+        if (buf_failed(&url) || buf_failed(&region))
+            return err_no_memory(err);
+        auto_aws_call struct aws_call call = { .service = "s3",
+                                               .region = buf_str(&region),
+                                               .method = "PUT",
+                                               .url = buf_str(&url),
+                                               .content_type = content_type,
+                                               .body = data->data,
+                                               .body_len = data->len,
+                                               .timeout_ms = timeout_ms(data->len),
+                                               .s3 = true };
+        r = aws_call(client, &call, err);
+        if (r <= 0)
+            return r;
+        r = failure_result(object, &call, err);
+        again = is_in_other_region(&call, &region);
+    }
+    err_prefix(err, "s3://%s/%s", object->bucket, object->key);
     return r;
 }

@@ -12,28 +12,29 @@ struct s3_object {
 };
 
 /*
- * The object's bytes appended to `ret`, at most `max_len`. NEVER: "no_such_key" (object or version not there, or gone),
- * "no_such_bucket", "access_denied" (also what S3 says of a key that is not there to who may not list the bucket),
- * "object_too_large". A bucket that lies in another region is asked for there. Virtual-hosted addressing, path style
- * where the endpoint is overridden or the bucket's name has dots.
+ * Appends the object's bytes to `ret`, at most `max_len`.
+ * - NEVER: "no_such_key" (object or version does not exist), "no_such_bucket", "object_too_large", "access_denied"
+ * (also for a missing key, if we may not list the bucket).
+ * - If the bucket is in another region, the request is sent again there.
+ * - Addressing is virtual-hosted; path style if the endpoint is overridden or the bucket's name has dots.
  */
 int s3_get_object(struct aws_client *client, const struct s3_object *object, size_t max_len, struct buf *ret,
                   struct err *err) must_check;
 
-/* One object of many. Result, and text without the object's name, else as of s3_get_object. */
+/* One of many objects. `result` and `err` are those of s3_get_object, but the text does not name the object. */
 struct s3_get {
     struct s3_object object;
     size_t max_len;
     int result;
     struct err err;
-    struct buf body; /* where result is 0: the object; the caller clears it */
+    struct buf body; /* the object, if result is 0; the caller clears it */
 };
-/* Gets all at once. < 0 only. */
+/* Gets all at once. Returns 0, or < 0: the process cannot go on. */
 int s3_get_many(struct aws_client *client, struct s3_get *gets, size_t n, struct err *err) must_check;
 
 /*
- * Writes the object, in the place of one that is there; `object` has no version_id. NEVER and addressing as of
- * s3_get_object. At least once: a put whose answer is lost is repeated.
+ * Creates or replaces the object. `object` has no version_id. Errors and addressing are those of s3_get_object.
+ * If the answer is lost, the object is written again.
  */
 int s3_put_object(struct aws_client *client, const struct s3_object *object, const char *content_type,
                   const struct buf *data, struct err *err) must_check;

@@ -26,7 +26,7 @@ static bool is_eventbridge(const cJSON *json)
            cJSON_IsObject(json_get(json, "detail"));
 }
 
-/* The object that a pointer is, NULL where it is none. */
+/* The first element of a pointer to S3, its class. NULL: `json` is not a pointer. */
 static const cJSON *pointer_of(const cJSON *json)
 {
     static const char *const classes[] = { "software.amazon.payloadoffloading.PayloadS3Pointer",
@@ -41,13 +41,13 @@ static const cJSON *pointer_of(const cJSON *json)
 
 bool s3_is_reference(const cJSON *json)
 {
-    if (json_get(json, "type")) /* GeoJSON: an item may have foreign members of any name */
+    if (json_get(json, "type")) /* GeoJSON; an item may have foreign members with any name */
         return false;
     return is_test_event(json) || cJSON_IsArray(json_get(json, "Records")) || is_eventbridge(json) || pointer_of(json);
 }
 
-/* Takes the key. */
-static int append(struct s3_references *references, struct s3_reference *reference, struct err *err)
+/* Moves the reference to the end of the list, with its key. */
+static int append_reference(struct s3_references *references, struct s3_reference *reference, struct err *err)
 {
     if (references->n == references->cap) {
         size_t cap = references->cap ? references->cap * 2 : 16;
@@ -76,7 +76,7 @@ static int read_pointer(const cJSON *name, struct s3_reference *ret, struct err 
 {
     const char *bucket = json_get_string(name->next, "s3BucketName"), *key = json_get_string(name->next, "s3Key");
     if (!is_text(bucket) || !is_text(key)) {
-        ret->wrong = "a pointer without s3BucketName and s3Key";
+        ret->wrong = "the pointer has no s3BucketName and s3Key";
         return 0;
     }
     ret->key = strdup(key);
@@ -94,7 +94,7 @@ static bool begins_with(const char *text, const char *beginning)
 
 static enum s3_reference_kind kind_of(const char *event)
 {
-    if (begins_with(event, "s3:")) /* as configurations, and other stores than Amazon's, write it */
+    if (begins_with(event, "s3:")) /* other stores than Amazon's write this prefix */
         event += strlen("s3:");
     if (begins_with(event, "ObjectCreated:") || strcmp(event, "Object Created") == 0)
         return S3_REFERENCE_LOAD;
@@ -104,7 +104,7 @@ static enum s3_reference_kind kind_of(const char *event)
     return S3_REFERENCE_OTHER;
 }
 
-/* *ret stays NULL where the key is none. */
+/* *ret stays NULL if the key is invalid. */
 static int decode_key(const char *encoded, char **ret, struct err *err)
 {
     auto_buf struct buf key = BUF_INIT;
@@ -117,10 +117,16 @@ static int decode_key(const char *encoded, char **ret, struct err *err)
     return *ret ? 0 : err_no_memory(err);
 }
 
-static void read_time(const char *text, struct s3_reference *ret)
+/* The parts that both kinds of events have. */
+static void set_details(const char *bucket, const char *version_id, const char *sequencer, const char *time,
+                        struct s3_reference *ret)
 {
     int64_t time_us = 0;
-    if (text && time_parse_rfc3339(text, &time_us) && time_us >= 0)
+    ret->bucket = bucket;
+    ret->version_id = is_text(version_id) ? version_id : NULL;
+    ret->sequencer = is_text(sequencer) ? sequencer : NULL;
+    ret->kind = kind_of(ret->event);
+    if (time && time_parse_rfc3339(time, &time_us) && time_us >= 0)
         ret->published_at_ms = time_us / 1000;
 }
 
@@ -144,12 +150,8 @@ static int read_record(const cJSON *record, struct s3_reference *ret, struct err
         ret->wrong = "s3.object.key is not URL-encoded";
         return 0;
     }
-    const char *version_id = json_get_string(object, "versionId"), *sequencer = json_get_string(object, "sequencer");
-    ret->bucket = bucket;
-    ret->version_id = is_text(version_id) ? version_id : NULL;
-    ret->sequencer = is_text(sequencer) ? sequencer : NULL;
-    ret->kind = kind_of(ret->event);
-    read_time(json_get_string(record, "eventTime"), ret);
+    set_details(bucket, json_get_string(object, "versionId"), json_get_string(object, "sequencer"),
+                json_get_string(record, "eventTime"), ret);
     return 0;
 }
 
@@ -171,42 +173,34 @@ static int read_eventbridge(const cJSON *json, struct s3_reference *ret, struct 
     ret->key = strdup(key);
     if (!ret->key)
         return err_no_memory(err);
-    const char *version_id = json_get_string(object, "version-id"), *sequencer = json_get_string(object, "sequencer");
-    ret->bucket = bucket;
-    ret->version_id = is_text(version_id) ? version_id : NULL;
-    ret->sequencer = is_text(sequencer) ? sequencer : NULL;
-    ret->kind = kind_of(ret->event);
-    read_time(json_get_string(json, "time"), ret);
-    return 0;
-}
-
-/* One reference; `item` is the record, the pointer's first element, or the event itself. */
-static int read_one(const cJSON *json, const cJSON *item, struct s3_reference *ret, struct err *err)
-{
-    if (pointer_of(json))
-        return read_pointer(item, ret, err);
-    if (item != json)
-        return read_record(item, ret, err);
-    if (is_eventbridge(json))
-        return read_eventbridge(json, ret, err);
-    ret->kind = S3_REFERENCE_OTHER;
-    ret->event = json_get_string(json, "Event");
+    set_details(bucket, json_get_string(object, "version-id"), json_get_string(object, "sequencer"),
+                json_get_string(json, "time"), ret);
     return 0;
 }
 
 int s3_references_add(struct s3_references *references, const cJSON *json, size_t message, int64_t published_at_ms,
                       struct err *err)
 {
-    const cJSON *records = json_get(json, "Records");
+    const cJSON *records = json_get(json, "Records"), *pointer = pointer_of(json);
     bool has_records = records && cJSON_IsArray(records);
-    const cJSON *item = has_records ? records->child : pointer_of(json) ? pointer_of(json) : json;
+    const cJSON *item = has_records ? records->child : json;
     for (size_t record = 1; item; record++) {
         cleanup(free_key) struct s3_reference reference = {
             .kind = S3_REFERENCE_BAD, .message = message, .record = record, .published_at_ms = published_at_ms
         };
-        int r = read_one(json, item, &reference, err);
+        int r = 0;
+        if (has_records) {
+            r = read_record(item, &reference, err);
+        } else if (pointer) {
+            r = read_pointer(pointer, &reference, err);
+        } else if (is_eventbridge(json)) {
+            r = read_eventbridge(json, &reference, err);
+        } else {
+            reference.kind = S3_REFERENCE_OTHER;
+            reference.event = json_get_string(json, "Event");
+        }
         if (r == 0)
-            r = append(references, &reference, err);
+            r = append_reference(references, &reference, err);
         if (r != 0)
             return r;
         item = has_records ? item->next : NULL;
@@ -216,7 +210,7 @@ int s3_references_add(struct s3_references *references, const cJSON *json, size_
 
 /* ----------------------------------------------------------------- order */
 
-/* Hexadecimal, of different lengths: the shorter one is as if filled up with zeros on its right. */
+/* Compares hexadecimal strings. The shorter one is padded with zeros on the right. */
 static int compare_sequencers(const char *a, const char *b)
 {
     for (; *a || *b; a += *a != 0, b += *b != 0) {
@@ -238,7 +232,7 @@ static int compare_objects(const struct s3_reference *a, const struct s3_referen
     return order != 0 ? order : compare_texts(a->key, b->key);
 }
 
-static int compare(const void *a, const void *b)
+static int compare_references(const void *a, const void *b)
 {
     const struct s3_reference *x = a, *y = b;
     int order = compare_objects(x, y);
@@ -256,7 +250,7 @@ static int compare(const void *a, const void *b)
 void s3_references_sort(struct s3_references *references)
 {
     if (references->n > 1)
-        qsort(references->list, references->n, sizeof(*references->list), compare);
+        qsort(references->list, references->n, sizeof(*references->list), compare_references);
     for (size_t i = 1; i < references->n; i++) {
         const struct s3_reference *before = &references->list[i - 1];
         struct s3_reference *reference = &references->list[i];

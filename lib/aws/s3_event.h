@@ -1,11 +1,12 @@
 /*
- * s3_event: the S3 objects that a message names in place of holding a document. Pure.
+ * s3_event: messages that name S3 objects instead of containing a document. No network, no clock.
  *
- * An event notification ("Event message structure", Amazon S3 User Guide) has one record or more; the test event that
- * S3 sends when notifications are set up has none. EventBridge's event ("EventBridge event message structure", ibid.)
- * names one object, in "detail". A pointer is what the extended clients for SQS and SNS leave of a
- * payload that they have put into S3: ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "",
- * "s3Key": ""}], or the older com.amazon.sqs.javamessaging.MessageS3Pointer.
+ * - Event notification ("Event message structure", Amazon S3 User Guide): one or more records. The test event that S3
+ *   sends when notifications are set up has none.
+ * - EventBridge event ("EventBridge event message structure", same guide): names one object in "detail".
+ * - Pointer: the extended clients for SQS and SNS put a large payload into S3 and send
+ *   ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "", "s3Key": ""}].
+ *   Older clients write com.amazon.sqs.javamessaging.MessageS3Pointer.
  */
 #ifndef AWS_S3_EVENT_H
 #define AWS_S3_EVENT_H
@@ -13,24 +14,24 @@
 #include "base/json.h"
 
 enum s3_reference_kind {
-    S3_REFERENCE_LOAD,    /* a pointer; ObjectCreated, Object Created: the object is there to be read */
-    S3_REFERENCE_REMOVED, /* ObjectRemoved, LifecycleExpiration, Object Deleted: it is gone */
-    S3_REFERENCE_OTHER,   /* a test event, or one that is not about an object's content */
-    S3_REFERENCE_BAD,     /* a record that names no object */
+    S3_REFERENCE_LOAD,    /* the object can be read: a pointer, ObjectCreated, Object Created */
+    S3_REFERENCE_REMOVED, /* the object was deleted: ObjectRemoved, LifecycleExpiration, Object Deleted */
+    S3_REFERENCE_OTHER,   /* a test event, or an event about something else than an object's content */
+    S3_REFERENCE_BAD,     /* names no object; see `wrong` */
 };
 
 struct s3_reference {
     enum s3_reference_kind kind;
-    size_t message; /* the caller's number of the message, and of the record in it, from 1 */
-    size_t record;
-    /* In the message's tree, but for the key. */
-    const char *bucket;      /* NULL where there is none (S3_REFERENCE_OTHER, _BAD) */
+    size_t message; /* the caller's number of the message */
+    size_t record;  /* of the record in the message, from 1 */
+    /* The strings are the message tree's, except `key`. */
+    const char *bucket;      /* NULL for S3_REFERENCE_OTHER and _BAD without an object */
     char *key;               /* decoded; owned; NULL likewise */
-    const char *version_id;  /* NULL: the current one */
-    const char *sequencer;   /* NULL: none */
-    const char *event;       /* "ObjectCreated:Put", "Object Created"; of a pointer NULL */
-    const char *wrong;       /* of S3_REFERENCE_BAD: what, a literal */
-    int64_t published_at_ms; /* the record's eventTime, the event's time; else what the caller gave */
+    const char *version_id;  /* NULL: the current version */
+    const char *sequencer;   /* NULL: the message has none */
+    const char *event;       /* "ObjectCreated:Put", "Object Created"; NULL for a pointer */
+    const char *wrong;       /* for S3_REFERENCE_BAD: the fault, a literal */
+    int64_t published_at_ms; /* the record's eventTime or the event's time; otherwise the caller's */
 };
 
 struct s3_references {
@@ -39,25 +40,27 @@ struct s3_references {
 };
 void s3_references_clear(struct s3_references *references);
 
-/* Whether the message is one of these: told by content, and never what has GeoJSON's "type". */
+/* True for these three kinds of messages, recognised by their content. Never true for GeoJSON (it has "type"). */
 bool s3_is_reference(const cJSON *json);
 
 /*
- * Appends what a message for which s3_is_reference holds names. The tree must outlive the references.
- * `published_at_ms`: of the message. Keys of records are URL-decoded, with '+' for a blank; EventBridge's are as they
- * are. < 0 only.
+ * Appends the references in a message for which s3_is_reference is true. Fails only with < 0: no memory.
+ * - The tree must outlive the references.
+ * - `published_at_ms`: of the message, for references without a time.
+ * - Keys in records are URL-decoded ('+' is a blank). EventBridge's keys are not encoded.
  */
 int s3_references_add(struct s3_references *references, const cJSON *json, size_t message, int64_t published_at_ms,
                       struct err *err) must_check;
 
 /*
- * Sorts by bucket and key, those of one object in the order of their events: by sequencer (the times of S3's servers
- * may contradict it, then the later event gets the time of the earlier), before them by time what has none, then as
- * they were added.
+ * Sorts by bucket and key, then in the order of the events:
+ * - first those without a sequencer, by time
+ * - then those with one, by sequencer; if the times contradict it, a later event gets the time of the earlier
+ * - equal ones in the order in which they were added
  */
 void s3_references_sort(struct s3_references *references);
 
-/* Whether both name the same bytes: an event may come twice, and without versions only the current ones are there. */
+/* True if both name the same bytes: the same object and version. An event may be delivered twice. */
 bool s3_reference_is_same(const struct s3_reference *a, const struct s3_reference *b);
 
 #endif

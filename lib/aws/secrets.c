@@ -3,7 +3,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 
-/* The region in arn:PARTITION:secretsmanager:REGION:...; NULL: `secret_id` is no ARN. */
+/* The region in arn:PARTITION:secretsmanager:REGION:...; NULL: `secret_id` is a name. */
 static const char *region_of(const char *secret_id, struct buf *storage)
 {
     static const char service[] = ":secretsmanager:";
@@ -32,7 +32,7 @@ static void wipe_answer(cJSON **json)
 static int read_answer(const struct aws_call *call, const char *secret_id, struct buf *ret, struct err *err)
 {
     cleanup(wipe_answer) cJSON *json = NULL;
-    /* Without its story: that could quote the answer. */
+    /* Without an err, whose text could quote the answer. */
     int r = json_parse(buf_str(&call->response.body), call->response.body.len, &json, NULL);
     if (r < 0)
         return err_no_memory(err);
@@ -41,7 +41,8 @@ static int read_answer(const struct aws_call *call, const char *secret_id, struc
     if (text)
         buf_puts(ret, text);
     else if (!binary || (!base64_decode(binary, ret) && !buf_failed(ret)))
-        return err_outage(err, "invalid_answer", "secret %s: the answer holds no secret", secret_id);
+        return err_outage(err, "invalid_answer", "secret %s: the answer has neither SecretString nor SecretBinary",
+                          secret_id);
     return buf_failed(ret) ? err_no_memory(err) : 0;
 }
 

@@ -5,8 +5,9 @@
 #include "aws/aws.h"
 
 /*
- * The current value (SecretString, or SecretBinary decoded) appended to `ret`, which wipes it when cleared.
- * `secret_id`: ARN or name; an ARN's region is used. NEVER: no such secret, no permission, marked for deletion.
+ * Appends the current value (SecretString, or SecretBinary decoded) to `ret`.
+ * - `secret_id`: an ARN, whose region is used, or a name.
+ * - NEVER: the secret does not exist or is marked for deletion, or we have no permission.
  */
 int secrets_get(struct aws_client *client, const char *secret_id, struct buf *ret, struct err *err) must_check;
 

@@ -7,6 +7,20 @@
 #include "aws/message_check.h"
 #include "aws/xml.h"
 
+/* A topic, and the endpoint of its region. */
+struct destination {
+    const char *topic_arn;
+    const char *region;
+    struct buf region_text, url;
+};
+
+static void destination_clear(struct destination *destination)
+{
+    buf_clear(&destination->region_text);
+    buf_clear(&destination->url);
+}
+#define auto_destination cleanup(destination_clear)
+
 const char *sns_topic_region(const char *topic_arn, struct buf *ret)
 {
     /* arn:PARTITION:sns:REGION:ACCOUNT:NAME */
@@ -31,7 +45,7 @@ size_t sns_message_size(const struct sns_message *message)
     return size;
 }
 
-static int check(const struct sns_message *message, size_t size, struct err *err)
+static int check_message(const struct sns_message *message, size_t size, struct err *err)
 {
     int r = message_check_body(message->body, err);
     if (r == 0)
@@ -45,8 +59,8 @@ static int check(const struct sns_message *message, size_t size, struct err *err
     return r;
 }
 
-/* As HTML forms and botocore encode it: a blank is '+'. A server that checks the signature over the form it has read
- * and encoded anew finds other bytes where it came as "%20". */
+/* Encodes a blank as '+', as HTML forms and botocore do. A server may decode and encode the form again before it checks
+ * the signature; "%20" would not match then. */
 static void write_value(const char *value, struct buf *ret)
 {
     size_t start = ret->len;
@@ -56,7 +70,7 @@ static void write_value(const char *value, struct buf *ret)
             ret->data[i] = '+';
 }
 
-/* `prefix` is where in the request the message stands. */
+/* `prefix`: the message's place in the request, "" or "PublishBatchRequestEntries.member.N." */
 static void write_message(const char *prefix, const struct sns_message *message, struct buf *ret)
 {
     buf_printf(ret, "&%sMessage=", prefix);
@@ -93,14 +107,14 @@ static void write_request(const char *topic_arn, const struct sns_message *messa
     }
 }
 
-/* "InvalidParameter" is also said of a topic ARN, which no message can help. */
+/* "InvalidParameter" may also be about the topic's ARN, which fails every message. */
 static bool is_about_message(const char *code, const char *text)
 {
     return aws_error_is_content(code) && !strstr(text, "TopicArn");
 }
 
-/* A message was refused by itself. */
-static int refuse(const char *code, const char *text, struct err *err)
+/* The result for a message that SNS rejected. */
+static int rejection_result(const char *code, const char *text, struct err *err)
 {
     if (!is_about_message(code, text))
         return err_outage(err, "aws_error", "%s", text);
@@ -109,17 +123,20 @@ static int refuse(const char *code, const char *text, struct err *err)
     return err_never(err, "invalid_message", "%s", text);
 }
 
-/* A call was refused, or had no answer: what that is to a message in it. */
-static int failure_result(const struct aws_call *call, struct err *err)
+/* The result for a message whose call failed. */
+static int failure_result(const struct destination *destination, const struct aws_call *call, struct err *err)
 {
     if (call->result == NEVER && is_about_message(call->error_code, call->err.text))
-        return refuse(call->error_code, call->err.text, err);
+        return rejection_result(call->error_code, call->err.text, err);
     *err = call->err;
-    err->outage = err->outage || call->result == NEVER; /* no such topic, no permission: every message meets it */
+    err->outage = err->outage || call->result == NEVER; /* no topic or no permission: every message fails */
+    if (strcmp(call->error_code, "NotFound") == 0)
+        err_prefix(err, "topic %s does not exist in %s, check its ARN", destination->topic_arn, destination->region);
     return LATER;
 }
 
-static void judge_failure(struct aws_batch_group *group, const struct aws_call *call)
+static void judge_failure(const struct destination *destination, struct aws_batch_group *group,
+                          const struct aws_call *call)
 {
     bool is_one_message = call->result == NEVER && is_about_message(call->error_code, call->err.text);
     if (is_one_message && group->n > 1) {
@@ -127,7 +144,7 @@ static void judge_failure(struct aws_batch_group *group, const struct aws_call *
         return;
     }
     struct err story = ERR_INIT;
-    int result = failure_result(call, &story);
+    int result = failure_result(destination, call, &story);
     aws_batch_request_failed(group, result, &story);
 }
 
@@ -147,7 +164,7 @@ static void judge_entry(struct aws_batch *batch, struct aws_batch_item *item, co
     }
     char text[ERR_TEXT_SIZE];
     snprintf(text, sizeof(text), "sns PublishBatch: %s: %s", code, message);
-    *item->result = refuse(code, text, item->err);
+    *item->result = rejection_result(code, text, item->err);
     aws_batch_settled(item);
 }
 
@@ -157,12 +174,12 @@ static int invalid_answer(int r, const struct err *story, struct err *err)
         *err = *story;
         return r;
     }
-    return err_outage(err, "invalid_answer", "sns answered 200 with what is not its XML: %s", story->text);
+    return err_outage(err, "invalid_answer", "sns answered with status 200, but not with its XML: %s", story->text);
 }
 
-/* Reads a PublishBatch answer. `messages` get their ids. */
-static int read_answer(struct aws_batch *batch, struct aws_batch_group *group, struct aws_call *call,
-                       struct sns_message *messages)
+/* Reads the answer to a PublishBatch and sets the ids of the published messages. */
+static int read_batch_answer(struct aws_batch *batch, struct aws_batch_group *group, struct aws_call *call,
+                             struct sns_message *messages)
 {
     static const char *const done_fields[] = { "Id", "MessageId", NULL };
     static const char *const failed_fields[] = { "Id", "Code", "Message", "SenderFault", NULL };
@@ -193,28 +210,15 @@ static int read_answer(struct aws_batch *batch, struct aws_batch_group *group, s
     return 0;
 }
 
-/* Where requests for a topic go: its own region's endpoint. */
-struct destination {
-    const char *topic_arn;
-    const char *region;
-    struct buf region_text, url;
-};
-
-static void destination_clear(struct destination *destination)
-{
-    buf_clear(&destination->region_text);
-    buf_clear(&destination->url);
-}
-#define auto_destination cleanup(destination_clear)
-
 static int find_destination(struct aws_client *client, const char *topic_arn, struct destination *ret, struct err *err)
 {
     ret->topic_arn = topic_arn;
     ret->region = sns_topic_region(topic_arn, &ret->region_text);
     if (buf_failed(&ret->region_text))
         return err_no_memory(err);
-    if (!ret->region) /* not the messages' fault */
-        return err_outage(err, "invalid_topic_arn", "\"%s\" is no topic ARN", topic_arn);
+    if (!ret->region) /* an outage: every message fails */
+        return err_outage(err, "invalid_topic_arn",
+                          "\"%s\" is not a topic ARN like arn:aws:sns:us-west-2:123456789012:NAME", topic_arn);
     aws_endpoint(aws_client_aws(client), "sns", ret->region, &ret->url);
     buf_putc(&ret->url, '/');
     return buf_failed(&ret->url) ? err_no_memory(err) : 0;
@@ -230,8 +234,8 @@ static struct aws_call make_call(const struct destination *destination, const st
                               .body_len = body->len };
 }
 
-static int publish(struct aws_client *client, const struct destination *destination, struct sns_message *message,
-                   struct err *err)
+static int publish_one(struct aws_client *client, const struct destination *destination, struct sns_message *message,
+                       struct err *err)
 {
     auto_buf struct buf body = BUF_INIT;
     write_action("Publish", destination->topic_arn, &body);
@@ -244,7 +248,7 @@ static int publish(struct aws_client *client, const struct destination *destinat
     if (r < 0)
         return r;
     if (r != 0)
-        return failure_result(&call, err);
+        return failure_result(destination, &call, err);
     auto_buf struct buf id = BUF_INIT;
     struct err story = ERR_INIT;
     r = xml_text(buf_str(&call.response.body), call.response.body.len, "PublishResponse/PublishResult/MessageId", &id,
@@ -260,35 +264,21 @@ int sns_publish(struct aws_client *client, const char *topic_arn, struct sns_mes
     auto_destination struct destination destination = { .topic_arn = topic_arn };
     message->message_id[0] = '\0';
     message->err.code = NULL;
-    int r = check(message, sns_message_size(message), &message->err);
+    int r = check_message(message, sns_message_size(message), &message->err);
     if (r == 0)
         r = find_destination(client, topic_arn, &destination, &message->err);
     if (r == 0)
-        r = publish(client, &destination, message, &message->err);
+        r = publish_one(client, &destination, message, &message->err);
     message->result = r;
     if (r != 0 && err)
         *err = message->err;
     return r;
 }
 
-/* The requests of one round; freed together. */
-struct round {
-    struct buf bodies[AWS_BATCH_REQUESTS_MAX];
-    struct aws_call calls[AWS_BATCH_REQUESTS_MAX];
-};
-
-static void round_clear(struct round *round)
-{
-    for (size_t i = 0; i < AWS_BATCH_REQUESTS_MAX; i++) {
-        buf_clear(&round->bodies[i]);
-        aws_call_clear(&round->calls[i]);
-    }
-}
-
 static int run_round(struct aws_client *client, const struct destination *destination, struct aws_batch *batch,
                      struct sns_message *messages, struct err *err)
 {
-    cleanup(round_clear) struct round round = { .bodies = { BUF_INIT } };
+    auto_aws_batch_round struct aws_batch_round round = { .bodies = { BUF_INIT } };
     for (size_t i = 0; i < batch->n_groups; i++) {
         write_request(destination->topic_arn, messages, &batch->groups[i], &round.bodies[i]);
         if (buf_failed(&round.bodies[i]))
@@ -299,9 +289,9 @@ static int run_round(struct aws_client *client, const struct destination *destin
     for (size_t i = 0; r == 0 && i < batch->n_groups; i++) {
         struct aws_call *call = &round.calls[i];
         if (call->result == 0)
-            call->result = read_answer(batch, &batch->groups[i], call, messages);
+            call->result = read_batch_answer(batch, &batch->groups[i], call, messages);
         if (call->result > 0)
-            judge_failure(&batch->groups[i], call);
+            judge_failure(destination, &batch->groups[i], call);
         if (call->result < 0) {
             r = call->result;
             if (err)
@@ -309,22 +299,6 @@ static int run_round(struct aws_client *client, const struct destination *destin
         }
     }
     return r;
-}
-
-/* An item of each message that can be published; the others have their result. */
-static size_t make_items(struct sns_message *messages, size_t n, struct aws_batch_item *ret)
-{
-    size_t n_items = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t size = sns_message_size(&messages[i]);
-        messages[i].message_id[0] = '\0';
-        messages[i].result = check(&messages[i], size, &messages[i].err);
-        if (messages[i].result == 0)
-            ret[n_items++] = (struct aws_batch_item){
-                .index = i, .size = size, .result = &messages[i].result, .err = &messages[i].err
-            };
-    }
-    return n_items;
 }
 
 int sns_publish_many(struct aws_client *client, const char *topic_arn, struct sns_message *messages, size_t n,
@@ -335,8 +309,16 @@ int sns_publish_many(struct aws_client *client, const char *topic_arn, struct sn
     auto_free struct aws_batch_item *items = calloc(n, sizeof(*items));
     if (!items)
         return err_no_memory(err);
-    struct aws_batch batch = { .items = items, .n = make_items(messages, n, items), .size_max = SNS_MESSAGE_MAX };
-
+    struct aws_batch batch = { .items = items, .size_max = SNS_MESSAGE_MAX };
+    for (size_t i = 0; i < n; i++) {
+        size_t size = sns_message_size(&messages[i]);
+        messages[i].message_id[0] = '\0';
+        messages[i].result = check_message(&messages[i], size, &messages[i].err);
+        if (messages[i].result == 0)
+            items[batch.n++] = (struct aws_batch_item){
+                .index = i, .size = size, .result = &messages[i].result, .err = &messages[i].err
+            };
+    }
     auto_destination struct destination destination = { .topic_arn = topic_arn };
     struct err story = ERR_INIT;
     int r = find_destination(client, topic_arn, &destination, &story);

@@ -4,24 +4,24 @@
 #include <expat.h>
 #include <limits.h>
 
-/* How far the elements that are open agree with the path. */
+/* The state of the parse: how far the open elements match the path. */
 struct walk {
     XML_Parser parser;
     const char *names[XML_MAX_DEPTH];
     size_t name_lens[XML_MAX_DEPTH];
     size_t n_names;
-    size_t depth;      /* elements open */
-    size_t matched;    /* of them, from the root, those that fit the path */
-    const char *wrong; /* why the parser was stopped */
-    struct buf *text;  /* where it goes */
-    bool reading;      /* an element whose text is asked for is open */
-    bool found;        /* the element has been there */
+    size_t depth;      /* open elements */
+    size_t matched;    /* the first of them, from the root, that match the path */
+    const char *wrong; /* why we stopped the parser */
+    struct buf *text;  /* the result */
+    bool reading;      /* a wanted element is open: collect its text */
+    bool found;        /* the path's element has begun */
 
     struct xml_rows *rows; /* xml_rows only */
     const char *const *fields;
 };
 
-static void stop(struct walk *walk, const char *wrong)
+static void stop_parser(struct walk *walk, const char *wrong)
 {
     walk->wrong = wrong;
     walk->reading = false;
@@ -70,7 +70,7 @@ static size_t get_offset(const struct xml_rows *rows, size_t row, size_t field)
     return offset;
 }
 
-/* Whether this child of the last row is a field whose text is not there yet: then it begins here. */
+/* If `name` is a field that the last row does not have yet, begins its text and returns true. */
 static bool begin_field(struct xml_rows *rows, const char *const *fields, const char *name)
 {
     for (size_t i = 0; i < rows->n_fields && !buf_failed(&rows->offsets); i++) {
@@ -88,7 +88,7 @@ static void on_start(void *context, const char *name, const char **attributes)
     (void)attributes;
     struct walk *walk = context;
     if (walk->depth == XML_MAX_DEPTH) {
-        stop(walk, "too deeply nested");
+        stop_parser(walk, "too deeply nested");
         return;
     }
     name = local_name(name);
@@ -107,7 +107,7 @@ static void on_start(void *context, const char *name, const char **attributes)
     }
 }
 
-/* Text counts where it stands in the element itself: not that of an element inside it. */
+/* Collects the text of the element itself, not of elements inside it. */
 static void on_text(void *context, const char *text, int len)
 {
     struct walk *walk = context;
@@ -137,7 +137,7 @@ static void on_doctype(void *context, const char *name, const char *sysid, const
     (void)sysid;
     (void)pubid;
     (void)has_internal_subset;
-    stop(context, "a document type declaration");
+    stop_parser(context, "a document type declaration");
 }
 
 static void free_parser(const XML_Parser *parser)
@@ -145,10 +145,10 @@ static void free_parser(const XML_Parser *parser)
     XML_ParserFree(*parser);
 }
 
-static int run(struct walk *walk, const char *xml, size_t len, struct err *err)
+static int parse_document(struct walk *walk, const char *xml, size_t len, struct err *err)
 {
     if (len > INT_MAX)
-        return err_never(err, "invalid_xml", "the answer is too long for XML");
+        return err_never(err, "invalid_xml", "not valid XML: longer than 2 GiB");
     const XML_Memory_Handling_Suite memory = { malloc, realloc, free };
     cleanup(free_parser) XML_Parser parser = XML_ParserCreate_MM(NULL, &memory, NULL);
     if (!parser)
@@ -175,8 +175,8 @@ int xml_text(const char *xml, size_t len, const char *path, struct buf *ret, str
     auto_buf struct buf text = BUF_INIT;
     struct walk walk = { .text = &text };
     if (!split_path(&walk, path))
-        return err_fatal(err, EINVAL, "no path of XML elements: \"%s\"", path);
-    int r = run(&walk, xml, len, err);
+        return err_fatal(err, EINVAL, "\"%s\" is not a path of XML elements", path);
+    int r = parse_document(&walk, xml, len, err);
     if (r != 0)
         return r;
     if (!walk.found)
@@ -193,8 +193,8 @@ int xml_rows(const char *xml, size_t len, const char *path, const char *const *f
         rows.n_fields++;
     struct walk walk = { .text = &rows.texts, .rows = &rows, .fields = fields };
     if (!split_path(&walk, path) || rows.n_fields == 0)
-        return err_fatal(err, EINVAL, "no path of XML elements, or no fields: \"%s\"", path);
-    int r = run(&walk, xml, len, err);
+        return err_fatal(err, EINVAL, "\"%s\" is not a path of XML elements, or has no fields", path);
+    int r = parse_document(&walk, xml, len, err);
     if (r != 0)
         return r;
     *ret = rows;

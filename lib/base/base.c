@@ -33,7 +33,7 @@ enum wait_result wait_fd(int fd, short events, int stop_fd, int64_t deadline_ms)
         int timeout_ms = timeout_until(deadline_ms);
         int ready = poll(fds, N_ELEMENTS(fds), timeout_ms);
         if (ready < 0 && errno != EINTR)
-            return WAIT_READY; /* the caller's next call on fd tells what is wrong with it */
+            return WAIT_READY; /* the caller's next call on fd fails and shows why */
         if (ready <= 0) {
             if (timeout_until(deadline_ms) == 0)
                 return WAIT_TIMEOUT;

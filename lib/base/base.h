@@ -1,11 +1,11 @@
 /*
- * base: what every module shares: the four results, ownership macros, waiting.
+ * base: the four results, ownership macros and waiting, shared by every module.
  *
- * A function that can fail returns int, and the value means the same everywhere:
+ * A function that can fail returns int. The value means the same everywhere:
  *     0       done
- *     LATER   not now: the same message again, later (throttled, 5xx, timeout, deadlock)
+ *     LATER   failed for now; retry the same message later (throttled, 5xx, timeout, deadlock)
  *     NEVER   this message, or this input, cannot succeed
- *     < 0     -errno: this process cannot go on; forwarded unchanged to main
+ *     < 0     -errno: the process cannot go on; every caller returns it unchanged, up to main
  */
 #ifndef BASE_BASE_H
 #define BASE_BASE_H
@@ -24,7 +24,7 @@ enum { LATER = 1, NEVER = 2 };
 
 #define N_ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Hands an owning local over: its value, and the local is NULL from then on. */
+/* Gives up ownership: evaluates to the pointer and sets the variable to NULL. */
 #define TAKE(pointer)                           \
     __extension__({                             \
         __typeof__(pointer) taken_ = (pointer); \
@@ -35,7 +35,7 @@ enum { LATER = 1, NEVER = 2 };
 static inline void base_free_pointer(void *pointer)
 {
     void *owned;
-    memcpy(&owned, pointer, sizeof(owned)); /* a pointer of any type: no cast says that */
+    memcpy(&owned, pointer, sizeof(owned)); /* `pointer` points to a pointer of any type */
     free(owned);
 }
 
@@ -46,14 +46,15 @@ void base_close_fd(const int *fd);
 #define auto_close cleanup(base_close_fd)
 
 /*
- * Waits until `fd` has one of the poll(2) `events`, until `stop_fd` is readable or until the
- * deadline. `fd` -1: wait for the other two only. `stop_fd` -1: none. `deadline_ms` is in
- * time_mono_ms() terms, INT64_MAX for none. Interrupting signals are waited through.
+ * Waits for the first of: one of the poll(2) `events` on `fd`, `stop_fd` readable, the deadline.
+ * - `fd` and `stop_fd`: -1 to leave them out.
+ * - `deadline_ms`: on the clock of time_mono_ms(); INT64_MAX: no deadline.
+ * - Signals do not end the wait.
  */
 enum wait_result { WAIT_READY, WAIT_STOPPED, WAIT_TIMEOUT };
 enum wait_result wait_fd(int fd, short events, int stop_fd, int64_t deadline_ms);
 
-/* A number in [0, 1), from the kernel's generator: for jitter, not for keys. */
+/* A random number in [0, 1) for jitter. Not for keys. */
 double random_unit(void);
 
 #endif

@@ -36,7 +36,7 @@ static bool grow(struct buf *buf, size_t more)
     size_t cap = buf->cap ? buf->cap * 2 : 64;
     while (cap - buf->len <= more)
         cap *= 2;
-    /* Not realloc: it would leave an unwiped copy behind. */
+    /* realloc would leave an unwiped copy behind. */
     char *data = malloc(cap);
     if (!data) {
         buf->failed = true;

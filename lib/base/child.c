@@ -13,19 +13,19 @@
 
 enum { READ_STEP = 4096, FIRST_FREE_FD = STDERR_FILENO + 1 };
 
-/* A running child, as its parent sees it. */
+/* A running child. */
 struct run {
     struct child *child;
-    pid_t pid; /* 0: none, or reaped */
+    pid_t pid; /* 0: not started, or reaped */
     int pidfd;
-    int output_fd, message_fd; /* our ends of its pipes; -1: closed */
+    int output_fd, message_fd; /* our ends of the pipes; -1: closed */
 };
 #define RUN_INIT(its_child)                                                  \
     {                                                                        \
         .child = (its_child), .pidfd = -1, .output_fd = -1, .message_fd = -1 \
     }
 
-/* The group is killed before its leader is reaped: until then its number cannot become anybody else's. */
+/* Kills the group before it reaps the leader, because the group's number may be reused after that. */
 static void end_group(struct run *run)
 {
     if (run->pid <= 0)
@@ -52,8 +52,8 @@ static void run_clear(struct run *run)
     close_end(&run->message_fd);
 }
 
-/* Our end does not block. The other lies above the standard descriptors, which the child's own are put in place of. An
- * errno. */
+/* Our end does not block. The child's end is above the standard descriptors, which are replaced in the child. Returns
+ * an errno. */
 static int make_pipe(int *ret_ours, int *ret_its)
 {
     int ends[2];
@@ -92,7 +92,7 @@ static int add_attributes(posix_spawnattr_t *attributes)
     return r == 0 ? posix_spawnattr_setsigdefault(attributes, &all) : r;
 }
 
-/* posix_spawn, because nothing of ours can run between its fork and exec, in a process of many threads. An errno. */
+/* posix_spawn, because in a process with threads none of our code may run between fork and exec. Returns an errno. */
 static int spawn(struct run *run, int output_fd, int message_fd)
 {
     posix_spawn_file_actions_t actions;
@@ -115,7 +115,7 @@ static int spawn(struct run *run, int output_fd, int message_fd)
     return r;
 }
 
-static int start(struct run *run, struct err *err)
+static int start_child(struct run *run, struct err *err)
 {
     auto_close int output_fd = -1;
     auto_close int message_fd = -1;
@@ -131,7 +131,7 @@ static int start(struct run *run, struct err *err)
     return r == 0 ? 0 : err_later(err, "cannot_run", "cannot run %s: %s", run->child->argv[0], strerror(r));
 }
 
-/* Takes what is there; what does not fit is dropped. Returns whether it all fitted. */
+/* Reads all available data and drops bytes over `max`. Returns false if it dropped some. */
 static bool drain(int *fd, struct buf *ret, size_t max)
 {
     char chunk[READ_STEP];
@@ -162,11 +162,13 @@ static int take_output(struct run *run, struct err *err)
         (void)drain(&run->message_fd, &child->message, CHILD_MESSAGE_MAX);
     if (buf_failed(&child->output) || buf_failed(&child->message))
         return err_no_memory(err);
-    return fits ? 0 : err_never(err, "output_too_large", "%s printed too much", child->argv[0]);
+    return fits ? 0
+                : err_never(err, "output_too_large", "%s printed more than %zu bytes", child->argv[0],
+                            child->max_output);
 }
 
-/* Until the child itself has ended: what it left running may hold the pipes open for ever. */
-static int watch(struct run *run, struct err *err)
+/* Reads until the child itself has ended, not until its pipes close: processes that it started may keep them open. */
+static int watch_child(struct run *run, struct err *err)
 {
     const struct child *child = run->child;
     int64_t deadline_ms = time_mono_ms() + child->timeout_ms;
@@ -189,8 +191,8 @@ static int watch(struct run *run, struct err *err)
         }
         if (fds[0].revents)
             return err_later(err, "interrupted", "stopped while %s ran", child->argv[0]);
-        bool ended =
-            fds[1].revents || (run->pidfd < 0 && process_has_ended(run->pid)); /* before the last of its output */
+        /* Tested before reading, so that the last read has the rest of its output. */
+        bool ended = fds[1].revents || (run->pidfd < 0 && process_has_ended(run->pid));
         int r = take_output(run, err);
         if (r != 0 || ended)
             return r;
@@ -200,8 +202,8 @@ static int watch(struct run *run, struct err *err)
 int child_run(struct child *child, struct err *err)
 {
     cleanup(run_clear) struct run run = RUN_INIT(child);
-    int r = start(&run, err);
-    return r == 0 ? watch(&run, err) : r;
+    int r = start_child(&run, err);
+    return r == 0 ? watch_child(&run, err) : r;
 }
 
 void child_clear(struct child *child)

@@ -1,9 +1,9 @@
 /*
- * child: runs a program and takes what it prints, bounded in bytes and time.
+ * child: runs a program and reads its output, bounded in bytes and time.
  *
- * No shell. The program inherits the environment and nothing else: its input is empty, no descriptor of ours is
- * open in it, signals are as at login. It leads a process group of its own, and when it
- * has ended, or its time is up, everything in that group is killed.
+ * - No shell. The program inherits only the environment: its stdin is empty, none of our descriptors are open in it,
+ * and signals have their defaults.
+ * - It leads its own process group. When it ends, or its time is up, the whole group is killed.
  */
 #ifndef BASE_CHILD_H
 #define BASE_CHILD_H
@@ -14,19 +14,21 @@
 enum { CHILD_MESSAGE_MAX = 4096 };
 
 struct child {
-    char *const *argv; /* argv[0] is looked for on PATH where it has no '/' */
+    char *const *argv; /* argv[0] is searched in PATH if it has no '/' */
     int timeout_ms;
     int stop_fd; /* -1: none */
     size_t max_output;
     /* Results. */
-    int status;         /* as wait(2) gives it */
-    struct buf output;  /* its stdout; a secret, wiped by child_clear */
-    struct buf message; /* the first CHILD_MESSAGE_MAX bytes of its stderr, the rest is dropped */
+    int status;         /* as of wait(2) */
+    struct buf output;  /* its stdout; may be a secret */
+    struct buf message; /* the first CHILD_MESSAGE_MAX bytes of its stderr */
 };
 
 /*
- * 0: it has ended by itself, see status. NEVER: "not_found" (no such program, or not executable), "output_too_large".
- * LATER: "timeout"; "interrupted"; "cannot_run", the system has no room for it. Thread-safe.
+ * Thread-safe.
+ * - 0: the program has ended; see `status`.
+ * - NEVER: "not_found" (no such program, or not executable), "output_too_large".
+ * - LATER: "timeout"; "interrupted"; "cannot_run" (the system lacks memory or processes).
  */
 int child_run(struct child *child, struct err *err) must_check;
 void child_clear(struct child *child);

@@ -7,8 +7,8 @@
 
 #include "base/utf8.h"
 
-__attribute__((format(printf, 4, 0))) static void set(struct err *err, const char *code, bool outage,
-                                                      const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void fill(struct err *err, const char *code, bool outage,
+                                                       const char *format, va_list args)
 {
     if (!err)
         return;
@@ -21,35 +21,35 @@ __attribute__((format(printf, 4, 0))) static void set(struct err *err, const cha
     err->outage = outage;
 }
 
-#define SET(err, code, outage, format)         \
-    do {                                       \
-        va_list args_;                         \
-        va_start(args_, format);               \
-        set(err, code, outage, format, args_); \
-        va_end(args_);                         \
+#define FILL(err, code, outage, format)         \
+    do {                                        \
+        va_list args_;                          \
+        va_start(args_, format);                \
+        fill(err, code, outage, format, args_); \
+        va_end(args_);                          \
     } while (0)
 
 int err_never(struct err *err, const char *code, const char *format, ...)
 {
-    SET(err, code, false, format);
+    FILL(err, code, false, format);
     return NEVER;
 }
 
 int err_later(struct err *err, const char *code, const char *format, ...)
 {
-    SET(err, code, false, format);
+    FILL(err, code, false, format);
     return LATER;
 }
 
 int err_outage(struct err *err, const char *code, const char *format, ...)
 {
-    SET(err, code, true, format);
+    FILL(err, code, true, format);
     return LATER;
 }
 
 int err_fatal(struct err *err, int error_number, const char *format, ...)
 {
-    SET(err, "fatal", false, format);
+    FILL(err, "fatal", false, format);
     if (err) {
         size_t used = strlen(err->text);
         snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(error_number));

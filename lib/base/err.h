@@ -1,9 +1,9 @@
 /*
- * err: the story of a failure, filled by the function that saw it, told once by the worker.
+ * err: why something failed. The function that fails fills it in; the worker logs it once.
  *
- * `code` is a short stable name (snake_case) that a script or a dead letter can rely on; `text`
- * names the thing, the place and what to do. A failure that is not the message's own but a
- * dependency's, and that every message would meet alike, sets `outage`: receiving stops for it.
+ * - `code`: a short stable name in snake_case. Scripts and dead letters may rely on it.
+ * - `text`: what is wrong, with which thing, and what to do.
+ * - `outage`: a dependency failed, and every message would fail the same way. The worker pauses receiving.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
@@ -23,24 +23,24 @@ struct err {
         .code = NULL \
     }
 
-/* Each fills `err` (NULL is allowed: nobody listens) and returns the result it is named after. */
+/* Each fills `err` (NULL: not wanted) and returns the result it is named after. */
 int err_never(struct err *err, const char *code, const char *format, ...) printf_like(3, 4);
 int err_later(struct err *err, const char *code, const char *format, ...) printf_like(3, 4);
 int err_outage(struct err *err, const char *code, const char *format, ...) printf_like(3, 4);
-/* Returns -error_number, whose description is put behind the text. */
+/* Appends the description of `error_number` to the text and returns -error_number. */
 int err_fatal(struct err *err, int error_number, const char *format, ...) printf_like(3, 4);
 int err_no_memory(struct err *err);
 
-/* Puts "CONTEXT: " before the text that is there. */
+/* Puts "CONTEXT: " before the text. */
 void err_prefix(struct err *err, const char *format, ...) printf_like(2, 3);
 
-/* Whether `err` holds this code. */
+/* True if `err` has this code. */
 bool err_is(const struct err *err, const char *code);
 
 /*
- * Makes `text` printable in place: what a terminal, a log line or an SQS attribute could not take
- * (control characters, bytes that are no UTF-8, U+FFFE, U+FFFF) becomes '?'; a sequence that was
- * cut at the end goes.
+ * Makes `text` safe for terminals, log lines and SQS attributes, in place:
+ * - control characters, invalid UTF-8, U+FFFE and U+FFFF become '?'
+ * - a UTF-8 sequence that is cut short at the end is removed
  */
 void err_make_printable(char *text);
 

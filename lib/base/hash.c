@@ -7,7 +7,7 @@
 
 enum { SHA256_BLOCK = 64 };
 
-/* Looked up once: OpenSSL 3 else looks for an implementation at each use, which costs more than a short hash. */
+/* Fetched once. Otherwise OpenSSL 3 searches for an implementation at each use, which costs more than a short hash. */
 static struct {
     EVP_MD *sha256, *sha1, *md5; /* NULL: not in this build */
 } digests;                       /* written once, under pthread_once */
@@ -48,7 +48,7 @@ bool hash_md5(const void *data, size_t len, unsigned char ret[MD5_SIZE])
     return digest(digests.md5, data, len, ret);
 }
 
-/* The hash of a block and what follows it. */
+/* The hash of a block followed by data. */
 static bool hash_behind(EVP_MD_CTX *context, const unsigned char block[SHA256_BLOCK], const void *data, size_t len,
                         unsigned char ret[SHA256_SIZE])
 {
@@ -57,7 +57,7 @@ static bool hash_behind(EVP_MD_CTX *context, const unsigned char block[SHA256_BL
            EVP_DigestFinal_ex(context, ret, NULL) == 1;
 }
 
-/* RFC 2104, on the digest that is at hand: OpenSSL's HMAC() looks for its parts anew each time, ten times the work. */
+/* RFC 2104 on the fetched digest. OpenSSL's HMAC() searches for its parts on every call: ten times the work. */
 bool hash_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, unsigned char ret[SHA256_SIZE])
 {
     unsigned char block[SHA256_BLOCK] = { 0 }, inner[SHA256_SIZE];

@@ -20,7 +20,7 @@ static int compare_members(const void *a, const void *b)
     return x->position < y->position ? -1 : 1;
 }
 
-/* Removes all but the last of equal keys from an object of any size. */
+/* Keeps only the last member of each key, by sorting. For objects of any size. */
 static bool drop_duplicates_sorted(cJSON *object, size_t n)
 {
     auto_free struct member *members = calloc(n, sizeof(*members));
@@ -36,32 +36,20 @@ static bool drop_duplicates_sorted(cJSON *object, size_t n)
     return true;
 }
 
-/* A bit for a key: keys with different bits are different. */
-static uint64_t key_bit(const char *key)
-{
-    size_t first = (unsigned char)key[0], second = first ? (unsigned char)key[1] : 0;
-    return UINT64_C(1) << ((first + 7 * second) % 64);
-}
-
-/* Among the members before `node` may be its twin, which then goes; there is one at most. */
-static void drop_earlier_twin(cJSON *object, const cJSON *node)
-{
-    for (cJSON *earlier = object->child; earlier != node; earlier = earlier->next)
-        if (strcmp(earlier->string, node->string) == 0) {
-            cJSON_Delete(cJSON_DetachItemViaPointer(object, earlier));
-            return;
-        }
-}
-
-/* For an object of few members, where comparing each with each is faster than sorting; most pairs need no comparing. */
+/* The same for few members: comparing pairs is faster than sorting. Each key has one of 64 bits, and equal keys have
+ * equal bits, so most pairs need no comparison. */
 static void drop_duplicates_compared(cJSON *object)
 {
     uint64_t seen = 0;
     for (const cJSON *node = object->child; node; node = node->next) {
-        uint64_t bit = key_bit(node->string);
-        if (seen & bit)
-            drop_earlier_twin(object, node);
+        size_t first = (unsigned char)node->string[0], second = first ? (unsigned char)node->string[1] : 0;
+        uint64_t bit = UINT64_C(1) << ((first + 7 * second) % 64);
+        cJSON *earlier = seen & bit ? object->child : NULL;
         seen |= bit;
+        while (earlier && earlier != node && strcmp(earlier->string, node->string) != 0)
+            earlier = earlier->next;
+        if (earlier && earlier != node)
+            cJSON_Delete(cJSON_DetachItemViaPointer(object, earlier));
     }
 }
 
@@ -187,7 +175,7 @@ void json_write(const cJSON *json, struct buf *ret)
     case cJSON_Raw:
         buf_puts(ret, json->valuestring);
         break;
-    case cJSON_Number: /* made by this process, not parsed: counts and times */
+    case cJSON_Number: /* created by this process (counts, times), not parsed */
         buf_printf(ret, "%.17g", json->valuedouble);
         break;
     case cJSON_True:
@@ -212,8 +200,8 @@ int json_set(cJSON *object, const char *key, cJSON *value, struct err *err)
                                                 : cJSON_AddItemToObject(object, key, value));
     if (!done)
         cJSON_Delete(value);
-    return done && value->string ? 0
-                                 : err_no_memory(err); /* cJSON 1.7.15 replaces it under no name, and says nothing */
+    /* Without memory for the key, cJSON 1.7.15 replaces the member, leaves its key NULL and reports success. */
+    return done && value->string ? 0 : err_no_memory(err);
 }
 
 const char *json_get_string(const cJSON *object, const char *key)
@@ -254,7 +242,7 @@ static bool objects_equal(const cJSON *a, const cJSON *b)
     for (const cJSON *x = a->child; x; x = x->next, y = y->next) {
         if (!y)
             return false;
-        /* The same producer writes the same order: look beside before searching. */
+        /* Documents of one producer have their keys in the same order: try the same position before searching. */
         const cJSON *twin = strcmp(x->string, y->string) == 0 ? y : json_get(b, x->string);
         if (!twin || !json_equal(x, twin))
             return false;

@@ -4,17 +4,17 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "base/word.h"
+#include "base/swar.h"
 
-/* What may come next. */
+/* The tokens that may come next. */
 enum expected {
     VALUE,        /* a value */
     VALUE_OR_END, /* after '[' */
     KEY,          /* after ',' in an object */
     KEY_OR_END,   /* after '{' */
     COLON,
-    COMMA_OR_END, /* behind a value in an object or an array */
-    NOTHING,      /* behind the outermost value */
+    COMMA_OR_END, /* after a value in an object or an array */
+    NOTHING,      /* after the outermost value */
 };
 
 struct scan {
@@ -29,7 +29,7 @@ struct scan {
     struct err *err;
 };
 
-static int refuse(const struct scan *s, size_t at, const char *what)
+static int syntax_error(const struct scan *s, size_t at, const char *what)
 {
     size_t line = s->position.line, column = s->position.column;
     for (size_t i = 0; i < at; i++) {
@@ -44,7 +44,7 @@ static bool has(const struct scan *s, size_t n)
     return s->len - s->at >= n;
 }
 
-/* Not ctype's, whose tables depend on the locale and are looked up at each call. */
+/* Faster than ctype's, whose tables depend on the locale. */
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -78,28 +78,28 @@ static int scan_unicode_escape(struct scan *s)
     size_t start = s->at; /* at the backslash */
     long unit = hex4(s, start + 2);
     if (unit < 0)
-        return refuse(s, start, "an escape \\u without four hex digits");
+        return syntax_error(s, start, "an escape \\u without four hex digits");
     if (unit == 0)
-        return refuse(s, start, "the character U+0000, which PostgreSQL cannot store,");
+        return syntax_error(s, start, "U+0000, which PostgreSQL cannot store,");
     s->at += 6;
     if (unit < 0xd800 || unit > 0xdfff)
         return 0;
     bool pair = unit < 0xdc00 && has(s, 6) && s->text[s->at] == '\\' && s->text[s->at + 1] == 'u';
     long low = pair ? hex4(s, s->at + 2) : -1;
     if (low < 0xdc00 || low > 0xdfff)
-        return refuse(s, start, "half of a surrogate pair");
+        return syntax_error(s, start, "half of a surrogate pair");
     s->at += 6;
     return 0;
 }
 
-/* Moves on to what does not stand for itself in a string: a quote, a backslash or a control character. */
+/* Skips to the next quote, backslash or control character of a string. */
 static void skip_plain(struct scan *s)
 {
     for (; has(s, sizeof(uint64_t)); s->at += sizeof(uint64_t)) {
-        uint64_t word = word_load(s->text + s->at);
-        uint64_t marks = word_equal(word, '"') | word_equal(word, '\\') | word_less(word, 0x20);
+        uint64_t word = swar_load(s->text + s->at);
+        uint64_t marks = swar_equal(word, '"') | swar_equal(word, '\\') | swar_less(word, 0x20);
         if (marks) {
-            s->at += word_first(marks);
+            s->at += swar_first(marks);
             return;
         }
     }
@@ -126,11 +126,11 @@ static int scan_escape(struct scan *s)
         s->at += 2;
         return 0;
     default:
-        return refuse(s, s->at, "an unknown escape");
+        return syntax_error(s, s->at, "an unknown escape");
     }
 }
 
-/* *ret_escaped is set where the string holds an escape. */
+/* Sets *ret_escaped if the string has an escape. */
 static int scan_string(struct scan *s, bool *ret_escaped)
 {
     size_t start = s->at++;
@@ -144,7 +144,7 @@ static int scan_string(struct scan *s, bool *ret_escaped)
             return 0;
         }
         if (c != '\\')
-            return refuse(s, s->at, "a raw control character in a string");
+            return syntax_error(s, s->at, "a raw control character in a string");
         if (!has(s, 2))
             break;
         *ret_escaped = true;
@@ -152,7 +152,7 @@ static int scan_string(struct scan *s, bool *ret_escaped)
         if (r != 0)
             return r;
     }
-    return refuse(s, start, "a string without its end");
+    return syntax_error(s, start, "a string without a closing quote");
 }
 
 static size_t count_digits(const struct scan *s, size_t at)
@@ -170,12 +170,12 @@ static int scan_exponent(struct scan *s, size_t start, size_t *at)
         i++;
     size_t n = count_digits(s, i);
     if (n == 0)
-        return refuse(s, start, "a malformed number");
+        return syntax_error(s, start, "a malformed number");
     long exponent = 0;
     for (size_t k = i; k < i + n && exponent <= JSON_MAX_EXPONENT; k++)
         exponent = exponent * 10 + (s->text[k] - '0');
     if (exponent > JSON_MAX_EXPONENT)
-        return refuse(s, start, "a number whose exponent is beyond 400");
+        return syntax_error(s, start, "a number with an exponent over 400");
     *at = i + n;
     return 0;
 }
@@ -185,18 +185,18 @@ static int scan_number(struct scan *s)
     size_t start = s->at, at = start + (s->text[start] == '-');
     size_t integer = count_digits(s, at);
     if (integer == 0 || (integer > 1 && s->text[at] == '0'))
-        return refuse(s, start, "a malformed number");
+        return syntax_error(s, start, "a malformed number");
     at += integer;
     size_t fraction = 0;
     if (at < s->len && s->text[at] == '.') {
         fraction = count_digits(s, at + 1);
         if (fraction == 0)
-            return refuse(s, start, "a malformed number");
+            return syntax_error(s, start, "a malformed number");
         at += 1 + fraction;
     }
     if (integer > JSON_MAX_INTEGER_DIGITS - JSON_MAX_EXPONENT ||
         fraction > JSON_MAX_FRACTION_DIGITS - JSON_MAX_EXPONENT)
-        return refuse(s, start, "a number with more digits than PostgreSQL can store");
+        return syntax_error(s, start, "a number with more digits than PostgreSQL can store");
     if (at < s->len && (s->text[at] == 'e' || s->text[at] == 'E')) {
         int r = scan_exponent(s, start, &at);
         if (r != 0)
@@ -218,11 +218,10 @@ static int scan_literal(struct scan *s)
             return 0;
         }
     }
-    return refuse(s, s->at, "an unexpected character");
+    return syntax_error(s, s->at, "an unexpected character");
 }
 
-/* A value has ended: what may follow depends on what it stands in. */
-static void value_ended(struct scan *s)
+static void expect_after_value(struct scan *s)
 {
     s->expected = s->depth == 0 ? NOTHING : COMMA_OR_END;
 }
@@ -230,9 +229,9 @@ static void value_ended(struct scan *s)
 static int open_container(struct scan *s, bool is_object)
 {
     if (s->expected != VALUE && s->expected != VALUE_OR_END)
-        return refuse(s, s->at, "an unexpected bracket");
+        return syntax_error(s, s->at, "an unexpected bracket");
     if (s->depth == JSON_MAX_DEPTH)
-        return refuse(s, s->at, "nesting deeper than 500 levels");
+        return syntax_error(s, s->at, "nesting deeper than 500 levels");
     s->in_object[++s->depth] = is_object;
     s->expected = is_object ? KEY_OR_END : VALUE_OR_END;
     json_tree_open(s->tree, s->text + s->at++);
@@ -243,29 +242,11 @@ static int close_container(struct scan *s, bool is_object)
 {
     bool may_end = s->expected == COMMA_OR_END || s->expected == (is_object ? KEY_OR_END : VALUE_OR_END);
     if (s->depth == 0 || s->in_object[s->depth] != is_object || !may_end)
-        return refuse(s, s->at, "an unexpected bracket");
+        return syntax_error(s, s->at, "an unexpected bracket");
     s->depth--;
     s->at++;
-    value_ended(s);
+    expect_after_value(s);
     json_tree_close(s->tree, s->text + s->at);
-    return 0;
-}
-
-static int scan_comma(struct scan *s)
-{
-    if (s->expected != COMMA_OR_END)
-        return refuse(s, s->at, "an unexpected comma");
-    s->expected = s->in_object[s->depth] ? KEY : VALUE;
-    s->at++;
-    return 0;
-}
-
-static int scan_colon(struct scan *s)
-{
-    if (s->expected != COLON)
-        return refuse(s, s->at, "an unexpected colon");
-    s->expected = VALUE;
-    s->at++;
     return 0;
 }
 
@@ -273,7 +254,7 @@ static int scan_key_or_string(struct scan *s)
 {
     bool is_key = s->expected == KEY || s->expected == KEY_OR_END;
     if (!is_key && s->expected != VALUE && s->expected != VALUE_OR_END)
-        return refuse(s, s->at, "an unexpected string");
+        return syntax_error(s, s->at, "an unexpected string");
     struct json_token token = { .text = s->text + s->at + 1 };
     int r = scan_string(s, &token.escaped);
     if (r != 0)
@@ -282,7 +263,7 @@ static int scan_key_or_string(struct scan *s)
     if (is_key)
         s->expected = COLON;
     else
-        value_ended(s);
+        expect_after_value(s);
     if (is_key)
         json_tree_key(s->tree, &token);
     else
@@ -294,9 +275,9 @@ static int scan_scalar(struct scan *s)
 {
     char c = s->text[s->at];
     if (s->expected != VALUE && s->expected != VALUE_OR_END)
-        return refuse(s, s->at, "an unexpected character");
+        return syntax_error(s, s->at, "an unexpected character");
     int r = c == '-' || is_digit(c) ? scan_number(s) : scan_literal(s);
-    value_ended(s);
+    expect_after_value(s);
     return r;
 }
 
@@ -310,9 +291,17 @@ static int scan_token(struct scan *s)
         s->at++;
         return 0;
     case ',':
-        return scan_comma(s);
+        if (s->expected != COMMA_OR_END)
+            return syntax_error(s, s->at, "an unexpected comma");
+        s->expected = s->in_object[s->depth] ? KEY : VALUE;
+        s->at++;
+        return 0;
     case ':':
-        return scan_colon(s);
+        if (s->expected != COLON)
+            return syntax_error(s, s->at, "an unexpected colon");
+        s->expected = VALUE;
+        s->at++;
+        return 0;
     case '{':
     case '[':
         return open_container(s, s->text[s->at] == '{');
@@ -333,10 +322,10 @@ int json_scan(const char *text, size_t len, struct json_position position, struc
         return err_never(err, "invalid_json", "not valid JSON: longer than 2 GiB");
     size_t valid = utf8_valid_prefix(text, len);
     if (valid < len)
-        return refuse(&s, valid, "bytes that are no UTF-8");
-    static const char mark[] = "\xef\xbb\xbf"; /* which an editor does not show */
+        return syntax_error(&s, valid, "bytes that are not UTF-8");
+    static const char mark[] = "\xef\xbb\xbf"; /* named in the error, because editors do not show it */
     if (len >= strlen(mark) && memcmp(text, mark, strlen(mark)) == 0)
-        return refuse(&s, 0, "a byte order mark, which JSON has none of,");
+        return syntax_error(&s, 0, "a byte order mark, which JSON does not allow,");
     while (s.at < len) {
         int r = scan_token(&s);
         if (r != 0)
@@ -345,6 +334,6 @@ int json_scan(const char *text, size_t len, struct json_position position, struc
             return err_no_memory(err);
     }
     if (s.expected != NOTHING)
-        return refuse(&s, len, len == 0 ? "nothing there" : "the end comes too early");
+        return syntax_error(&s, len, len == 0 ? "empty text" : "unexpected end of text");
     return 0;
 }

@@ -14,7 +14,7 @@ static size_t skip_space(const char *text, size_t len, size_t at)
     return at;
 }
 
-/* `at`: at the opening quote. Behind the closing one, or the end. */
+/* `at` is at the opening quote. Returns the offset after the closing quote, or `len`. */
 static size_t string_end(const char *text, size_t len, size_t at)
 {
     for (size_t from = at + 1;;) {

@@ -1,7 +1,7 @@
 /*
- * json_slice: the values in a JSON text, found without parsing them, so that a long list can be parsed one by one.
+ * json_slice: finds the values in a JSON text without parsing them, so that a long list can be parsed one by one.
  *
- * The text should be valid JSON; of other text some slices are found and nothing is read beyond its end.
+ * Meant for valid JSON. In other text the slices are meaningless, but no read goes beyond its end.
  */
 #ifndef BASE_JSON_SLICE_H
 #define BASE_JSON_SLICE_H
@@ -14,14 +14,16 @@ struct json_slice {
     size_t len;
 };
 
-/* The only value of a text, without the space around it. */
+/* The first value of a text, without the white space around it. */
 struct json_slice json_slice_of(const char *text, size_t len);
-/* The element of an array behind the one at *at (0: the first), or of an object its next key, then that one's value.
- * false: no more. */
+/*
+ * Walks through an array's elements; through an object's keys and values in turn. *at is 0 for the first and moves on.
+ * False: no more.
+ */
 bool json_slice_next(struct json_slice list, size_t *at, struct json_slice *ret);
-/* An object's member, the last of that key. `key` as it stands in the text, without escapes. */
+/* Finds an object's member; the last one if the key repeats. Keys written with escapes are not found. */
 bool json_slice_member(struct json_slice object, const char *key, struct json_slice *ret);
-/* Whether the value is this string, written without escapes. */
+/* True if the value is this string, written without escapes. */
 bool json_slice_is(struct json_slice value, const char *text);
 
 #endif

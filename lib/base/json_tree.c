@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/num.h"
-#include "base/word.h"
+#include "base/swar.h"
 
-/* A longer value is an allocation of its own: json_take_string hands it over without a copy. */
+/* A longer value is an allocation of its own, so that json_take_string can hand it over without a copy. */
 enum { BESIDE_MAX = 256 };
 
 void json_tree_begin(struct json_tree *tree, const struct json_place *keep)
@@ -23,7 +23,7 @@ void json_tree_clear(struct json_tree *tree)
     tree->root = NULL;
 }
 
-/* Of cJSON's own allocator, which frees it. */
+/* From cJSON's allocator, because cJSON_Delete frees it. */
 static void *allocate(struct json_tree *tree, size_t size)
 {
     void *memory = tree->failed ? NULL : cJSON_malloc(size);
@@ -57,12 +57,12 @@ static char *put_utf8(char *out, uint32_t c)
     return out;
 }
 
-/* `at`: behind "\u". Behind the escape, or both of a pair. */
+/* `at` is after "\u". Returns the position after the escape, or after both escapes of a surrogate pair. */
 static const char *unescape_unicode(const char *at, char **out)
 {
     uint32_t c = hex4(at);
     at += 4;
-    if (c >= 0xd800 && c <= 0xdbff) { /* the scan has seen the other half */
+    if (c >= 0xd800 && c <= 0xdbff) { /* json_scan has checked that the other half follows */
         c = 0x10000 + ((c - 0xd800) << 10) + (hex4(at + 2) - 0xdc00);
         at += 6;
     }
@@ -88,22 +88,22 @@ static char unescape_letter(char letter)
     }
 }
 
-/* Copies what comes before the next backslash; its length. `out` has room for all of `len`. */
+/* Copies the text before the next backslash and returns its length. `out` has room for all of `len`. */
 static size_t copy_plain(const char *text, size_t len, char *out)
 {
     size_t n = 0;
     for (; len - n >= sizeof(uint64_t); n += sizeof(uint64_t)) {
-        uint64_t backslash = word_equal(word_load(text + n), '\\');
+        uint64_t backslash = swar_equal(swar_load(text + n), '\\');
         memcpy(out + n, text + n, sizeof(uint64_t));
         if (backslash)
-            return n + word_first(backslash);
+            return n + swar_first(backslash);
     }
     for (; n < len && text[n] != '\\'; n++)
         out[n] = text[n];
     return n;
 }
 
-/* Writes what the token says; an escape is never shorter than what it stands for. Behind the NUL at its end. */
+/* Writes the token without its escapes, and a NUL; an escape is never shorter than its character. Returns the end. */
 static char *put_text(const struct json_token *token, char *out)
 {
     const char *at = token->text, *end = at + token->len;
@@ -130,8 +130,8 @@ static char *put_text(const struct json_token *token, char *out)
 
 /* ------------------------------------------------------------------ nodes */
 
-/* A list's first element knows the last, as cJSON's functions expect it. */
-static void put_in_place(struct json_tree *tree, cJSON *node)
+/* The first element's `prev` is the last element, as cJSON's functions expect it. */
+static void link_node(struct json_tree *tree, cJSON *node)
 {
     cJSON *parent = tree->depth > 0 ? tree->open[tree->depth] : NULL;
     if (!parent) {
@@ -146,8 +146,8 @@ static void put_in_place(struct json_tree *tree, cJSON *node)
     }
 }
 
-/* A node of this type in its place, under the key that came before it. `value` NULL: without. NULL: no memory. */
-static cJSON *add(struct json_tree *tree, int type, const struct json_token *value)
+/* Adds a node at the current place, under the pending key. `value`: its text, or NULL. Returns NULL: no memory. */
+static cJSON *add_node(struct json_tree *tree, int type, const struct json_token *value)
 {
     bool beside = value && value->len <= BESIDE_MAX;
     size_t key_size = tree->key.text ? tree->key.len + 1 : 0, value_size = beside ? value->len + 1 : 0;
@@ -162,7 +162,7 @@ static cJSON *add(struct json_tree *tree, int type, const struct json_token *val
         text = put_text(&tree->key, text);
         tree->key.text = NULL;
     }
-    put_in_place(tree, node);
+    link_node(tree, node);
     if (!value)
         return node;
     node->valuestring = beside ? text : allocate(tree, value->len + 1);
@@ -182,14 +182,14 @@ void json_tree_key(struct json_tree *tree, const struct json_token *key)
 void json_tree_string(struct json_tree *tree, const struct json_token *string)
 {
     if (!tree->kept.text)
-        add(tree, cJSON_String, string);
+        add_node(tree, cJSON_String, string);
 }
 
 void json_tree_number(struct json_tree *tree, const struct json_token *number)
 {
     if (tree->kept.text)
         return;
-    cJSON *node = add(tree, cJSON_Raw, number);
+    cJSON *node = add_node(tree, cJSON_Raw, number);
     if (node && node->valuestring)
         node->valuedouble = num_nearest_double(node->valuestring, NULL);
 }
@@ -198,14 +198,14 @@ void json_tree_literal(struct json_tree *tree, char first)
 {
     if (tree->kept.text)
         return;
-    cJSON *node = add(tree, first == 't' ? cJSON_True : first == 'f' ? cJSON_False : cJSON_NULL, NULL);
+    cJSON *node = add_node(tree, first == 't' ? cJSON_True : first == 'f' ? cJSON_False : cJSON_NULL, NULL);
     if (node)
         node->valueint = first == 't';
 }
 
 /* ------------------------------------------------------------- containers */
 
-/* Whether the container that comes next is the one to keep. A key with an escape in it is another. */
+/* True if the array that opens now is at the place to keep. Keys with escapes do not match. */
 static bool is_to_keep(const struct json_tree *tree)
 {
     if (!tree->keep || tree->depth != 2 || !tree->key.text || !tree->open[2]->string)
@@ -225,7 +225,7 @@ void json_tree_open(struct json_tree *tree, const char *text)
         tree->kept_depth++;
         return;
     }
-    cJSON *node = add(tree, is_object ? cJSON_Object : cJSON_Array, NULL);
+    cJSON *node = add_node(tree, is_object ? cJSON_Object : cJSON_Array, NULL);
     if (node)
         tree->open[++tree->depth] = node;
 }
@@ -236,7 +236,7 @@ void json_tree_close(struct json_tree *tree, const char *end)
         tree->depth -= !tree->failed;
     } else if (--tree->kept_depth == 0) {
         tree->kept.len = (size_t)(end - tree->kept.text);
-        add(tree, cJSON_Array, &tree->kept);
+        add_node(tree, cJSON_Array, &tree->kept);
         tree->kept.text = NULL;
     }
 }

@@ -14,7 +14,7 @@ struct unit {
     int64_t factor;
 };
 
-/* Largest first: printing takes the first that divides. */
+/* Largest first: printing uses the first that divides the value. */
 static const struct unit durations[] = {
     { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }
 };
@@ -116,10 +116,10 @@ int num_parse_size(const char *text, int64_t min, int64_t max, int64_t *ret, str
     return 0;
 }
 
-/* A decimal as its significant digits, without leading or trailing zeros, times ten to the `exponent`. */
+/* The significant digits of a decimal, without leading or trailing zeros, times ten to the `exponent`. */
 struct decimal {
     bool negative;
-    const char *first, *last; /* in the text, a point may lie between; NULL for zero */
+    const char *first, *last; /* digits in the text, perhaps with a point between them; NULL for zero */
     long exponent;            /* of the last digit */
 };
 
@@ -167,8 +167,9 @@ bool num_equal(const char *a, const char *b)
 }
 
 /*
- * dividend / divisor, rounded once. Both fit into a double: one division does it (Clinger, "How to read floating point
- * numbers accurately", 1990). Else by a quotient of 63 or 64 bits, whose last bit stands for all that follow it.
+ * dividend / divisor, rounded once. If both are exact as doubles, one division rounds correctly (Clinger, "How to read
+ * floating point numbers accurately", 1990). Otherwise: a quotient of 63 or 64 bits, whose last bit is also set for a
+ * remainder.
  */
 static double divide(uint64_t dividend, uint64_t divisor)
 {
@@ -183,7 +184,7 @@ static double divide(uint64_t dividend, uint64_t divisor)
 
 double num_nearest_double(const char *text, const char **ret_end)
 {
-    enum { DIGITS_MAX = 19 }; /* these and their power of ten fit; of more the two wrap around, and strtod is asked */
+    enum { DIGITS_MAX = 19 }; /* fit into 64 bits, and so does their power of ten; strtod reads longer numbers */
     bool is_negative = *text == '-', in_fraction = false;
     const char *first = text + is_negative, *at = first;
     uint64_t digits = 0, power = 1;

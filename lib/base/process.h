@@ -1,4 +1,4 @@
-/* process: waiting for the end of a child without taking its exit status. */
+/* process: waits for a child's end and leaves its exit status for waitpid. */
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
 
@@ -6,14 +6,14 @@
 
 #include "base/base.h"
 
-/* A descriptor that becomes readable when the child has ended (pidfd_open, Linux 5.3); -1 where there is none: an older
- * kernel, valgrind. */
+/* A descriptor that becomes readable when the child ends (pidfd_open). -1: not supported (before Linux 5.3, valgrind).
+ */
 int process_fd(pid_t pid);
 
-/* Whether the child has ended; its number stays its own until somebody waits for it. */
+/* True if the child has ended. Its pid is not reused until waitpid. */
 bool process_has_ended(pid_t pid);
 
-/* How long to wait at most between two looks at process_has_ended where process_fd gave none. */
+/* Without process_fd, poll process_has_ended at this interval. */
 enum { PROCESS_LOOK_MS = 20 };
 
 #endif

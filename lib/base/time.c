@@ -64,7 +64,7 @@ void time_format_basic(int64_t unix_s, char ret[TIME_TEXT_SIZE])
              s % 60);
 }
 
-/* "YYYY-MM-DDTHH:MM:SS" of a second, into a buffer of TIME_TEXT_SIZE; its length. */
+/* Writes "YYYY-MM-DDTHH:MM:SS" into a buffer of TIME_TEXT_SIZE and returns its length. */
 static size_t format_seconds(int64_t unix_s, char *ret)
 {
     int64_t day = floor_div(unix_s, 86400);
@@ -88,7 +88,7 @@ void time_format_rfc3339_us(int64_t unix_us, char ret[TIME_TEXT_SIZE])
     snprintf(ret + len, TIME_TEXT_SIZE - len, ".%06dZ", (int)(unix_us - unix_s * 1000000));
 }
 
-/* Reads exactly `n` digits at *at and moves it on; -1 where there are fewer. */
+/* Reads exactly `n` digits and advances *at; -1: fewer digits. */
 static int digits(const char **at, int n)
 {
     int value = 0;
@@ -108,7 +108,7 @@ static bool skip(const char **at, char c)
     return true;
 }
 
-/* The fraction of a second behind a '.', in microseconds; the seventh digit rounds, further ones change nothing. */
+/* The fraction of a second after a '.', in microseconds. The seventh digit rounds; later digits are ignored. */
 static bool parse_fraction(const char **at, int64_t *ret_us)
 {
     *ret_us = 0;
@@ -128,7 +128,7 @@ static bool parse_fraction(const char **at, int64_t *ret_us)
     return true;
 }
 
-/* The parts of a date-time as they were written. */
+/* The parts of a date-time as written. */
 struct parts {
     struct date date;
     int hour, minute, second;
@@ -136,7 +136,7 @@ struct parts {
     int offset_sign, offset_hours, offset_minutes;
 };
 
-/* Four digits. ISO 8601 has longer and negative years too: each becomes one that is out of range. */
+/* Reads four digits. Signed and longer years, which ISO 8601 also allows, give a year that is out of range. */
 static int parse_year(const char **at)
 {
     enum { OUT_OF_RANGE = 12000 };
@@ -187,7 +187,7 @@ static bool parse_offset(const char **at, struct parts *ret)
     return ret->offset_minutes >= 0;
 }
 
-/* NULL: all of it exists. */
+/* The first part that no calendar or clock has. NULL: all parts are possible. */
 static const char *impossible_part(const struct parts *parts)
 {
     static const int lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };

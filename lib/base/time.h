@@ -1,4 +1,4 @@
-/* time: the clocks, and the text forms of a point in time that AWS and STAC use. All are UTC, none uses the locale. */
+/* time: the clocks, and the date-time formats of AWS and STAC. All are UTC and independent of the locale. */
 #ifndef BASE_TIME_H
 #define BASE_TIME_H
 
@@ -15,19 +15,21 @@ void time_format_rfc3339_us(int64_t unix_us, char ret[TIME_TEXT_SIZE]); /* 2015-
 
 enum time_reading {
     TIME_READ,
-    TIME_MALFORMED,    /* not RFC 3339's date-time, or without a zone */
+    TIME_MALFORMED,    /* not an RFC 3339 date-time, or without a zone */
     TIME_IMPOSSIBLE,   /* 31 April, hour 24, second 61, offset +24:00 */
-    TIME_OUT_OF_RANGE, /* not in the years 0001 to 9999, as written or in UTC and rounded */
+    TIME_OUT_OF_RANGE, /* outside the years 0001 to 9999, as written or in UTC after rounding */
 };
 
 /*
- * RFC 3339's date-time: "2021-01-01T00:00:00Z", any fraction (rounded to the microsecond, as
- * PostgreSQL does), any offset, t/T and z/Z or a blank between date and time; second 60 is the next minute's 0.
- * *ret_us is set where it is read, in microseconds since 1970; *ret_part where it is impossible: "month", "day",
- * "hour", "minute", "second" or "offset".
+ * Reads an RFC 3339 date-time such as "2021-01-01T00:00:00Z":
+ * - a fraction of any length, rounded to the microsecond as PostgreSQL does
+ * - any offset; t or T or a blank between date and time; z or Z
+ * - second 60 is second 0 of the next minute
+ * TIME_READ sets *ret_us, in microseconds since 1970. TIME_IMPOSSIBLE sets *ret_part: "month", "day", "hour",
+ * "minute", "second" or "offset".
  */
 enum time_reading time_read_rfc3339(const char *text, int64_t *ret_us, const char **ret_part) must_check;
-/* Whether it is one and can be read. */
+/* The same, true for TIME_READ. */
 bool time_parse_rfc3339(const char *text, int64_t *ret_us);
 
 /* The UTC year and month (1 to 12) of a time in microseconds since 1970. */

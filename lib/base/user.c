@@ -59,7 +59,7 @@ static int read_all(int fd, size_t max_len, struct buf *ret)
 
 int user_read_file(const char *path, size_t max_len, struct buf *ret, int *ret_errno, struct err *err)
 {
-    /* O_NONBLOCK: opening a fifo that nobody writes to would wait for ever. */
+    /* O_NONBLOCK: opening a fifo without a writer would block for ever. */
     auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     *ret_errno = fd < 0 ? errno : read_all(fd, max_len, ret);
     if (*ret_errno == ENOMEM)

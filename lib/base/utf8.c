@@ -15,7 +15,7 @@ static size_t sequence_length(unsigned char lead)
     return 0;
 }
 
-/* The lead byte narrows its first continuation byte: that is what excludes overlong forms and surrogates. */
+/* Some lead bytes restrict the next byte; this excludes overlong forms and surrogates. */
 static bool first_continuation_ok(unsigned char lead, unsigned char next)
 {
     unsigned char low = 0x80, high = 0xbf;

@@ -5,7 +5,7 @@
 
 #include "http/transfer.h"
 
-enum { POLL_MS = 60 * 1000 }; /* libcurl wakes up by itself for its own time limits */
+enum { POLL_MS = 60 * 1000 }; /* libcurl ends the poll earlier for its own time limits */
 
 struct http {
     CURLM *multi;
@@ -21,7 +21,7 @@ static void global_init(void)
     global_result = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* The variables in the order of those who read them: the AWS tools, curl, OpenSSL. */
+/* The variables of the AWS tools, curl and OpenSSL, in this order. */
 static const char *ca_bundle_from_environment(void)
 {
     static const char *const names[] = { "AWS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE" };
@@ -50,7 +50,7 @@ int http_new(int stop_fd, struct http **ret, struct err *err)
     http->multi = curl_multi_init();
     if (!http->multi)
         return err_no_memory(err);
-    /* Else libcurl keeps four times as many connections as requests are under way: after a large call, few. */
+    /* libcurl's default is four connections per running request, which drops most of them after a large call. */
     if (curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)HTTP_AT_ONCE) != CURLM_OK)
         return err_no_memory(err);
     *ret = TAKE(http);
@@ -73,12 +73,6 @@ int http_stop_fd(const struct http *http)
     return http->stop_fd;
 }
 
-/* poll(2) rather than curl_multi_poll's word for it: that one does not tell of a hang-up. */
-static bool is_stopped(const struct http *http)
-{
-    return http->stop_fd >= 0 && wait_fd(-1, 0, http->stop_fd, 0) == WAIT_STOPPED;
-}
-
 static struct transfer *free_transfer(struct http *http)
 {
     for (size_t i = 0; i < HTTP_AT_ONCE; i++)
@@ -87,7 +81,7 @@ static struct transfer *free_transfer(struct http *http)
     return NULL;
 }
 
-/* Starts exchanges while there is room. Returns how many of them have been dealt with, started or refused. */
+/* Starts exchanges while transfers are free. Returns the number of exchanges that it started or rejected. */
 static size_t start_some(struct http *http, struct http_exchange *exchanges, size_t n, size_t *n_running)
 {
     size_t i = 0;
@@ -109,7 +103,7 @@ static void collect_ended(struct http *http, size_t *n_running)
         if (message->msg != CURLMSG_DONE)
             continue;
         CURL *easy = message->easy_handle;
-        CURLcode code = message->data.result; /* the message goes with the handle */
+        CURLcode code = message->data.result; /* removing the handle frees the message */
         char *private = NULL;
         curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
         struct transfer *transfer = (void *)private;
@@ -132,8 +126,8 @@ static void interrupt_running(struct http *http)
     }
 }
 
-/* Moves what is under way; if nothing ended, waits until more can be done, unless the time is up. */
-static CURLMcode move_on(struct http *http, bool stopped, size_t *n_running)
+/* Advances the running transfers. If none ended, waits for the network or the stop, unless already stopped. */
+static CURLMcode advance(struct http *http, bool stopped, size_t *n_running)
 {
     int n_running_in_curl;
     CURLMcode code = curl_multi_perform(http->multi, &n_running_in_curl);
@@ -145,32 +139,26 @@ static CURLMcode move_on(struct http *http, bool stopped, size_t *n_running)
     return curl_multi_poll(http->multi, &stop, http->stop_fd >= 0, POLL_MS, NULL);
 }
 
-static int perform_all(struct http *http, struct http_exchange *exchanges, size_t n, struct err *err)
-{
-    size_t n_dealt_with = 0, n_running = 0;
-    bool stopped = false;
-    while (!stopped && (n_dealt_with < n || n_running > 0)) {
-        /* After a stop nothing more is sent, for it could be done and never be heard of; what has come in is taken. */
-        stopped = is_stopped(http);
-        if (!stopped)
-            n_dealt_with += start_some(http, exchanges + n_dealt_with, n - n_dealt_with, &n_running);
-        CURLMcode code = move_on(http, stopped, &n_running);
-        if (code == CURLM_OK)
-            continue;
-        interrupt_running(http);
-        return err_fatal(err, code == CURLM_OUT_OF_MEMORY ? ENOMEM : EIO, "libcurl: %s", curl_multi_strerror(code));
-    }
-    interrupt_running(http);
-    return 0;
-}
-
 int http_do_many(struct http *http, struct http_exchange *exchanges, size_t n, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         http_response_clear(&exchanges[i].response);
         exchanges[i].result = err_later(&exchanges[i].err, "interrupted", "stopped before the request was sent");
     }
-    return perform_all(http, exchanges, n, err);
+    size_t n_begun = 0, n_running = 0;
+    bool stopped = false;
+    CURLMcode code = CURLM_OK;
+    while (code == CURLM_OK && !stopped && (n_begun < n || n_running > 0)) {
+        /* After a stop, answers that have arrived count, but nothing is sent: we would not see whether it was done. */
+        stopped = http->stop_fd >= 0 && wait_fd(-1, 0, http->stop_fd, 0) == WAIT_STOPPED; /* curl misses hang-ups */
+        if (!stopped)
+            n_begun += start_some(http, exchanges + n_begun, n - n_begun, &n_running);
+        code = advance(http, stopped, &n_running);
+    }
+    interrupt_running(http);
+    if (code == CURLM_OK)
+        return 0;
+    return err_fatal(err, code == CURLM_OUT_OF_MEMORY ? ENOMEM : EIO, "libcurl: %s", curl_multi_strerror(code));
 }
 
 int http_do(struct http *http, const struct http_request *request, struct http_response *ret, struct err *err)

@@ -1,4 +1,4 @@
-/* What http.h does with text alone: no libcurl, no network. */
+/* The functions of http.h that only work on text: no libcurl, no network. */
 #include "http/http.h"
 
 #include <strings.h>

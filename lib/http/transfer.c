@@ -13,7 +13,7 @@ enum {
     KEEPALIVE_INTERVAL_S = 10,
 };
 
-/* "https://host:port" of a URL: its path or query may hold what no log should. */
+/* "https://host:port" of a URL, for messages: a path or query may hold secrets. */
 struct origin {
     int len;
     const char *text;
@@ -33,16 +33,16 @@ static int check_url(const char *url, struct err *err)
         return err_never(err, "bad_url", "a URL must begin with http:// or https://");
     struct origin origin = origin_of(url);
     if (memchr(url, '@', (size_t)origin.len))
-        return err_never(err, "bad_url", "a URL must not hold a user name or password");
-    /* libcurl would leave a fragment out and encode what is not ASCII: a signature of this URL would not fit. */
+        return err_never(err, "bad_url", "a URL must not contain a user name or password");
+    /* libcurl drops fragments and encodes non-ASCII bytes, so it would send another URL than the signed one. */
     for (const char *c = url; *c; c++)
         if (*c == '#' || *c & 0x80)
-            return err_never(err, "bad_url", "the URL at %.*s holds a '#' or a byte that is not ASCII: encode it",
+            return err_never(err, "bad_url", "the URL at %.*s has a '#' or a byte that is not ASCII; percent-encode it",
                              ORIGIN_ARGS(origin));
     return 0;
 }
 
-/* RFC 9110's token: what a method and a header's name consist of. */
+/* RFC 9110's token: the form of methods and header names. */
 static bool is_token(const char *text)
 {
     static const char allowed[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -60,17 +60,17 @@ static bool is_field_value(const char *text)
 static int check_request(const struct http_request *request, struct err *err)
 {
     if (request->timeout_ms <= 0 || request->max_response == 0)
-        return err_fatal(err, EINVAL, "an HTTP request without a time limit or a limit on its answer");
+        return err_fatal(err, EINVAL, "an HTTP request without a time limit or a size limit for its answer");
     int result = check_url(request->url, err);
     if (result)
         return result;
     if (!is_token(request->method))
-        return err_never(err, "bad_request", "an HTTP method that is none");
+        return err_never(err, "bad_request", "\"%.20s\" is not an HTTP method", request->method ? request->method : "");
     for (size_t i = 0; i < request->n_headers; i++) {
         const struct http_header *header = &request->headers[i];
         if (!is_token(header->name) || !header->value || !is_field_value(header->value))
-            return err_never(err, "bad_request", "header %zu of the request to %.*s is not one HTTP allows", i + 1,
-                             ORIGIN_ARGS(origin_of(request->url)));
+            return err_never(err, "bad_request", "header %zu of the request to %.*s has characters that HTTP forbids",
+                             i + 1, ORIGIN_ARGS(origin_of(request->url)));
     }
     return 0;
 }
@@ -89,7 +89,7 @@ static bool add_headers(struct transfer *transfer, const struct http_request *re
     for (size_t i = 0; i < request->n_headers; i++) {
         const struct http_header *header = &request->headers[i];
         auto_buf struct buf line = BUF_INIT;
-        /* To libcurl "name:" means to leave a header of its own out, and "name;" one without a value. */
+        /* In libcurl's syntax "name:" removes a header, and "name;" sends one without a value. */
         if (*header->value)
             buf_printf(&line, "%s: %s", header->name, header->value);
         else
@@ -97,7 +97,7 @@ static bool add_headers(struct transfer *transfer, const struct http_request *re
         if (buf_failed(&line) || !add_header_line(transfer, buf_str(&line)))
             return false;
     }
-    /* Those that libcurl would add unasked. The caller's own of these names stay: they come first. */
+    /* Removes the headers that libcurl adds by itself. The caller's headers of these names come first and stay. */
     return add_header_line(transfer, "Expect:") && add_header_line(transfer, "Accept:") &&
            add_header_line(transfer, "Content-Type:");
 }
@@ -110,7 +110,7 @@ static void wipe_headers(struct transfer *transfer)
     transfer->headers = NULL;
 }
 
-/* A return value other than `len` ends the transfer, and transfer_end says why. */
+/* Returning less than `len` ends the transfer; transfer_end reports why. */
 static size_t take_body(const char *data, size_t size, size_t n, void *context)
 {
     struct transfer *transfer = context;
@@ -125,7 +125,7 @@ static size_t take_body(const char *data, size_t size, size_t n, void *context)
     return transfer->no_memory ? 0 : len;
 }
 
-/* libcurl hands over one line at a time, also of interim answers (1xx), whose lines are then forgotten. */
+/* libcurl calls this for each line, also of interim answers (1xx). A new status line drops the lines before it. */
 static size_t take_header(const char *data, size_t size, size_t n, void *context)
 {
     struct transfer *transfer = context;
@@ -144,7 +144,7 @@ static size_t take_header(const char *data, size_t size, size_t n, void *context
     return transfer->no_memory ? 0 : len;
 }
 
-/* libcurl would make it without close-on-exec, and a child started at the wrong moment would keep it. */
+/* libcurl opens sockets without close-on-exec: a child started at the wrong moment would inherit them. */
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)context;
@@ -165,8 +165,7 @@ static bool set_method(CURL *easy, const struct http_request *request)
         ok = ok && SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
         ok = ok && SET(CURLOPT_POSTFIELDS, request->body_len > 0 ? request->body : "");
     }
-    /* An announced length ends the exchange before anything of the body is read; a HEAD's answer has only the length.
-     */
+    /* Rejects an answer by its Content-Length before its body is read. Not for HEAD, whose answer has no body. */
     return ok && SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)request->max_response);
 }
 
@@ -184,7 +183,7 @@ static bool set_tls(CURL *easy, const char *ca_bundle)
               SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (!ca_bundle)
         return ok;
-    /* A bundle that was named replaces the system's certificates: without this its folder would still be trusted. */
+    /* A named bundle replaces the system's certificates, so the system's folder must not be trusted either. */
     return ok && SET(CURLOPT_CAINFO, ca_bundle) && SET(CURLOPT_CAPATH, NULL) && SET(CURLOPT_PROXY_CAINFO, ca_bundle) &&
            SET(CURLOPT_PROXY_CAPATH, NULL);
 }
@@ -197,8 +196,8 @@ static bool set_connection(CURL *easy, const struct http_request *request)
     ok = ok && SET(CURLOPT_OPENSOCKETFUNCTION, open_socket) && SET(CURLOPT_TCP_NODELAY, 1L) &&
          SET(CURLOPT_TCP_KEEPALIVE, 1L) && SET(CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S) &&
          SET(CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_INTERVAL_S);
-    /* NOSIGNAL: threads. QUICK_EXIT: a name server that does not answer is not waited for beyond the deadline; the
-     * thread that libcurl resolves in ends by itself. */
+    /* NOSIGNAL: required with threads. QUICK_EXIT: do not wait for a slow name server beyond the deadline; libcurl's
+     * resolver thread ends by itself. */
     ok = ok && SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_QUICK_EXIT, 1L);
     return ok && (!request->no_proxy || SET(CURLOPT_PROXY, ""));
 }
@@ -216,7 +215,7 @@ static bool set_up(struct transfer *transfer, const char *ca_bundle)
     return ok && add_headers(transfer, request) && SET(CURLOPT_HTTPHEADER, transfer->headers);
 }
 
-/* Keeps the easy handle, and nothing else of the exchange. */
+/* Forgets the exchange and keeps the easy handle. */
 static void release(struct transfer *transfer)
 {
     curl_easy_reset(transfer->easy);
@@ -246,8 +245,8 @@ int transfer_begin(struct transfer *transfer, struct http_exchange *exchange, co
 }
 
 /*
- * libcurl itself replaces a dead connection, but by the next one it has kept, and gives up after five such
- * (a server that restarts leaves more); nor does it where the body could not be sent.
+ * libcurl retries a dead connection on the next kept one, which may be dead too: it gives up after five, and a
+ * restarted server leaves more. It does not retry at all if sending the body failed.
  */
 bool transfer_begin_again(struct transfer *transfer, CURLcode code)
 {
@@ -265,7 +264,7 @@ bool transfer_begin_again(struct transfer *transfer, CURLcode code)
     return SET(CURLOPT_FRESH_CONNECT, 1L) && SET(CURLOPT_TIMEOUT_MS, (long)left_ms);
 }
 
-static int failure(const struct transfer *transfer, CURLcode code, struct err *err)
+static int explain_failure(const struct transfer *transfer, CURLcode code, struct err *err)
 {
     const struct http_request *request = &transfer->exchange->request;
     struct origin origin = origin_of(request->url);
@@ -275,20 +274,21 @@ static int failure(const struct transfer *transfer, CURLcode code, struct err *e
         return err_no_memory(err);
     if (transfer->too_large || code == CURLE_FILESIZE_EXCEEDED)
         return err_later(err, "response_too_large",
-                         "the answer of %.*s is larger than %zu bytes, or its headers than %d", ORIGIN_ARGS(origin),
-                         request->max_response, HEADERS_MAX);
+                         "the answer of %.*s has more than %zu bytes, or more than %d bytes of headers",
+                         ORIGIN_ARGS(origin), request->max_response, HEADERS_MAX);
     switch (code) {
     case CURLE_OUT_OF_MEMORY:
-        /* Also what libcurl says to a header line of more than 100 KiB: no reason for this process to end. */
-        return err_later(err, "response_too_large", "libcurl has no room for the answer of %.*s", ORIGIN_ARGS(origin));
+        /* LATER, not fatal: libcurl also returns this for a header line over 100 KiB. */
+        return err_later(err, "response_too_large", "libcurl could not allocate memory for the answer of %.*s",
+                         ORIGIN_ARGS(origin));
     case CURLE_URL_MALFORMAT:
-        return err_never(err, "bad_url", "the URL at %.*s is none: %s", ORIGIN_ARGS(origin), why);
+        return err_never(err, "bad_url", "the URL at %.*s is not valid: %s", ORIGIN_ARGS(origin), why);
     case CURLE_OPERATION_TIMEDOUT:
         return err_outage(err, "timeout", "no answer from %.*s: %s", ORIGIN_ARGS(origin), why);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
-        return err_outage(err, "tls_failed", "%.*s is not trusted: %s", ORIGIN_ARGS(origin), why);
+        return err_outage(err, "tls_failed", "the certificate of %.*s is not trusted: %s", ORIGIN_ARGS(origin), why);
     default:
         return err_outage(err, "connection_failed", "no answer from %.*s: %s", ORIGIN_ARGS(origin), why);
     }
@@ -300,7 +300,7 @@ void transfer_end(struct transfer *transfer, CURLcode code)
     long status = 0;
     if (code == CURLE_OK)
         curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    exchange->result = code == CURLE_OK ? 0 : failure(transfer, code, &exchange->err);
+    exchange->result = code == CURLE_OK ? 0 : explain_failure(transfer, code, &exchange->err);
     if (exchange->result)
         http_response_clear(&exchange->response);
     exchange->response.status = (int)status;

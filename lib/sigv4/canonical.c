@@ -6,9 +6,9 @@
 
 #include "base/hash.h"
 
-enum { USUAL_SIZE = 1000 }; /* of a canonical request */
+enum { USUAL_SIZE = 1000 }; /* of a canonical request, in bytes */
 
-/* A part that could not be made makes the whole incomplete. */
+/* Makes `whole` fail if `part` has failed. */
 static void carry_failure(const struct buf *part, struct buf *whole)
 {
     if (buf_failed(part))
@@ -24,7 +24,7 @@ static void drop_last_segment(struct buf *path)
     path->data[path->len] = '\0';
 }
 
-/* As AWS's signers do it: empty and "." segments vanish, ".." takes one back, a '/' at the end stays. */
+/* As AWS's signers do: removes empty and "." segments, ".." removes the segment before it, keeps a '/' at the end. */
 static void add_normalized_path(const char *path, struct buf *ret)
 {
     auto_buf struct buf segments = BUF_INIT; /* "/a/b" */
@@ -60,7 +60,7 @@ static void add_path(const struct sigv4_request *request, struct buf *ret)
     carry_failure(&path, ret);
 }
 
-/* Decoded and encoded again, because the service sees it decoded and encodes it in its own way. */
+/* Decodes and encodes again: the service signs the decoded text in its own encoding. */
 static bool add_recoded(const char *text, size_t len, struct buf *ret)
 {
     auto_buf struct buf plain = BUF_INIT;
@@ -71,7 +71,7 @@ static bool add_recoded(const char *text, size_t len, struct buf *ret)
     return true;
 }
 
-/* "name\0value\0name\0value\0", encoded: neither holds a NUL of its own then. False: the query is malformed. */
+/* Writes "name\0value\0name\0value\0". The encoded names and values have no NULs. False: the query is malformed. */
 static bool split_query(const char *query, struct buf *ret, size_t *ret_n)
 {
     *ret_n = 0;
@@ -111,7 +111,7 @@ static int add_query(const char *query, struct buf *ret, struct err *err)
     if (!query || !*query)
         return 0;
     if (!split_query(query, &split, &n))
-        return err_never(err, "bad_query", "the URL's query has a '%%' without two hexadecimal digits");
+        return err_never(err, "bad_query", "the URL's query has a '%%' that two hexadecimal digits do not follow");
     if (buf_failed(&split))
         return err_no_memory(err);
 
@@ -144,7 +144,7 @@ static bool is_signed(const char *name)
     return true;
 }
 
-/* Where they are equal the order in the request counts: qsort alone would not keep it. */
+/* Equal names stay in the order of the request; qsort alone is not stable. */
 static int compare_headers(const void *a, const void *b)
 {
     const struct http_header *const *one = a, *const *other = b;
@@ -166,7 +166,7 @@ static void add_lower_case(const char *text, struct buf *ret)
     ret->len += len;
 }
 
-/* Without blanks around it, and one space for each run of them within: line folds are such runs. */
+/* Removes blanks at both ends and turns each run of blanks inside (also a line fold) into one space. */
 static void add_trimmed(const char *value, struct buf *ret)
 {
     static const char blanks[] = " \t\r\n\v\f";
@@ -229,7 +229,7 @@ int sigv4_canonical_request(const struct sigv4_request *request, struct buf *ret
                             struct err *err)
 {
     auto_buf struct buf names = BUF_INIT;
-    (void)buf_reserve(ret, USUAL_SIZE); /* at once rather than doubled, and wiped, five times */
+    (void)buf_reserve(ret, USUAL_SIZE); /* otherwise the buffer is doubled, copied and wiped five times */
     buf_puts(ret, request->method);
     buf_putc(ret, '\n');
     add_path(request, ret);

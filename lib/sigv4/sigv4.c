@@ -40,7 +40,7 @@ int sigv4_string_to_sign(const struct sigv4_scope *scope, const char *canonical_
     return buf_failed(ret) ? err_no_memory(err) : 0;
 }
 
-/* The chain of keys: "AWS4" and the secret, the date, the region, the service, "aws4_request". */
+/* The chain of HMACs: "AWS4" and the secret, then date, region, service and "aws4_request". */
 static bool derive_key(const struct buf *secret, const struct sigv4_scope *scope, unsigned char ret[SHA256_SIZE])
 {
     char time[TIME_TEXT_SIZE];
@@ -84,7 +84,7 @@ void sigv4_signed_clear(struct sigv4_signed *signed_headers)
     signed_headers->n_headers = 0;
 }
 
-/* Names the next header, whose value the caller puts into the buf that comes back; the value is set when it is done. */
+/* Adds a header and returns the buf for its value. set_values points the header at it when all bufs are final. */
 static struct buf *next_header(struct sigv4_signed *ret, const char *name)
 {
     ret->headers[ret->n_headers].name = name;
@@ -101,18 +101,9 @@ static bool set_values(struct sigv4_signed *ret)
     return true;
 }
 
-static int add_body_hash(const struct sigv4_request *request, struct sigv4_signed *ret, struct err *err)
-{
-    unsigned char hash[SHA256_SIZE];
-    if (!hash_sha256(request->body, request->body_len, hash))
-        return hash_failed(err);
-    buf_add_hex(next_header(ret, "x-amz-content-sha256"), hash, sizeof(hash));
-    return 0;
-}
-
 static const char token_name[] = "X-Amz-Security-Token";
 
-/* What signing adds, but Authorization, in the order of AWS's published suite. */
+/* The headers that signing adds before Authorization, in the order of AWS's published test suite. */
 static int add_headers_to_sign(const struct sigv4_request *request, const struct sigv4_credentials *credentials,
                                const struct sigv4_scope *scope, struct sigv4_signed *ret, struct err *err)
 {
@@ -122,9 +113,10 @@ static int add_headers_to_sign(const struct sigv4_request *request, const struct
     time_format_basic(scope->now_s, time);
     buf_puts(next_header(ret, "X-Amz-Date"), time);
     if (request->sign_body) {
-        int result = add_body_hash(request, ret, err);
-        if (result)
-            return result;
+        unsigned char hash[SHA256_SIZE];
+        if (!hash_sha256(request->body, request->body_len, hash))
+            return hash_failed(err);
+        buf_add_hex(next_header(ret, "x-amz-content-sha256"), hash, sizeof(hash));
     }
     return set_values(ret) ? 0 : err_no_memory(err);
 }
@@ -135,11 +127,11 @@ static int check_headers(const struct sigv4_request *request, struct err *err)
     for (size_t i = 0; i < request->n_headers; i++)
         for (size_t j = 0; j < N_ELEMENTS(ours); j++)
             if (strcasecmp(request->headers[i].name, ours[j]) == 0)
-                return err_never(err, "bad_request", "the request to sign has %s already", ours[j]);
+                return err_never(err, "bad_request", "the request to sign already has a header %s", ours[j]);
     return 0;
 }
 
-/* Stage 1 over the request's headers and those in `ret`. */
+/* Stage 1 with the request's headers and those in `ret`. */
 static int make_canonical_request(const struct sigv4_request *request, struct sigv4_signed *ret, struct buf *ret_names,
                                   struct err *err)
 {
@@ -163,18 +155,14 @@ static int sign(const struct sigv4_request *request, const struct sigv4_credenti
 {
     auto_buf struct buf names = BUF_INIT;
     int result = check_headers(request, err);
-    if (result)
-        return result;
-    result = add_headers_to_sign(request, credentials, scope, ret, err);
-    if (result)
-        return result;
-    result = make_canonical_request(request, ret, &names, err);
-    if (result)
-        return result;
-    result = sigv4_string_to_sign(scope, buf_str(&ret->canonical_request), &ret->string_to_sign, err);
-    if (result)
-        return result;
-    result = sigv4_signature(credentials, scope, buf_str(&ret->string_to_sign), &ret->signature, err);
+    if (!result)
+        result = add_headers_to_sign(request, credentials, scope, ret, err);
+    if (!result)
+        result = make_canonical_request(request, ret, &names, err);
+    if (!result)
+        result = sigv4_string_to_sign(scope, buf_str(&ret->canonical_request), &ret->string_to_sign, err);
+    if (!result)
+        result = sigv4_signature(credentials, scope, buf_str(&ret->string_to_sign), &ret->signature, err);
     if (result)
         return result;
 

@@ -4,7 +4,7 @@
 #include "base/time.h"
 
 static const char published_at_name[] = "published_at";
-static const int64_t published_at_max_ms = 253402300799999; /* the year 9999's last */
+static const int64_t published_at_max_ms = 253402300799999; /* the end of the year 9999 */
 
 void envelope_clear(struct envelope *envelope)
 {
@@ -12,34 +12,34 @@ void envelope_clear(struct envelope *envelope)
     *envelope = (struct envelope){ .payload = NULL };
 }
 
-static bool has(const struct sqs_message *message, const char *text)
+static bool body_has(const struct sqs_message *message, const char *text)
 {
     return memmem(message->body, message->body_len, text, strlen(text)) != NULL;
 }
 
-/* Whether the body writes a letter as an escape: "\u0041" to "\u007a", more or less. */
+/* True if the body may write a letter as an escape: "\u0041" to "\u007a". Escapes near that range also match. */
 static bool has_escaped_letter(const struct sqs_message *message)
 {
     const char *end = message->body + message->body_len;
     for (const char *at = message->body; (at = memchr(at, '\\', (size_t)(end - at)));) {
-        at++; /* the body is a string: there is its NUL at least */
+        at++; /* at most at the NUL that ends the body */
         if (strncmp(at, "u00", 3) == 0 && at[3] >= '4' && at[3] <= '7')
             return true;
     }
     return false;
 }
 
-/* Whether parsing the body could show an envelope: its three words are there, or may be hidden by escapes. The
- * rarest is looked for first. */
+/* A quick test before parsing: the body has an envelope's three words, rarest first, or escapes may hide them. */
 static bool may_be_sns(const struct sqs_message *message)
 {
     if (message->body[strspn(message->body, " \t\r\n")] != '{')
         return false;
-    return (has(message, "\"TopicArn\"") && has(message, "\"Notification\"") && has(message, "\"Type\"")) ||
+    return (body_has(message, "\"TopicArn\"") && body_has(message, "\"Notification\"") &&
+            body_has(message, "\"Type\"")) ||
            has_escaped_letter(message);
 }
 
-/* GeoJSON's "type" is none of SNS's members: an item may have foreign ones of any name. */
+/* With GeoJSON's "type" it is an item: items may have foreign members with any name, also with SNS's. */
 static bool is_sns(const cJSON *json)
 {
     const char *type = json_get_string(json, "Type");
@@ -47,7 +47,7 @@ static bool is_sns(const cJSON *json)
            json_get_string(json, "Message") && !json_get(json, "type");
 }
 
-/* Parses the body where it is an envelope; *ret stays NULL where it is not. < 0: no memory. */
+/* Parses the body if it is an envelope; otherwise *ret stays NULL. < 0: no memory. */
 static int parse_sns(const struct sqs_message *message, cJSON **ret, struct err *err)
 {
     if (!may_be_sns(message))
@@ -65,7 +65,7 @@ static int parse_sns(const struct sqs_message *message, cJSON **ret, struct err 
     return 0;
 }
 
-/* The attribute in milliseconds, of type Number or String (also "Number.custom"). */
+/* Reads the attribute published_at: milliseconds, of type Number or String (also "Number.custom"). */
 static bool from_attributes(const struct sqs_message *message, int64_t *ret_ms)
 {
     for (size_t i = 0; i < message->n_attributes; i++) {

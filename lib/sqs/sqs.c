@@ -2,7 +2,7 @@
 
 #include "sqs/sqs_internal.h"
 
-/* The label of a host name that `at` begins: its length. */
+/* The length of the host name's label at `at`. */
 static size_t label_len(const char *at)
 {
     return strcspn(at, ".:/");
@@ -13,7 +13,7 @@ static bool label_is(const char *at, const char *name)
     return label_len(at) == strlen(name) && strncmp(at, name, strlen(name)) == 0;
 }
 
-/* Letters, a '-', a digit at the end: "eu-west-1". Not what a local name such as "sqs.localhost" has. */
+/* At least six characters with a '-' and a digit at the end: "eu-west-1", but not "localhost" of "sqs.localhost". */
 static bool looks_like_region(const char *at, size_t len)
 {
     return len >= 6 && memchr(at, '-', len) && at[len - 1] >= '0' && at[len - 1] <= '9';
@@ -42,8 +42,8 @@ const char *sqs_region_in_url(const char *queue_url, size_t *ret_len)
     }
 }
 
-/* Where requests for the queue go. */
-static int find_url(struct sqs *sqs, struct err *err)
+/* Sets the URL for requests: the overridden endpoint, or the host of the queue URL. */
+static int set_url(struct sqs *sqs, struct err *err)
 {
     auto_buf struct buf url = BUF_INIT;
     struct aws *aws = aws_client_aws(sqs->client);
@@ -67,32 +67,23 @@ static bool is_queue_url(const char *url)
     return strrchr(url, '/')[1] != '\0';
 }
 
-static int fill(struct sqs *sqs, const char *queue_url, struct err *err)
-{
-    sqs->queue_url = strdup(queue_url);
-    if (!sqs->queue_url)
-        return err_no_memory(err);
-    size_t len = 0;
-    const char *region = sqs_region_in_url(queue_url, &len);
-    if (region) {
-        sqs->region = strndup(region, len);
-        if (!sqs->region)
-            return err_no_memory(err);
-    }
-    return find_url(sqs, err);
-}
-
 int sqs_new(struct aws_client *client, const char *queue_url, struct sqs **ret, struct err *err)
 {
     if (!is_queue_url(queue_url))
         return err_never(err, "invalid_queue_url",
-                         "\"%s\" is no queue URL; one looks like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME",
+                         "\"%s\" is not a queue URL like https://sqs.us-west-2.amazonaws.com/123456789012/NAME",
                          queue_url);
     auto_sqs struct sqs *sqs = calloc(1, sizeof(*sqs));
     if (!sqs)
         return err_no_memory(err);
     sqs->client = client;
-    int r = fill(sqs, queue_url, err);
+    sqs->queue_url = strdup(queue_url);
+    size_t len = 0;
+    const char *region = sqs_region_in_url(queue_url, &len);
+    sqs->region = region ? strndup(region, len) : NULL;
+    if (!sqs->queue_url || (region && !sqs->region))
+        return err_no_memory(err);
+    int r = set_url(sqs, err);
     if (r == 0)
         *ret = TAKE(sqs);
     return r;
@@ -138,8 +129,8 @@ int sqs_parse_answer(const struct aws_call *call, cJSON **ret, struct err *err)
     if (r < 0)
         return err_no_memory(err);
     if (r != 0 || !cJSON_IsObject(json))
-        return err_outage(err, "invalid_answer", "%s answered 200 with what is no JSON object: %s", call->url,
-                          r != 0 ? story.text : json_kind(json));
+        return err_outage(err, "invalid_answer", "%s answered with status 200, but not with a JSON object: %s",
+                          call->url, r != 0 ? story.text : json_kind(json));
     *ret = TAKE(json);
     return 0;
 }
@@ -152,6 +143,15 @@ bool sqs_code_is(const char *code, const char *name)
     return strcmp(code, name) == 0;
 }
 
+void sqs_explain(const struct sqs *sqs, const struct aws_call *call, struct err *err)
+{
+    if (!err ||
+        (!sqs_code_is(call->error_code, "QueueDoesNotExist") && !sqs_code_is(call->error_code, "NonExistentQueue")))
+        return;
+    err_prefix(err, "queue %s does not exist in %s, check its URL and the region", strrchr(sqs->queue_url, '/') + 1,
+               sqs->region ? sqs->region : aws_region(aws_client_aws(sqs->client)));
+}
+
 static int read_redrive_policy(const char *text, struct sqs_queue_info *ret, struct err *err)
 {
     auto_json cJSON *policy = NULL;
@@ -161,7 +161,10 @@ static int read_redrive_policy(const char *text, struct sqs_queue_info *ret, str
         return r;
     const char *arn = json_get_string(policy, "deadLetterTargetArn");
     if (!arn || !json_get_i64(policy, "maxReceiveCount", 1, 1000, &max_receive_count))
-        return err_never(err, "invalid_redrive_policy", "the queue's redrive policy is not understood: %s", text);
+        return err_never(err, "invalid_redrive_policy",
+                         "the queue's redrive policy needs a deadLetterTargetArn and a maxReceiveCount from 1 to 1000, "
+                         "and is %s",
+                         text);
     ret->dead_letter_arn = strdup(arn);
     ret->max_receive_count = (int)max_receive_count;
     return ret->dead_letter_arn ? 0 : err_no_memory(err);
@@ -171,7 +174,7 @@ static int read_info(const cJSON *attributes, struct sqs_queue_info *ret, struct
 {
     int64_t visibility_s = 0;
     if (!json_get_i64(attributes, "VisibilityTimeout", 0, SQS_VISIBILITY_MAX_S, &visibility_s))
-        return err_outage(err, "invalid_answer", "GetQueueAttributes does not tell the VisibilityTimeout");
+        return err_outage(err, "invalid_answer", "the answer to GetQueueAttributes has no valid VisibilityTimeout");
     ret->visibility_s = (int)visibility_s;
     if (!json_get_i64(attributes, "MaximumMessageSize", 1024, INT32_MAX, &ret->max_message_size))
         ret->max_message_size = SQS_MESSAGE_MAX;
@@ -193,8 +196,10 @@ int sqs_get_info(struct sqs *sqs, struct sqs_queue_info *ret, struct err *err)
         return err_no_memory(err);
     auto_aws_call struct aws_call call = sqs_make_call(sqs, "AmazonSQS.GetQueueAttributes", &body);
     int r = aws_call(sqs->client, &call, err);
-    if (r != 0)
+    if (r != 0) {
+        sqs_explain(sqs, &call, err);
         return r;
+    }
     auto_json cJSON *json = NULL;
     r = sqs_parse_answer(&call, &json, err);
     if (r != 0)
@@ -214,9 +219,10 @@ void sqs_queue_info_clear(struct sqs_queue_info *info)
     *info = (struct sqs_queue_info){ .dead_letter_arn = NULL };
 }
 
-/* arn:PARTITION:sqs:REGION:ACCOUNT:NAME, cut in place at its colons. */
+/* The parts of arn:PARTITION:sqs:REGION:ACCOUNT:NAME. */
 enum { ARN_SERVICE = 2, ARN_REGION, ARN_ACCOUNT, ARN_NAME, ARN_PARTS };
 
+/* Splits `arn` in place at its colons. */
 static bool split_queue_arn(char *arn, const char *parts[ARN_PARTS])
 {
     for (size_t i = 0; i < ARN_PARTS; i++) {
@@ -234,7 +240,8 @@ int sqs_url_from_arn(struct aws_client *client, const char *queue_arn, char **re
     if (!arn)
         return err_no_memory(err);
     if (!split_queue_arn(arn, parts))
-        return err_never(err, "invalid_queue_arn", "\"%s\" is no queue ARN", queue_arn);
+        return err_never(err, "invalid_queue_arn",
+                         "\"%s\" is not a queue ARN like arn:aws:sqs:us-west-2:123456789012:NAME", queue_arn);
 
     auto_buf struct buf url = BUF_INIT, body = BUF_INIT;
     aws_endpoint(aws_client_aws(client), "sqs", parts[ARN_REGION], &url);
@@ -262,7 +269,7 @@ int sqs_url_from_arn(struct aws_client *client, const char *queue_arn, char **re
         return r;
     const char *queue_url = json_get_string(json, "QueueUrl");
     if (!queue_url)
-        return err_outage(err, "invalid_answer", "GetQueueUrl does not tell the URL of %s", queue_arn);
+        return err_outage(err, "invalid_answer", "the answer to GetQueueUrl for %s has no QueueUrl", queue_arn);
     *ret_url = strdup(queue_url);
     return *ret_url ? 0 : err_no_memory(err);
 }

@@ -1,10 +1,10 @@
 /*
- * sqs: the queue client (JSON protocol 1.0).
+ * sqs: a client for one queue, for one thread (JSON protocol 1.0).
  *
- * One struct sqs is one queue as one thread sees it. Batches of any size are cut into SQS's tens,
- * up to AWS_BATCH_REQUESTS_MAX requests (lib/aws/aws_batch.h) are under way at once, and each entry has its own result:
- * a 200 answer with `Failed` entries is a failure of those entries, and those that are not the sender's fault are tried
- * again. LATER with outage: no entry could have passed (no such queue, no permission, no answer).
+ * - Batches have any size. They are sent as requests of ten, several at once (lib/aws/aws_batch.h).
+ * - Each entry has its own result. If a 200 answer lists an entry as `Failed`, only that entry has failed; it is
+ * retried if SQS is at fault.
+ * - LATER with outage: no entry could have succeeded (no such queue, no permission, no answer).
  */
 #ifndef SQS_SQS_H
 #define SQS_SQS_H
@@ -20,7 +20,7 @@ enum {
 
 struct sqs_attribute {
     char *name;
-    char *type;  /* "String", "Number", "Binary", or one of these with ".custom" behind it */
+    char *type;  /* "String", "Number", "Binary", or one of these with a suffix like ".custom" */
     char *value; /* base64 for Binary */
 };
 
@@ -34,11 +34,10 @@ struct sqs_message {
     int receive_count;            /* ApproximateReceiveCount, from 1 */
     int64_t sent_at_ms;           /* SentTimestamp */
     int64_t first_received_at_ms; /* ApproximateFirstReceiveTimestamp */
-    int64_t received_at_ms; /* when the request for it was sent, in time_mono_ms() terms: its invisibility counts from
-                               after that */
+    int64_t received_at_ms;       /* time_mono_ms() before the request; the visibility timeout begins after it */
 };
 
-/* Messages as they were received; grows. */
+/* A growing list of received messages. */
 struct sqs_messages {
     struct sqs_message *list;
     size_t n, cap;
@@ -50,8 +49,10 @@ void sqs_messages_clear(struct sqs_messages *messages);
 const char *sqs_message_attribute(const struct sqs_message *message, const char *name);
 
 struct sqs;
-/* `queue_url` as AWS writes it; requests go to its host, or to the overridden endpoint; the region is taken from it
- * where it shows one. */
+/*
+ * `queue_url`: as AWS writes it. Requests go to its host, or to the overridden endpoint. Its region, if the host shows
+ * one, is used instead of aws_region(). NEVER: "invalid_queue_url".
+ */
 int sqs_new(struct aws_client *client, const char *queue_url, struct sqs **ret, struct err *err) must_check;
 void sqs_free(struct sqs *sqs);
 static inline void sqs_free_pointer(struct sqs **sqs)
@@ -62,34 +63,34 @@ static inline void sqs_free_pointer(struct sqs **sqs)
 const char *sqs_queue_url(const struct sqs *sqs);
 
 struct sqs_receive {
-    size_t n_requests; /* under way at once; more than HTTP_AT_ONCE would wait for each other */
+    size_t n_requests; /* sent at once; use at most HTTP_AT_ONCE */
     int max_messages;  /* of one request, 1..10 */
     int wait_s;        /* long poll, 0..20 */
     int visibility_s;  /* 0: the queue's own */
 };
 /*
- * Receives, and appends to `ret`. *ret_full: how many requests came back with max_messages.
- * A message whose MD5OfBody does not fit is left out (it comes again). A request that failed is left out unless
- * all failed: then its result (LATER: outage or throttled; NEVER: no such queue, no permission).
- * Requests in flight are awaited, because their messages would be lost to sight until their visibility ends.
- * One that was lost (no answer) is not repeated; one that was refused (throttled, 5xx) is, unless another brought
- * something.
+ * Receives messages and appends them to `ret`. *ret_full: the number of requests answered with max_messages.
+ * - It waits for all requests, because the messages of an abandoned one would stay invisible for a while.
+ * - A request without an answer is not retried. A throttled request, or one with 5xx, is, unless another succeeded.
+ * - Failed requests are ignored unless all failed. Then LATER: outage or throttled; NEVER: no such queue, no
+ * permission.
+ * - A message whose MD5OfBody is wrong is dropped. SQS delivers it again.
  */
 int sqs_receive(struct sqs *sqs, const struct sqs_receive *options, struct sqs_messages *ret, size_t *ret_full,
                 struct err *err) must_check;
 
-/* One entry of a batch: its handle, and what became of it. */
+/* One entry of a batch, and its result. */
 struct sqs_entry {
     const char *receipt_handle;
-    int visibility_s; /* of sqs_change_visibility only */
-    int result;       /* 0; LATER; NEVER: the handle is no longer valid ("not_in_flight"), nothing to be done */
+    int visibility_s; /* only for sqs_change_visibility_many */
+    int result;       /* 0; LATER; NEVER: "not_in_flight", the handle is not valid any more */
     struct err err;
 };
-/* A handle that is there twice is sent once. < 0: this process cannot go on. */
+/* Entries may repeat a handle. Both return 0, or < 0: the process cannot go on. */
 int sqs_delete_many(struct sqs *sqs, struct sqs_entry *entries, size_t n, struct err *err) must_check;
 int sqs_change_visibility_many(struct sqs *sqs, struct sqs_entry *entries, size_t n, struct err *err) must_check;
 
-/* What to send. Attributes are borrowed (the pointers are not written through). */
+/* A message to send, and its result. Body and attributes are borrowed. */
 struct sqs_send {
     const char *body;
     const struct sqs_attribute *attributes;
@@ -98,12 +99,12 @@ struct sqs_send {
     struct err err; /* NEVER: "message_too_large", "invalid_message" */
 };
 /*
- * Sends one message a request where they are large, ten where they are not; each entry has its own
- * result. At least once: a send whose answer is lost is repeated.
+ * Sends any number of messages, up to ten and SQS_MESSAGE_MAX bytes per request. If an answer is lost, the message is
+ * sent again. Returns 0, or < 0: the process cannot go on.
  */
 int sqs_send_many(struct sqs *sqs, struct sqs_send *entries, size_t n, struct err *err) must_check;
 
-/* What GetQueueAttributes tells. */
+/* The attributes of a queue. */
 struct sqs_queue_info {
     int visibility_s;
     int max_receive_count;      /* 0: no redrive policy */
@@ -114,10 +115,10 @@ struct sqs_queue_info {
 int sqs_get_info(struct sqs *sqs, struct sqs_queue_info *ret, struct err *err) must_check;
 void sqs_queue_info_clear(struct sqs_queue_info *info);
 
-/* The URL of the queue that an ARN names, by GetQueueUrl; the caller's to free. */
+/* Finds the URL of a queue by its ARN, with GetQueueUrl. The caller frees it. NEVER: "invalid_queue_arn", or SQS's. */
 int sqs_url_from_arn(struct aws_client *client, const char *queue_arn, char **ret_url, struct err *err) must_check;
 
-/* What a message counts to a size limit: body, and each attribute's name, type and value. */
+/* A message's size for SQS_MESSAGE_MAX: the body and each attribute's name, type and value. */
 size_t sqs_send_size(const struct sqs_send *entry);
 
 #endif

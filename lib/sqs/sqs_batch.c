@@ -68,14 +68,14 @@ static bool is_about_handle(const char *code)
            sqs_code_is(code, "InvalidParameterValue");
 }
 
-/* Whether a refusal is about what one entry holds, so that the others of its request could pass. */
+/* True if the code is about the content of one entry, so that the others of the request could succeed. */
 static bool is_about_entry(enum sqs_batch_op op, const char *code)
 {
     return op == SQS_BATCH_SEND ? aws_error_is_content(code) : is_about_handle(code);
 }
 
-/* The entry itself was refused. `text` tells why. */
-static void refuse(enum sqs_batch_op op, struct aws_batch_item *item, const char *code, const char *text)
+/* SQS rejected this entry, for the reason in `text`. */
+static void settle_rejected(enum sqs_batch_op op, struct aws_batch_item *item, const char *code, const char *text)
 {
     struct err *err = item->err;
     if (!is_about_entry(op, code))
@@ -101,31 +101,33 @@ static void judge_entry(const struct sqs_batch *what, struct aws_batch *batch, s
     if (cJSON_IsTrue(json_get(failed, "SenderFault")) || is_about_entry(what->op, code)) {
         char text[ERR_TEXT_SIZE];
         snprintf(text, sizeof(text), "%s: %s", code, message);
-        refuse(what->op, item, code, text);
+        settle_rejected(what->op, item, code, text);
     } else {
         aws_batch_failed(batch, item, code, message);
     }
 }
 
-/* The request was refused, or no answer came. */
-static void judge_failure(const struct sqs_batch *what, struct aws_batch_group *group, const struct aws_call *call)
+/* The request was rejected, or no answer came. */
+static void judge_failure(const struct sqs *sqs, const struct sqs_batch *what, struct aws_batch_group *group,
+                          const struct aws_call *call)
 {
-    bool is_refusal = call->result == NEVER && call->error_code[0];
-    if (is_refusal && is_about_entry(what->op, call->error_code)) {
+    bool is_rejection = call->result == NEVER && call->error_code[0];
+    if (is_rejection && is_about_entry(what->op, call->error_code)) {
         if (group->n > 1)
             aws_batch_split(group);
         else
-            refuse(what->op, group->items[0], call->error_code, call->err.text);
+            settle_rejected(what->op, group->items[0], call->error_code, call->err.text);
         return;
     }
-    /* Not these entries' fault: no such queue, no permission. */
+    /* Other rejections fail every entry: no such queue, no permission. */
     struct err err = call->err;
     err.outage = err.outage || call->result == NEVER;
+    sqs_explain(sqs, call, &err);
     aws_batch_request_failed(group, LATER, &err);
 }
 
-static int judge_answer(const struct sqs_batch *what, struct aws_batch *batch, struct aws_batch_group *group,
-                        struct aws_call *call)
+static int judge_answer(const struct sqs *sqs, const struct sqs_batch *what, struct aws_batch *batch,
+                        struct aws_batch_group *group, struct aws_call *call)
 {
     auto_json cJSON *json = NULL;
     if (call->result == 0)
@@ -133,7 +135,7 @@ static int judge_answer(const struct sqs_batch *what, struct aws_batch *batch, s
     if (call->result < 0)
         return call->result;
     if (call->result != 0) {
-        judge_failure(what, group, call);
+        judge_failure(sqs, what, group, call);
         return 0;
     }
     const cJSON *entry;
@@ -153,23 +155,9 @@ static int judge_answer(const struct sqs_batch *what, struct aws_batch *batch, s
     return 0;
 }
 
-/* The requests of one round; freed together. */
-struct round {
-    struct buf bodies[AWS_BATCH_REQUESTS_MAX];
-    struct aws_call calls[AWS_BATCH_REQUESTS_MAX];
-};
-
-static void round_clear(struct round *round)
-{
-    for (size_t i = 0; i < AWS_BATCH_REQUESTS_MAX; i++) {
-        buf_clear(&round->bodies[i]);
-        aws_call_clear(&round->calls[i]);
-    }
-}
-
 static int run_round(struct sqs *sqs, const struct sqs_batch *what, struct aws_batch *batch, struct err *err)
 {
-    cleanup(round_clear) struct round round = { .bodies = { BUF_INIT } };
+    auto_aws_batch_round struct aws_batch_round round = { .bodies = { BUF_INIT } };
     for (size_t i = 0; i < batch->n_groups; i++) {
         write_request(sqs, what, &batch->groups[i], &round.bodies[i]);
         if (buf_failed(&round.bodies[i]))
@@ -178,7 +166,7 @@ static int run_round(struct sqs *sqs, const struct sqs_batch *what, struct aws_b
     }
     int r = aws_call_many(sqs->client, round.calls, batch->n_groups, err);
     for (size_t i = 0; r == 0 && i < batch->n_groups; i++) {
-        r = judge_answer(what, batch, &batch->groups[i], &round.calls[i]);
+        r = judge_answer(sqs, what, batch, &batch->groups[i], &round.calls[i]);
         if (r < 0 && err)
             *err = round.calls[i].err;
     }

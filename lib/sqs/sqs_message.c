@@ -36,7 +36,7 @@ const char *sqs_message_attribute(const struct sqs_message *message, const char 
     return NULL;
 }
 
-/* The member's string; NULL where it is not there. < 0: no memory. */
+/* Takes a member's string out of the tree; *ret stays NULL if it has none. < 0: no memory. */
 static int take_string(cJSON *object, const char *key, char **ret, struct err *err)
 {
     cJSON *member = json_get(object, key);
@@ -46,7 +46,7 @@ static int take_string(cJSON *object, const char *key, char **ret, struct err *e
     return *ret ? 0 : err_no_memory(err);
 }
 
-/* {"DataType": "Number", "StringValue": "1"}; one that has neither value is no attribute. */
+/* Takes {"DataType": "Number", "StringValue": "1"}. NEVER: the type or the value is missing. */
 static int take_attribute(cJSON *json, struct sqs_attribute *ret, struct err *err)
 {
     ret->name = strdup(json->string);
@@ -81,7 +81,7 @@ static int take_attributes(cJSON *json, struct sqs_message *ret, struct err *err
     return 0;
 }
 
-/* Whether the body is what was sent. A server that does not tell its digest is believed. */
+/* Compares the body with its MD5. True also if the answer has no MD5. */
 static bool body_is_whole(const cJSON *json, const struct sqs_message *message)
 {
     const char *expected = json_get_string(json, "MD5OfBody");
@@ -97,7 +97,7 @@ static bool body_is_whole(const cJSON *json, const struct sqs_message *message)
     return strcasecmp(expected, text) == 0;
 }
 
-/* 0: `ret` holds a message; NEVER: the JSON is none, or its body is damaged. */
+/* NEVER: the JSON is not a complete message, or its body is damaged. */
 static int take_message(cJSON *json, struct sqs_message *ret, struct err *err)
 {
     int r = take_string(json, "MessageId", &ret->message_id, err);

@@ -3,7 +3,7 @@
 #include "base/time.h"
 
 enum {
-    RESPONSE_MAX = 32 * 1024 * 1024, /* ten bodies of 1 MiB, whose characters may come as "\u00e9" */
+    RESPONSE_MAX = 32 * 1024 * 1024, /* ten bodies of 1 MiB, with characters written as "\u00e9" */
     TIMEOUT_EXTRA_MS = 10000,        /* beyond the long poll */
 };
 
@@ -29,18 +29,6 @@ static void calls_clear(struct calls *calls)
     free(calls->list);
 }
 
-/* Appends what one request brought. LATER: its answer is not understood. */
-static int take_answer(struct aws_call *call, int64_t sent_at_ms, struct sqs_messages *ret, size_t *ret_n,
-                       struct err *err)
-{
-    auto_json cJSON *json = NULL;
-    int r = sqs_parse_answer(call, &json, err);
-    if (r != 0)
-        return r;
-    http_response_clear(&call->response); /* the tree has it all: not both at once */
-    return sqs_take_messages(json, sent_at_ms, ret, ret_n, err);
-}
-
 int sqs_receive(struct sqs *sqs, const struct sqs_receive *options, struct sqs_messages *ret, size_t *ret_full,
                 struct err *err)
 {
@@ -52,7 +40,7 @@ int sqs_receive(struct sqs *sqs, const struct sqs_receive *options, struct sqs_m
         return err_no_memory(err);
     for (size_t i = 0; i < calls.n; i++) {
         calls.list[i] = sqs_make_call(sqs, "AmazonSQS.ReceiveMessage", &body);
-        calls.list[i].once = true;
+        calls.list[i].no_retry = true;
         calls.list[i].timeout_ms = options->wait_s * 1000 + TIMEOUT_EXTRA_MS;
         calls.list[i].max_response = RESPONSE_MAX;
     }
@@ -66,9 +54,13 @@ int sqs_receive(struct sqs *sqs, const struct sqs_receive *options, struct sqs_m
     struct aws_call *failed = NULL;
     for (size_t i = 0; i < calls.n; i++) {
         struct aws_call *call = &calls.list[i];
+        auto_json cJSON *json = NULL;
         size_t n = 0;
         if (call->result == 0)
-            call->result = take_answer(call, sent_at_ms, ret, &n, &call->err);
+            call->result = sqs_parse_answer(call, &json, &call->err);
+        http_response_clear(&call->response); /* saves memory: the tree has all of it */
+        if (call->result == 0)
+            call->result = sqs_take_messages(json, sent_at_ms, ret, &n, &call->err);
         if (call->result == 0)
             n_answered++;
         else if (!failed || call->result < 0)
@@ -79,6 +71,7 @@ int sqs_receive(struct sqs *sqs, const struct sqs_receive *options, struct sqs_m
     if (failed && (n_answered == 0 || failed->result < 0)) {
         if (err)
             *err = failed->err;
+        sqs_explain(sqs, failed, err);
         return failed->result;
     }
     return 0;

@@ -12,7 +12,7 @@ size_t sqs_send_size(const struct sqs_send *entry)
     return size;
 }
 
-static int check(const struct sqs_send *entry, size_t size, struct err *err)
+static int check_send(const struct sqs_send *entry, size_t size, struct err *err)
 {
     int r = message_check_body(entry->body, err);
     if (r == 0)
@@ -36,7 +36,7 @@ int sqs_send_many(struct sqs *sqs, struct sqs_send *entries, size_t n, struct er
     size_t n_items = 0;
     for (size_t i = 0; i < n; i++) {
         size_t size = sqs_send_size(&entries[i]);
-        entries[i].result = check(&entries[i], size, &entries[i].err);
+        entries[i].result = check_send(&entries[i], size, &entries[i].err);
         if (entries[i].result == 0)
             items[n_items++] = (struct aws_batch_item){
                 .index = i, .size = size, .result = &entries[i].result, .err = &entries[i].err

@@ -9,24 +9,8 @@ static int compare_handles(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* Makes an item of each entry but those whose handle an earlier one has. `sorted`: by handle. */
-static size_t make_items(struct sqs_entry *entries, struct sqs_entry *const *sorted, size_t n,
-                         struct aws_batch_item *ret)
-{
-    size_t n_items = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0 && strcmp(sorted[i]->receipt_handle, sorted[i - 1]->receipt_handle) == 0)
-            continue;
-        ret[n_items++] = (struct aws_batch_item){ .index = (size_t)(sorted[i] - entries),
-                                                  .size = strlen(sorted[i]->receipt_handle),
-                                                  .result = &sorted[i]->result,
-                                                  .err = &sorted[i]->err };
-    }
-    return n_items;
-}
-
-/* SQS refuses a request that names a handle twice, and a caller may hold a message twice. */
-static int run(struct sqs *sqs, enum sqs_batch_op op, struct sqs_entry *entries, size_t n, struct err *err)
+/* Sends repeated handles once, because SQS rejects a request that has one twice. */
+static int settle_many(struct sqs *sqs, enum sqs_batch_op op, struct sqs_entry *entries, size_t n, struct err *err)
 {
     if (n == 0)
         return 0;
@@ -37,7 +21,13 @@ static int run(struct sqs *sqs, enum sqs_batch_op op, struct sqs_entry *entries,
     for (size_t i = 0; i < n; i++)
         sorted[i] = &entries[i];
     qsort(sorted, n, sizeof(struct sqs_entry *), compare_handles);
-    size_t n_items = make_items(entries, sorted, n, items);
+    size_t n_items = 0;
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || strcmp(sorted[i]->receipt_handle, sorted[i - 1]->receipt_handle) != 0)
+            items[n_items++] = (struct aws_batch_item){ .index = (size_t)(sorted[i] - entries),
+                                                        .size = strlen(sorted[i]->receipt_handle),
+                                                        .result = &sorted[i]->result,
+                                                        .err = &sorted[i]->err };
 
     const struct sqs_batch what = { .op = op, .entries = entries };
     int r = sqs_batch_run(sqs, &what, items, n_items, err);
@@ -53,10 +43,10 @@ static int run(struct sqs *sqs, enum sqs_batch_op op, struct sqs_entry *entries,
 
 int sqs_delete_many(struct sqs *sqs, struct sqs_entry *entries, size_t n, struct err *err)
 {
-    return run(sqs, SQS_BATCH_DELETE, entries, n, err);
+    return settle_many(sqs, SQS_BATCH_DELETE, entries, n, err);
 }
 
 int sqs_change_visibility_many(struct sqs *sqs, struct sqs_entry *entries, size_t n, struct err *err)
 {
-    return run(sqs, SQS_BATCH_VISIBILITY, entries, n, err);
+    return settle_many(sqs, SQS_BATCH_VISIBILITY, entries, n, err);
 }

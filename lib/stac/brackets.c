@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/word.h"
+#include "base/swar.h"
 
 void brackets_init(struct brackets *brackets, size_t indent)
 {
@@ -48,10 +48,10 @@ static size_t plain_len(const char *data, size_t len)
 {
     size_t at = 0;
     for (; len - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
-        uint64_t word = word_load(data + at);
-        uint64_t marks = word_equal(word, '"') | word_equal(word, '\\') | word_equal(word, '\n');
+        uint64_t word = swar_load(data + at);
+        uint64_t marks = swar_equal(word, '"') | swar_equal(word, '\\') | swar_equal(word, '\n');
         if (marks)
-            return at + word_first(marks);
+            return at + swar_first(marks);
     }
     while (at < len && data[at] != '"' && data[at] != '\\' && data[at] != '\n')
         at++;

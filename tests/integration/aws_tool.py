@@ -1,4 +1,4 @@
-"""build/tests/aws: lib/aws and lib/sqs from the outside, a JSON line for each operation."""
+"""Runs build/tests/aws, which performs operations of lib/aws and lib/sqs, one JSON line each."""
 
 import json
 import os
@@ -13,7 +13,7 @@ ANSWER_TIMEOUT_S = 60
 
 
 def environment(endpoint: str | None, key: str, secret: str, **more: str) -> dict[str, str]:
-    """Nothing of the caller's AWS settings or proxies, and no way to a metadata service."""
+    """An environment without the caller's AWS settings and proxies, and without instance metadata."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") and not k.lower().endswith("_proxy")}
     aws = {
         "AWS_REGION": "eu-central-1",
@@ -29,7 +29,7 @@ def environment(endpoint: str | None, key: str, secret: str, **more: str) -> dic
 
 
 class Tool:
-    """One process: its connections, retry quota and clock offset last from one operation to the next."""
+    """One process, which keeps connections, retry quota and clock offset between operations."""
 
     def __init__(self, env: dict[str, str], stop_after_ms: int | None = None) -> None:
         arguments = [] if stop_after_ms is None else [str(stop_after_ms)]

@@ -1,7 +1,6 @@
 """
-What botocore makes of an environment: reads {"env": ..., "profile": ...} lines, answers each with a line
-{"access_key_id": ...}, or {"error": ...} where it refuses. A process of its own, because botocore looks at the home
-only once.
+Finds the credentials of an environment with botocore. For each line {"env": ..., "profile": ...} it prints a line
+{"access_key_id": ...} or {"error": ...}. It is a separate process because botocore reads the home only once.
 """
 
 import json

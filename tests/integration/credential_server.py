@@ -1,6 +1,6 @@
 """
-An HTTP server on loopback that stands for whatever gives out credentials: a container endpoint, EC2's
-instance metadata, STS, SSO. It takes down every request, and fails as a test scripts it.
+An HTTP server on loopback that plays the sources of credentials: a container endpoint, EC2's instance metadata, STS
+and SSO. It records every request and follows a test's script.
 """
 
 import json
@@ -33,7 +33,7 @@ class Request:
 
     @property
     def signer(self):
-        """The access key id that signed the request; None: nobody did."""
+        """The access key id that signed the request. None: it is not signed."""
         match = re.search(r"Credential=([^/]+)/", self.headers.get("authorization", ""))
         return match and match[1]
 
@@ -46,7 +46,7 @@ class Answer:
 
 
 def keys(access_key_id, minutes=60, **more):
-    """As container endpoints and instance metadata write them."""
+    """An answer with keys, as container endpoints and instance metadata write it."""
     return Answer(
         body=json.dumps(
             {
@@ -76,7 +76,7 @@ def sts_error(code, message="a message", status=403, **headers):
 
 
 def sts(request):
-    """STS as far as it goes here: the new key's name tells the role, who asked for it, and with what."""
+    """A small STS. The name of the new key has the role, the key that signed the request, and the token."""
     form = request.form
     parts = [form["RoleArn"].rsplit("/", 1)[-1]]
     parts += [f"{name}-{form[name]}" for name in ("ExternalId", "DurationSeconds") if name in form]
@@ -98,7 +98,7 @@ def sso(request):
     return Answer(body=json.dumps({"roleCredentials": role}))
 
 
-HANG = "hang"  # no answer comes
+HANG = "hang"  # does not answer
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -127,7 +127,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class CredentialServer(ThreadingHTTPServer):
-    """Each request takes the next step of the script, an Answer or what makes one of a request; the last one stays."""
+    """Each request takes the next step of the script: an Answer, or a function of the request. The last step repeats."""
 
     daemon_threads = True
 
@@ -153,7 +153,7 @@ class CredentialServer(ThreadingHTTPServer):
             return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
     def handle_error(self, *_):
-        pass  # clients that hang up are what some tests are about
+        pass  # clients that hang up are part of some tests
 
     def end(self):
         self.released.set()

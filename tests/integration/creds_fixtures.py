@@ -1,4 +1,4 @@
-"""What the tests of the credentials chain share: a home, a server, and no way to the real ones."""
+"""Fixtures of the credentials tests: a home, a server, and no access to the real services."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def no_real_metadata(monkeypatch):
-    """Also what a test starts by itself must not find the real services."""
+    """Processes that a test starts itself must not find the real services either."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

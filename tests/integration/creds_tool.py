@@ -1,4 +1,4 @@
-"""build/tests/creds: what credentials an environment gives, from the outside."""
+"""Runs build/tests/creds, which prints the credentials that lib/aws finds in an environment."""
 
 import json
 import os
@@ -11,7 +11,7 @@ REGION = "eu-central-1"
 
 
 def environment(home, **changes):
-    """Nothing of the caller's AWS settings or proxies; a home of its own; no way to a real metadata service."""
+    """An environment with its own home, without the caller's AWS settings and proxies, and without real instance metadata."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") and not k.lower().endswith("_proxy")}
     own = {
         "HOME": str(home),
@@ -23,7 +23,7 @@ def environment(home, **changes):
     env = {**kept, **own, **{k: str(v) for k, v in changes.items() if v is not None}}
     for name in [k for k, v in changes.items() if v is None]:
         env.pop(name, None)
-    # The only address that a variable without a host leads to is the real one.
+    # A relative URI always leads to the real endpoint.
     assert "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" not in env
     disabled = env.get("AWS_EC2_METADATA_DISABLED") == "true"
     assert disabled or env["AWS_EC2_METADATA_SERVICE_ENDPOINT"].startswith("http://127.0.0.1:")
@@ -31,7 +31,7 @@ def environment(home, **changes):
 
 
 def ask(env, *arguments):
-    """What the tool printed, one for each time it asked."""
+    """The lines that the tool printed, one for each creds_get."""
     done = subprocess.run([TOOL, *map(str, arguments)], stdout=subprocess.PIPE, text=True, timeout=60, env=env)
     assert done.returncode in (0, 1), done
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -49,7 +49,7 @@ def found(answer, access_key_id, source):
 
 
 def refused(answer, *parts):
-    """No credentials, as an outage, with a text that says each of the parts."""
+    """Expects no credentials, as an outage, with a text that has all parts."""
     assert (answer["result"], answer["error"], answer["outage"]) == (LATER, "no_credentials", True), answer
     for part in parts:
         assert part in answer["text"], answer["text"]

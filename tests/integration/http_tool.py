@@ -1,4 +1,4 @@
-"""build/tests/http-get: lib/http from the command line."""
+"""Runs build/tests/http-get, which performs requests with lib/http."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def refused(exchange, code, result=LATER, outage=False):
 
 
 class Rounds:
-    """http-get -r: one client, one round per step()."""
+    """http-get -r: one client, which performs a round for each step()."""
 
     def __init__(self, *arguments, env=None, **options):
         self.process = subprocess.Popen(
@@ -53,7 +53,7 @@ class Rounds:
         return self.step(1)[0]
 
     def step(self, n):
-        """Performs a round, whose `n` exchanges it returns."""
+        """Performs a round and returns its `n` exchanges."""
         if self.started:
             self.process.stdin.write("\n")
             self.process.stdin.flush()

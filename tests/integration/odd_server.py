@@ -7,14 +7,14 @@ import time
 
 
 class Server:
-    """Answers by path; keeps what it was asked, and on which connection."""
+    """Answers depending on the path, and records each request with its connection."""
 
     def __init__(self, tls=None):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.port = self.listener.getsockname()[1]
         self.tls = tls
         self.lock = threading.Lock()
-        self.requests = []  # (number of the connection, request line, headers, body)
+        self.requests = []  # (connection number, request line, headers, body)
         self.n_connections = 0
         self.n_waiting = self.most_waiting = 0
         self.release = threading.Event()  # ends every wait
@@ -164,12 +164,12 @@ class Server:
         return True
 
     def answer_close_idle(self, connection, served):
-        """Promises to stay, and goes after the answer."""
+        """Announces keep-alive, but closes the connection after the answer."""
         self.send(connection)
         return False
 
     def answer_die_on_second(self, connection, served):
-        """The race: the request arrives, and the connection ends without an answer."""
+        """Reads the request, then closes the connection without an answer."""
         return self.send(connection) if served == 0 else False
 
     def answer_reset_on_second(self, connection, served):

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that answers as a test scripts it: the faults that no real server gives on demand."""
+"""An HTTP server on loopback that follows a test's script, for faults that no real server produces on demand."""
 
 import json
 import socket
@@ -30,7 +30,7 @@ class Answer:
     status: int = 200
     body: bytes | str = b""
     headers: dict[str, str] = field(default_factory=dict)
-    length: int | None = None  # announced instead of the body's own
+    length: int | None = None  # announced instead of the body's real length
 
 
 def reply(value: object, status: int = 200, **headers: str) -> Answer:
@@ -46,9 +46,9 @@ def xml(text: str, status: int = 200) -> Answer:
     return Answer(status, text, {"Content-Type": "text/xml"})
 
 
-RESET = "reset"  # the connection ends without an answer
-CUT = "cut"  # it ends in the middle of one
-HANG = "hang"  # nothing comes
+RESET = "reset"  # closes the connection without an answer
+CUT = "cut"  # closes it in the middle of an answer
+HANG = "hang"  # does not answer
 
 Step = Answer | str | Callable[[Request], Answer]
 
@@ -62,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        path = self.requestline.split(" ")[1]  # self.path has a second "/" at its beginning taken away
+        path = self.requestline.split(" ")[1]  # self.path lacks a second "/" at its beginning
         request = Request(self.command, path, {k.lower(): v for k, v in self.headers.items()}, body, time.monotonic())
         step = self.server.take(request)
         if callable(step):
@@ -99,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class ScriptedServer(ThreadingHTTPServer):
-    """Each request takes the next step of the script; the last one stays."""
+    """Each request takes the next step of the script. The last step repeats."""
 
     daemon_threads = True
     request_queue_size = 100
@@ -126,7 +126,7 @@ class ScriptedServer(ThreadingHTTPServer):
             return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
     def handle_error(self, *_: object) -> None:
-        pass  # clients that hang up are what the tests are about
+        pass  # clients that hang up are part of the tests
 
     def end(self) -> None:
         self.released.set()

@@ -1,7 +1,7 @@
-"""What botocore signs, written as folders in the form of AWS's published SigV4 test suite.
+"""Writes requests signed by botocore as cases in the format of AWS's published SigV4 test suite.
 
-botocore takes the parts of a query as they are, so that they are handed to it decoded (params), and the wire's own
-spelling of them goes into request.txt only.
+botocore encodes the parts of a query itself, so it gets them decoded (params). The spelling as sent is only in
+request.txt.
 """
 
 import json
@@ -16,7 +16,7 @@ from botocore.credentials import Credentials
 
 
 class UnnormalizedSigV4Auth(SigV4Auth):
-    """botocore knows no such service; AWS's suite has the case."""
+    """Does not normalise the path. botocore has this only for S3, but AWS's suite has it for any service."""
 
     def _normalize_url_path(self, path):
         return quote(path or "/", safe="/~")
@@ -29,7 +29,7 @@ class Case:
     path: str = "/"  # as sent
     query: str | None = None  # as sent
     params: list[tuple[str, str]] = field(default_factory=list)  # the same, decoded
-    headers: list[tuple[str, str]] = field(default_factory=list)  # with Host; a value may be folded
+    headers: list[tuple[str, str]] = field(default_factory=list)  # with Host; values may be folded
     body: bytes = b""
     normalize: bool = True
     omit_session_token: bool = False
@@ -55,7 +55,7 @@ class Case:
         return UnnormalizedSigV4Auth(credentials, self.service, self.region)
 
     def sign(self):
-        """canonical request, string to sign, signature, Authorization: botocore's steps one by one, at our time."""
+        """botocore's canonical request, string to sign, signature and Authorization, at our time."""
         request = AWSRequest(self.method, "https://ignored.example.com" + self.path, data=self.body, params=self.params)
         for name, value in self.headers:
             request.headers.add_header(name, value)

@@ -21,7 +21,7 @@ ODD_KEYS = ["plain.json", "a b+c/d é.json", "../up/./x", "double//slash", "per%
 
 
 class Moto:
-    """A moto_server with one user, whose keys are the only ones let in."""
+    """A moto_server with one user. It accepts no other keys."""
 
     def __init__(self) -> None:
         with socket.socket() as probe:
@@ -141,7 +141,7 @@ def test_send_receive_delete(tool: Tool, queue: str) -> None:
     assert tool("info", queue_url=queue)["in_flight"] == 0
 
 
-def test_an_empty_queue_is_no_error(tool: Tool, queue: str) -> None:
+def test_an_empty_queue_is_not_an_error(tool: Tool, queue: str) -> None:
     began = time.monotonic()
     answer = tool("receive", queue_url=queue, wait_s=1, requests=3)
     assert bodies(answer) == [] and answer["full"] == 0
@@ -190,7 +190,7 @@ def test_batches_of_25(tool: Tool, queue: str) -> None:
     assert [e["result"] for e in held["entries"]] == [0] * 25
     assert tool("info", queue_url=queue)["visible"] == 25
     handles = [m["receipt_handle"] for m in receive_all(tool, queue)]
-    gone = tool("delete", queue_url=queue, handles=handles + handles[:3])  # three of them twice
+    gone = tool("delete", queue_url=queue, handles=handles + handles[:3])  # three handles twice
     assert [e["result"] for e in gone["entries"]] == [0] * 28
     info = tool("info", queue_url=queue)
     assert info["visible"] == info["in_flight"] == 0
@@ -216,7 +216,7 @@ def test_handles_that_are_no_longer_valid(tool: Tool, queue: str) -> None:
     assert tool("info", queue_url=queue)["in_flight"] == 0
 
 
-def test_what_cannot_be_sent(tool: Tool, queue: str) -> None:
+def test_messages_that_cannot_be_sent(tool: Tool, queue: str) -> None:
     eleven = [attribute(f"a{i}", "x") for i in range(11)]
     mega = 1024 * 1024
     entries = [
@@ -239,7 +239,7 @@ def test_what_cannot_be_sent(tool: Tool, queue: str) -> None:
 
 
 def test_large_messages(tool: Tool, queue: str) -> None:
-    """More than 1 MiB in all: several requests; answers of more than 10 MiB: one."""
+    """Messages over 1 MiB in all need several requests. One answer may have over 10 MiB."""
     texts = [f"{i}" + '"' * 1000000 for i in range(6)]
     sent = tool("send", queue_url=queue, entries=[{"body": t} for t in texts])
     assert [e["result"] for e in sent["entries"]] == [0] * 6
@@ -260,14 +260,16 @@ def test_queue_info(tool: Tool, moto: Moto, queue: str) -> None:
     assert tool("url", arn=arn)["url"] == dead
 
 
-def test_what_is_not_there(tool: Tool, queue: str) -> None:
+def test_missing_and_invalid_queues(tool: Tool, queue: str) -> None:
     missing = queue + "-missing"
-    assert has_failed(tool("receive", queue_url=missing), NEVER, "aws_error")
-    assert has_failed(tool("info", queue_url=missing), NEVER, "aws_error")
+    name = missing.rsplit("/", 1)[-1]
+    for answer in (tool("receive", queue_url=missing), tool("info", queue_url=missing)):
+        assert has_failed(answer, NEVER, "aws_error")
+        assert answer["text"].startswith(f"queue {name} does not exist in eu-central-1, check its URL and the region: sqs ")
     assert has_failed(tool("url", arn="arn:aws:sqs:eu-central-1:123456789012:missing"), NEVER, "aws_error")
     assert has_failed(tool("url", arn="arn:aws:sns:eu-central-1:123456789012:x"), NEVER, "invalid_queue_arn")
     assert has_failed(tool("receive", queue_url="queue"), NEVER, "invalid_queue_url")
-    # Nothing that the messages could help.
+    # Every message would fail.
     for answer in (
         tool("send", queue_url=missing, entries=[{"body": "x"}]),
         tool("delete", queue_url=missing, handles=["h"]),
@@ -277,7 +279,7 @@ def test_what_is_not_there(tool: Tool, queue: str) -> None:
 
 @pytest.fixture
 def topic(moto: Moto, queue: str) -> dict[str, str]:
-    """A topic whose raw and enveloped messages come to two queues."""
+    """A topic with two subscribed queues, one with raw delivery and one with envelopes."""
     sns, sqs = moto.client("sns"), moto.client("sqs")
     name = queue.rsplit("/", 1)[1]
     arn = sns.create_topic(Name=name)["TopicArn"]
@@ -338,12 +340,13 @@ def test_publish_many(tool: Tool, topic: dict[str, str]) -> None:
     assert sorted(m["body"] for m in receive_all(tool, topic["raw"])) == expected
 
 
-def test_publish_to_a_topic_that_is_not_there(tool: Tool, topic: dict[str, str]) -> None:
-    """Every message would meet it: not to be dead-lettered one by one."""
+def test_publish_to_a_missing_topic(tool: Tool, topic: dict[str, str]) -> None:
+    """An outage: every message would fail, so none is dead-lettered."""
     missing = topic["arn"] + "-missing"
     assert has_failed(tool("publish", topic_arn=missing, messages=[{"body": "x"}]), LATER, "aws_error", outage=True)
     many = tool("publish_many", topic_arn=missing, messages=[{"body": "x"}, {"body": "y"}])
     assert all(has_failed(m, LATER, "aws_error", outage=True) for m in many["messages"])
+    assert all(f"topic {missing} does not exist in eu-central-1, check its ARN: " in m["text"] for m in many["messages"])
     none = tool("publish", topic_arn="topic", messages=[{"body": "x"}])
     assert has_failed(none, LATER, "invalid_topic_arn", outage=True)
 
@@ -394,7 +397,7 @@ def test_objects_that_cannot_be_put(tool: Tool, bucket: str) -> None:
     assert has_failed(tool("put", bucket=bucket, key="", data="x", content_type="text/plain"), NEVER, "no_such_key")
 
 
-def test_versions_and_what_is_not_there(tool: Tool, moto: Moto, bucket: str) -> None:
+def test_versions_and_missing_objects(tool: Tool, moto: Moto, bucket: str) -> None:
     s3 = moto.client("s3")
     first = s3.put_object(Bucket=bucket, Key="v", Body=b"one")["VersionId"]
     s3.put_object(Bucket=bucket, Key="v", Body=b"two")
@@ -418,7 +421,7 @@ def test_versions_and_what_is_not_there(tool: Tool, moto: Moto, bucket: str) -> 
 
 
 @pytest.mark.parametrize("what", ["secret", "key"])
-def test_wrong_credentials_are_refused(moto: Moto, queue: str, bucket: str, what: str) -> None:
+def test_wrong_credentials_are_rejected(moto: Moto, queue: str, bucket: str, what: str) -> None:
     key = moto.key if what == "secret" else "AKIAWRONGWRONGWRONG0"
     secret = "wrong" * 8 if what == "secret" else moto.secret
     with Tool(environment(moto.url, key, secret)) as tool:
@@ -431,6 +434,6 @@ def test_wrong_credentials_are_refused(moto: Moto, queue: str, bucket: str, what
         ):
             assert has_failed(answer, LATER, "credentials_refused", outage=True)
             assert secret not in answer["text"]
-        assert answer["retries"] == 0  # the same keys would be refused again
+        assert answer["retries"] == 0  # the same keys would be rejected again
     with Tool(environment(moto.url, moto.key, moto.secret)) as tool:
         assert tool("receive", queue_url=queue)["result"] == 0

@@ -1,4 +1,4 @@
-"""lib/aws and lib/sqs against answers that no server gives on demand: how often they ask, and what they make of it."""
+"""lib/aws and lib/sqs against faults that no server produces on demand: how often they try, and the results."""
 
 import contextlib
 import hashlib
@@ -45,7 +45,7 @@ def message(body: str = "hello", md5: str | None = None) -> dict[str, Any]:
 
 
 def all_good(request: Request) -> Answer:
-    """Takes every entry of a batch."""
+    """Accepts every entry of a batch."""
     return reply({"Successful": [{"Id": e["Id"]} for e in request.json["Entries"]], "Failed": []})
 
 
@@ -75,7 +75,7 @@ INFO = reply({"Attributes": {"VisibilityTimeout": "30"}})
     ],
     ids=lambda f: f if isinstance(f, str) else f"{f.status}-{len(f.body)}",
 )
-def test_tried_again(server: ScriptedServer, tool: Tool, fault: Answer | str) -> None:
+def test_retried_faults(server: ScriptedServer, tool: Tool, fault: Answer | str) -> None:
     server.steps(fault, INFO)
     answer = info(tool)
     assert answer["result"] == 0 and answer["visibility_s"] == 30
@@ -115,7 +115,7 @@ def test_three_attempts(server: ScriptedServer, tool: Tool, fault: Answer | str,
         (reply({"Attributes": {}}), LATER, "invalid_answer", True),
     ],
 )
-def test_asked_once(
+def test_errors_that_are_not_retried(
     server: ScriptedServer, tool: Tool, fault: Answer, result: int, code: str, outage: bool
 ) -> None:
     server.steps(fault)
@@ -123,24 +123,24 @@ def test_asked_once(
     assert len(server.requests) == 1
 
 
-def test_nobody_listens(env: dict[str, str]) -> None:
+def test_connection_refused(env: dict[str, str]) -> None:
     with Tool({**env, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}) as tool:
         assert has_failed(info(tool), LATER, "connection_failed", outage=True)
 
 
-def test_the_services_wish_to_wait(server: ScriptedServer, tool: Tool) -> None:
+def test_retry_after(server: ScriptedServer, tool: Tool) -> None:
     server.steps(error("InternalFailure", 500, **{"x-amz-retry-after": "700"}), INFO)
     assert info(tool)["result"] == 0
     assert 0.7 <= server.requests[1].at - server.requests[0].at < 1.5
 
 
-def test_the_quota_ends_repetitions(server: ScriptedServer, tool: Tool) -> None:
+def test_the_quota_limits_retries(server: ScriptedServer, tool: Tool) -> None:
     server.steps(Answer(500))
     answers = [info(tool) for _ in range(20)]
     assert all(has_failed(a, LATER, "service_unavailable", outage=True) for a in answers)
     assert answers[-1]["retries"] == 35 and len(server.requests) == 20 + 35
     server.steps(INFO)
-    for _ in range(4):  # each success earns one token: 10 and 4 pay for one repetition
+    for _ in range(4):  # each success earns one token: 10 and 4 pay for one retry
         assert info(tool)["result"] == 0
     server.steps(Answer(500), INFO)
     assert info(tool)["retries"] == 36
@@ -149,14 +149,14 @@ def test_the_quota_ends_repetitions(server: ScriptedServer, tool: Tool) -> None:
 # Receiving
 
 
-def test_a_lost_receive_is_not_repeated(server: ScriptedServer, tool: Tool) -> None:
+def test_a_lost_receive_is_not_retried(server: ScriptedServer, tool: Tool) -> None:
     for fault in (RESET, CUT):
         server.steps(fault)
         assert has_failed(tool("receive", queue_url=QUEUE), LATER, "connection_failed", outage=True)
         assert len(server.requests) == 1
 
 
-def test_a_refused_receive_is_repeated(server: ScriptedServer, tool: Tool) -> None:
+def test_a_throttled_receive_is_retried(server: ScriptedServer, tool: Tool) -> None:
     server.steps(error("RequestThrottled"), Answer(503), reply({"Messages": [message()]}))
     answer = tool("receive", queue_url=QUEUE)
     assert [m["body"] for m in answer["messages"]] == ["hello"] and len(server.requests) == 3
@@ -171,7 +171,7 @@ def test_messages_do_not_wait_for_another_receive(server: ScriptedServer, tool: 
     assert len(tool("receive", queue_url=QUEUE, requests=2)["messages"]) == 1
 
 
-def test_what_a_receive_asks_for(server: ScriptedServer, tool: Tool) -> None:
+def test_the_request_of_a_receive(server: ScriptedServer, tool: Tool) -> None:
     server.steps(NO_MESSAGES)
     tool("receive", queue_url=QUEUE, max=7, wait_s=3, visibility_s=90)
     (request,) = server.requests
@@ -191,12 +191,12 @@ def test_what_a_receive_asks_for(server: ScriptedServer, tool: Tool) -> None:
     assert request.headers["content-type"] == "application/x-amz-json-1.0"
     assert request.headers["x-amz-security-token"] == TOKEN
     assert f"Credential={KEY}/" in request.headers["authorization"]
-    assert "/eu-west-1/sqs/aws4_request" in request.headers["authorization"]  # the queue's region, not AWS_REGION
+    assert "/eu-west-1/sqs/aws4_request" in request.headers["authorization"]  # signed for the queue's region, not AWS_REGION
     tool("receive", queue_url=QUEUE)
     assert "VisibilityTimeout" not in server.requests[-1].json
 
 
-def test_damaged_bodies_are_left_out(server: ScriptedServer, tool: Tool) -> None:
+def test_damaged_bodies_are_dropped(server: ScriptedServer, tool: Tool) -> None:
     server.steps(reply({"Messages": [message("one"), message("two", md5="0" * 32), message("three")]}))
     answer = tool("receive", queue_url=QUEUE, max=3)
     assert [m["body"] for m in answer["messages"]] == ["one", "three"] and answer["full"] == 1
@@ -238,18 +238,18 @@ def failed(entry: str, code: str, sender: bool = False) -> dict[str, Any]:
     return {"Id": entry, "SenderFault": sender, "Code": code, "Message": "a message"}
 
 
-def test_batches_are_cut_into_tens(server: ScriptedServer, tool: Tool) -> None:
+def test_batches_are_sent_in_tens(server: ScriptedServer, tool: Tool) -> None:
     server.steps(all_good)
     handles = [f"h{i}" for i in range(25)]
     answer = tool("delete", queue_url=QUEUE, handles=handles + handles)
     assert [e["result"] for e in answer["entries"]] == [0] * 50
     sent = [e for r in server.requests for e in r.json["Entries"]]
     assert sorted(len(r.json["Entries"]) for r in server.requests) == [5, 10, 10]
-    assert sorted(e["ReceiptHandle"] for e in sent) == sorted(handles)  # each once
+    assert sorted(e["ReceiptHandle"] for e in sent) == sorted(handles)  # each handle once
     assert all(len({e["Id"] for e in r.json["Entries"]}) == len(r.json["Entries"]) for r in server.requests)
 
 
-def test_failed_entries_are_tried_again_alone(server: ScriptedServer, tool: Tool) -> None:
+def test_only_failed_entries_are_retried(server: ScriptedServer, tool: Tool) -> None:
     first = reply({"Successful": [{"Id": "0"}], "Failed": [failed("1", "InternalError"), failed("2", "InternalError")]})
     second = reply({"Successful": [{"Id": "1"}], "Failed": [failed("0", "InternalError")]})
     server.steps(first, second, all_good)
@@ -282,7 +282,7 @@ def test_an_entry_that_keeps_failing(server: ScriptedServer, tool: Tool) -> None
         "InvalidParameterValue",
     ],
 )
-def test_a_bad_handle_is_its_own_affair(
+def test_a_bad_handle_does_not_affect_others(
     server: ScriptedServer, tool: Tool, code: str, sender: bool
 ) -> None:
     server.steps(reply({"Successful": [{"Id": "0"}], "Failed": [failed("1", code, sender)]}))
@@ -291,14 +291,14 @@ def test_a_bad_handle_is_its_own_affair(
     assert len(server.requests) == 1
 
 
-def test_what_no_entry_can_help(server: ScriptedServer, tool: Tool) -> None:
+def test_errors_that_every_entry_gets(server: ScriptedServer, tool: Tool) -> None:
     server.steps(reply({"Successful": [{"Id": "0"}], "Failed": [failed("1", "AccessDenied", sender=True)]}))
     entries = tool("visibility", queue_url=QUEUE, handles=["a", "b"], visibility_s=5)["entries"]
     assert entries[0]["result"] == 0 and has_failed(entries[1], LATER, "aws_error", outage=True)
     assert len(server.requests) == 1
 
 
-def test_entries_that_the_answer_forgets(server: ScriptedServer, tool: Tool) -> None:
+def test_entries_missing_in_the_answer(server: ScriptedServer, tool: Tool) -> None:
     server.steps(reply({"Successful": [{"Id": "0"}, {"Id": "17"}, {"Id": "x"}, {}, 5]}), all_good)
     answer = tool("delete", queue_url=QUEUE, handles=["a", "b"])
     assert [e["result"] for e in answer["entries"]] == [0, 0]
@@ -308,7 +308,7 @@ def test_entries_that_the_answer_forgets(server: ScriptedServer, tool: Tool) -> 
     assert has_failed(answer["entries"][0], LATER, "service_unavailable") and len(server.requests) == 3
 
 
-def test_a_batch_that_fails_whole(server: ScriptedServer, tool: Tool) -> None:
+def test_a_batch_request_that_fails(server: ScriptedServer, tool: Tool) -> None:
     def second_fails(request: Request) -> Answer:
         return Answer(503) if len(request.json["Entries"]) == 5 else all_good(request)
 
@@ -323,7 +323,7 @@ def test_a_batch_that_fails_whole(server: ScriptedServer, tool: Tool) -> None:
 
 
 @pytest.mark.parametrize("code", ["InvalidMessageContents", "BatchRequestTooLong", "InvalidParameterValue"])
-def test_one_bad_message_does_not_take_its_batch(server: ScriptedServer, tool: Tool, code: str) -> None:
+def test_one_bad_message_does_not_fail_its_batch(server: ScriptedServer, tool: Tool, code: str) -> None:
     def answer(request: Request) -> Answer:
         is_bad = any(e["MessageBody"] == "m1" for e in request.json["Entries"])
         return error(code, message="Message must be shorter than 5 bytes.") if is_bad else all_good(request)
@@ -334,14 +334,14 @@ def test_one_bad_message_does_not_take_its_batch(server: ScriptedServer, tool: T
     assert entries[1]["code"] == "message_too_large" and len(server.requests) == 4
 
 
-def test_a_refused_message_of_a_batch(server: ScriptedServer, tool: Tool) -> None:
+def test_a_rejected_message_of_a_batch(server: ScriptedServer, tool: Tool) -> None:
     server.steps(reply({"Successful": [{"Id": "0"}], "Failed": [failed("1", "InvalidMessageContents", sender=True)]}))
     entries = send(tool, 2)["entries"]
     assert entries[0]["result"] == 0 and has_failed(entries[1], NEVER, "invalid_message")
 
 
-def test_a_send_is_repeated(server: ScriptedServer, tool: Tool) -> None:
-    """At least once is the contract: a message may come twice, but not never."""
+def test_a_send_without_an_answer_is_repeated(server: ScriptedServer, tool: Tool) -> None:
+    """Sends are at least once: a message may arrive twice, but must not be lost."""
     server.steps(RESET, all_good)
     assert send(tool)["entries"][0]["result"] == 0 and len(server.requests) == 2
 
@@ -361,11 +361,11 @@ def test_a_wrong_clock_is_corrected(server: ScriptedServer, tool: Tool, code: st
     answer = info(tool)
     assert answer["result"] == 0 and len(server.requests) == 2
     assert abs(signed_at(server.requests[1]) - time.time() - skew_s) < 5
-    assert info(tool)["result"] == 0 and len(server.requests) == 3  # known from now on
+    assert info(tool)["result"] == 0 and len(server.requests) == 3  # the corrected clock is kept
     assert abs(signed_at(server.requests[2]) - time.time() - skew_s) < 5
 
 
-def test_a_wrong_clock_meets_many_calls_at_once(server: ScriptedServer, tool: Tool) -> None:
+def test_a_wrong_clock_with_many_calls_at_once(server: ScriptedServer, tool: Tool) -> None:
     def skewed(request: Request) -> Answer:
         if abs(signed_at(request) - time.time() - 3600) < 60:
             return reply({"Messages": [message()]})
@@ -376,15 +376,15 @@ def test_a_wrong_clock_meets_many_calls_at_once(server: ScriptedServer, tool: To
     assert len(answer["messages"]) == 5 and len(server.requests) == 10
 
 
-def test_expired_credentials_meet_many_calls_at_once(server: ScriptedServer, tool: Tool) -> None:
+def test_expired_credentials_with_many_calls_at_once(server: ScriptedServer, tool: Tool) -> None:
     expired = error("ExpiredToken", 403)
     server.steps(expired, expired, expired, reply({"Messages": [message()]}))
     assert len(tool("receive", queue_url=QUEUE, requests=3)["messages"]) == 3
 
 
 @pytest.mark.parametrize("date", [None, "yesterday", ""])
-def test_a_right_clock_is_left_alone(server: ScriptedServer, tool: Tool, date: str | None) -> None:
-    if date is None:  # less than four minutes ahead
+def test_a_correct_clock_is_not_changed(server: ScriptedServer, tool: Tool, date: str | None) -> None:
+    if date is None:  # a clock less than four minutes ahead
         date = formatdate(time.time() + 200, usegmt=True)
     server.steps(error("SignatureDoesNotMatch", 403, Date=date))
     assert has_failed(info(tool), LATER, "credentials_refused", outage=True)
@@ -402,14 +402,14 @@ def test_a_clock_is_corrected_once(server: ScriptedServer, tool: Tool) -> None:
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "ExpiredTokenException"])
-def test_expired_credentials_that_stay(server: ScriptedServer, tool: Tool, code: str) -> None:
+def test_credentials_that_stay_expired(server: ScriptedServer, tool: Tool, code: str) -> None:
     server.steps(error(code, 403))
     assert has_failed(info(tool), LATER, "credentials_refused", outage=True)
     assert len(server.requests) == 2
 
 
-def test_expired_credentials_are_fetched_anew(server: ScriptedServer, env: dict[str, str], tmp_path: Path) -> None:
-    """A credential_process whose second answer has other keys."""
+def test_expired_credentials_are_fetched_again(server: ScriptedServer, env: dict[str, str], tmp_path: Path) -> None:
+    """A credential_process that prints other keys the second time."""
     program = tmp_path / "keys"
     program.write_text(
         f"""#!/bin/sh
@@ -442,8 +442,8 @@ def test_no_credentials(server: ScriptedServer, env: dict[str, str]) -> None:
     assert server.requests == []
 
 
-def test_a_quoted_request_is_not_told(server: ScriptedServer, tool: Tool) -> None:
-    """AWS's SignatureDoesNotMatch quotes the canonical request, token and all."""
+def test_a_quoted_request_stays_out_of_messages(server: ScriptedServer, tool: Tool) -> None:
+    """AWS's SignatureDoesNotMatch quotes the canonical request, also the session token."""
     text = f"The signature does not match.\n\nThe Canonical String should have been\nx-amz-security-token:{TOKEN}"
     server.steps(error("SignatureDoesNotMatch", 403, text))
     answer = info(tool)
@@ -482,10 +482,10 @@ def test_publish_batch_entries(server: ScriptedServer, tool: Tool) -> None:
     assert has_failed(third, NEVER, "invalid_message")
     assert len(server.requests) == 2 and b"Message=m1" in server.requests[1].body
     assert b"Message=m0" not in server.requests[1].body
-    assert "/eu-west-2/sns/aws4_request" in server.requests[0].headers["authorization"]  # the topic's region
+    assert "/eu-west-2/sns/aws4_request" in server.requests[0].headers["authorization"]  # signed for the topic's region
 
 
-def test_publish_batch_refused_whole(server: ScriptedServer, tool: Tool) -> None:
+def test_publish_batch_rejected_as_a_whole(server: ScriptedServer, tool: Tool) -> None:
     def answer(request: Request) -> Answer:
         if b"Message=m1" in request.body:
             return xml("<ErrorResponse><Error><Code>InvalidParameter</Code></Error></ErrorResponse>", 400)
@@ -514,7 +514,7 @@ def test_publish_batch_refused_whole(server: ScriptedServer, tool: Tool) -> None
         (Answer(503), "service_unavailable", 3),
     ],
 )
-def test_publish_cannot_be_helped_by_a_message(
+def test_publish_errors_that_every_message_gets(
     server: ScriptedServer, tool: Tool, fault: Answer, code: str, attempts: int
 ) -> None:
     server.steps(fault)
@@ -570,7 +570,7 @@ def test_object_answers(server: ScriptedServer, tool: Tool) -> None:
 
 @pytest.fixture
 def proxy() -> Iterator[tuple[str, list[str]]]:
-    """One that connects nobody: its URL, and the hosts that it was asked for."""
+    """A proxy that rejects every connection: its URL, and the hosts that clients asked for."""
     asked: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -589,7 +589,7 @@ def proxy() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_hosts_of_buckets(env: dict[str, str], proxy: tuple[str, list[str]]) -> None:
-    """Without an override: in the host's name, but for those with dots, whose certificate would not fit."""
+    """Without an override the bucket is part of the host's name. Buckets with dots are not: no certificate would match."""
     url, asked = proxy
     del env["AWS_ENDPOINT_URL"]
     with Tool({**env, "https_proxy": url}) as tool:
@@ -606,7 +606,7 @@ def test_overrides_of_one_service(server: ScriptedServer, env: dict[str, str]) -
     with Tool(env) as tool:
         assert info(tool)["result"] == 0 and server.requests[0].path == "/"
     del env["AWS_ENDPOINT_URL"], env["AWS_ENDPOINT_URL_SQS"]
-    with Tool(env) as tool:  # no override: the queue URL's own host
+    with Tool(env) as tool:  # without an override: the queue URL's host
         answer = tool("info", queue_url=f"{server.url}/123456789012/q")
         assert answer["result"] == 0 and server.requests[1].path == "/"
         assert json.loads(server.requests[1].body)["QueueUrl"] == f"{server.url}/123456789012/q"

@@ -1,4 +1,4 @@
-"""The credentials chain without STS: each source against a server on loopback that answers and fails as the real ones do."""
+"""The sources of credentials that need no STS. A server on loopback answers and fails as the real endpoints do."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import stat
 import time
 
 import pytest
-from creds_fixtures import (  # noqa: F401 (fixtures are found by their names here)
+from creds_fixtures import (  # noqa: F401 (pytest finds fixtures by name)
     SECRET_PATH,
     aws,
     closed_port,
@@ -20,7 +20,7 @@ from creds_fixtures import (  # noqa: F401 (fixtures are found by their names he
 from creds_tool import ask, ask_once, found, refused
 from credential_server import HANG, SECRET, TOKEN, Answer, in_minutes, keys
 
-# The environment, and what there is to say where nothing is found.
+# The environment, and the text when no source has credentials.
 
 
 def test_environment(aws):
@@ -35,10 +35,10 @@ def test_incomplete_environment(aws):
     refused(ask_once(aws(AWS_ACCESS_KEY_ID="ENV")), "AWS_SECRET_ACCESS_KEY is not; set both or neither")
     refused(ask_once(aws(AWS_SECRET_ACCESS_KEY=SECRET)), "AWS_ACCESS_KEY_ID is not set, though AWS_SECRET_ACCESS_KEY is")
     env = aws(AWS_ACCESS_KEY_ID="ENV", AWS_SECRET_ACCESS_KEY=SECRET, AWS_CREDENTIAL_EXPIRATION="2020-01-01T00:00:00Z")
-    no_secret(refused(ask_once(env), "environment: gave credentials that expired at 2020-01-01T00:00:00.000Z"))
+    no_secret(refused(ask_once(env), "environment: the credentials expired at 2020-01-01T00:00:00.000Z"))
 
 
-def test_nothing_anywhere(aws, tmp_path):
+def test_no_source_has_credentials(aws, tmp_path):
     text = refused(ask_once(aws("[profile other]\nregion = x\n")))
     assert text == (
         "no AWS credentials: environment: AWS_ACCESS_KEY_ID is not set; "
@@ -47,16 +47,16 @@ def test_nothing_anywhere(aws, tmp_path):
         f"{tmp_path}/.aws/config (has no such profile); "
         "container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and _FULL_URI are not set; "
         "instance metadata: AWS_EC2_METADATA_DISABLED is true. "
-        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, or give this machine or task a role"
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, or give this host or task a role"
     )
     refused(ask_once(aws("[default]\nregion = x\n")), 'profile "default": no keys, role_arn,')
     env = aws("[profile p]\nregion = x\n", AWS_PROFILE="p", AWS_ACCESS_KEY_ID="ENV", AWS_SECRET_ACCESS_KEY=SECRET)
-    no_secret(refused(ask_once(env), "environment: not looked at, because AWS_PROFILE names a profile"))
+    no_secret(refused(ask_once(env), "environment: skipped, because AWS_PROFILE names a profile"))
 
 
 def test_the_next_step_is_not_cut_off(aws, tmp_path):
     env = aws(AWS_CONFIG_FILE=tmp_path / ("long" * 60), AWS_SHARED_CREDENTIALS_FILE=tmp_path / ("name" * 60))
-    refused(ask_once(env), "or give this machine or task a role")
+    refused(ask_once(env), "or give this host or task a role")
 
 
 def test_bad_files(aws, tmp_path):
@@ -117,7 +117,7 @@ def test_process_with_expiration(aws, tmp_path):
 
 
 PROCESS_FAILURES = [
-    ("exit 7", "ended with status 7 and said nothing"),
+    ("exit 7", "ended with status 7 and printed no message"),
     ("echo first >&2; echo 'Sign in again' >&2; exit 255", "ended with status 255: Sign in again"),
     ("kill -9 $$", "ended by signal 9"),
     (f"echo '{SECRET}'", "the answer is not JSON"),
@@ -126,9 +126,9 @@ PROCESS_FAILURES = [
     (f"echo '{process_answer(Version=None)}'", 'its answer needs "Version": 1'),
     (f"echo '{process_answer(AccessKeyId=None)}'", "no access key id"),
     (f"echo '{process_answer(SecretAccessKey=None)}'", "no secret access key"),
-    (f"echo '{process_answer(Expiration='soon')}'", '"soon" is no time to expire at'),
+    (f"echo '{process_answer(Expiration='soon')}'", 'the expiration "soon" is not an RFC 3339 time'),
     (f"echo '{process_answer(Expiration='2020-01-01T00:00:00Z')}'", "expired at 2020-01-01T00:00:00.000Z"),
-    ("yes | head -c 100000", "printed too much"),
+    ("yes | head -c 100000", "printed more than 65536 bytes"),
 ]
 
 
@@ -159,7 +159,7 @@ def test_container(aws, server):
 
 
 def test_container_authorization(aws, server, tmp_path):
-    """The file is read each time, comes before the variable, and may end in a line break."""
+    """The file is read each time and may end in a line break. It takes precedence over the variable."""
     token_file = tmp_path / "token"
     token_file.write_text("Basic first\n")
 
@@ -177,12 +177,12 @@ def test_container_authorization(aws, server, tmp_path):
 
     token_file.write_text("two\r\nX-Lines: yes")
     env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] = str(token_file)
-    refused(ask_once(env), "the authorization token cannot be sent in a header")
+    refused(ask_once(env), "the authorization token has line breaks or NULs")
     token_file.unlink()
     refused(ask_once(env), f"cannot read {token_file}")
 
 
-def test_container_is_asked_without_a_proxy(aws, server):
+def test_container_endpoint_is_reached_without_a_proxy(aws, server):
     server.steps(keys("TASK"))
     proxy = f"http://127.0.0.1:{closed_port()}"
     env = aws(AWS_CONTAINER_CREDENTIALS_FULL_URI=server.url + SECRET_PATH, http_proxy=proxy, HTTP_PROXY=proxy, ALL_PROXY=proxy)
@@ -206,7 +206,7 @@ CONTAINER_FAILURES = [
     (Answer(302, "", {"Location": "http://127.0.0.1:1/"}), "status 302", 1),
     (Answer(200, SECRET), "the answer is not JSON", 1),
     (Answer(200, json.dumps({"Token": TOKEN})), "no access key id", 1),
-    (keys("TASK", minutes=-1), "gave credentials that expired at", 1),
+    (keys("TASK", minutes=-1), "the credentials expired at", 1),
 ]
 
 
@@ -217,22 +217,22 @@ def test_failing_container(aws, server, answer, said, requests):
     assert len(server.requests) == requests
 
 
-def test_container_that_is_not_there(aws):
+def test_container_endpoint_that_does_not_exist(aws):
     url = f"http://127.0.0.1:{closed_port()}{SECRET_PATH}"
-    text = refused(ask_once(aws(AWS_CONTAINER_CREDENTIALS_FULL_URI=url)), "gave no answer (connection_failed)")
+    text = refused(ask_once(aws(AWS_CONTAINER_CREDENTIALS_FULL_URI=url)), "did not answer (connection_failed)")
     no_secret(text)
 
 
 @pytest.mark.parametrize("url", ["http://192.0.2.1", "http://elsewhere.example", "ftp://127.0.0.1", "http://127.0.0.1@192.0.2.1"])
-def test_container_elsewhere(aws, url):
+def test_container_endpoint_on_another_host(aws, url):
     no_secret(refused(ask_once(aws(AWS_CONTAINER_CREDENTIALS_FULL_URI=url + SECRET_PATH)), "AWS_CONTAINER_CREDENTIALS_FULL_URI"))
 
 
-def test_the_chain_ends_where_something_is_set_up_and_fails(aws, server):
-    """Not the container's role instead of the profile's, nor the machine's instead of the container's."""
+def test_a_configured_source_that_fails_ends_the_search(aws, server):
+    """The container's role does not replace the profile's, nor the instance's role the container's."""
     server.steps(keys("TASK"))
     env = with_process(aws, "false", AWS_CONTAINER_CREDENTIALS_FULL_URI=server.url + SECRET_PATH)
-    refused(ask_once(env), "ended with status 1", "looked at before: environment: AWS_ACCESS_KEY_ID is not set")
+    refused(ask_once(env), "ended with status 1", "tried before: environment: AWS_ACCESS_KEY_ID is not set")
     assert server.requests == []
 
 
@@ -259,8 +259,8 @@ def test_imds_disabled(aws, server):
     assert server.requests == []
 
 
-def test_imds_gives_out_what_is_about_to_end(aws, server):
-    """While it cannot renew them, the old ones go on: they are asked for again in 2 to 10 minutes, not refused."""
+def test_imds_returns_credentials_near_their_expiry(aws, server):
+    """IMDS does so while it cannot renew them. They stay in use, and are fetched again in 2 to 10 minutes."""
     for minutes in (5, -5):
         server.steps(*imds_of(keys("EC2", minutes=minutes)))
         assert 17 * 60 - 5 < seconds_left(found(ask_once(with_imds(aws, server.url)), "EC2", "instance metadata")) < 25 * 60 + 5
@@ -268,7 +268,7 @@ def test_imds_gives_out_what_is_about_to_end(aws, server):
 
 IMDS_FAILURES = [
     ([Answer(403)], "status 403", 1),
-    ([HANG], "hop limit must be 2", 1),
+    ([HANG], "hop limit to 2", 1),
     ([Answer(body="imds-token"), Answer(404)], "the instance has no role", 2),
     (imds_of(Answer(), role="\n"), "the instance has no role", 2),
     (imds_of(Answer(500)), "status 500", 3),
@@ -294,13 +294,13 @@ def test_imds_attempts_and_timeout(aws, server):
 # The cache, with the real clock
 
 
-def test_each_time_the_same(aws, server):
+def test_credentials_are_fetched_once(aws, server):
     server.steps(*imds_of(keys("EC2")))
     assert [answer["access_key_id"] for answer in ask(with_imds(aws, server.url), "-g", 3)] == ["EC2"] * 3
     assert len(server.requests) == 3
 
 
-def test_refused_keys_are_fetched_anew(aws, server):
+def test_rejected_keys_are_fetched_again(aws, server):
     server.steps(keys("FIRST"), keys("SECOND"))
     answers = ask(aws(AWS_CONTAINER_CREDENTIALS_FULL_URI=server.url + SECRET_PATH), "-g", 2, "-e")
     assert [answer["access_key_id"] for answer in answers] == ["FIRST", "SECOND"]

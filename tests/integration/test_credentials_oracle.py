@@ -1,4 +1,4 @@
-"""The same files and variables must give botocore and us the same key, or neither of us any."""
+"""With the same files and variables, botocore and lib/aws must find the same key, or both none."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from creds_fixtures import no_real_metadata  # noqa: F401 (a fixture, found by its name)
+from creds_fixtures import no_real_metadata  # noqa: F401 (a fixture, found by name)
 from credential_server import Answer, CredentialServer, in_minutes, keys, sso, sts
 from creds_tool import ask, ask_once, environment
 
@@ -26,7 +26,7 @@ def role(name, source, more=""):
 
 
 # name: (config, credentials, variables, the key that both must find; None: neither may find one)
-# In them {process}, {token}, {container} and {imds} are what the test puts there.
+# The test replaces {process}, {token}, {container} and {imds}.
 ROWS = {
     "nothing": ("", "", {}, None),
     "environment": ("", "", ENV, "ENV"),
@@ -42,7 +42,7 @@ ROWS = {
     "a secret without a key": ("", "[default]\naws_secret_access_key = s\n", {}, None),
     "profile": (f"[profile p]\n{CONF}", f"[default]\n{FILE}", {"AWS_PROFILE": "p"}, "CONF"),
     "profile in the credentials": ("", f"[p]\n{FILE}", {"AWS_PROFILE": "p"}, "FILE"),
-    "older variable for it": ("", f"[p]\n{FILE}", {"AWS_DEFAULT_PROFILE": "p"}, "FILE"),
+    "profile in the older variable": ("", f"[p]\n{FILE}", {"AWS_DEFAULT_PROFILE": "p"}, "FILE"),
     "profile before environment": ("", f"[p]\n{FILE}", {"AWS_PROFILE": "p", **ENV}, "FILE"),
     "explicit default": ("", f"[default]\n{FILE}", {"AWS_PROFILE": "default", **ENV}, "FILE"),
     "unknown profile": ("", f"[default]\n{FILE}", {"AWS_PROFILE": "p"}, None),
@@ -59,13 +59,13 @@ ROWS = {
     "colons": ("", f"[default]\n{FILE}".replace(" =", ":"), {}, "FILE"),
     "upper case keys": ("", f"[default]\n{FILE.upper()}", {}, "FILE"),
     "comments": ("", f"# a\n[default] ; b\n# c\n{FILE} # d\n;e\n", {}, "FILE"),
-    "comment behind a value": ("", "[default]\naws_access_key_id = A#x\naws_secret_access_key = s ; x\n", {}, "A#x"),
+    "comment after a value": ("", "[default]\naws_access_key_id = A#x\naws_secret_access_key = s ; x\n", {}, "A#x"),
     "nested sections": (f"[default]\ns3 =\n  max = 1\n\n  style = path\n{CONF}", "", {}, "CONF"),
     "keys in a nested section": (f"[default]\ns3 =\n  {CONF.replace(chr(10), chr(10) + '  ')}", "", {}, None),
     "other sections": (f"[plugins]\nx = 1\n[preview]\n[default]\n{CONF}", "", {}, "CONF"),
-    "no INI": ("", f"[default]\n{FILE}nonsense\n", {}, None),
-    "key twice": ("", f"[default]\n{FILE}aws_access_key_id = B\n", {}, None),
-    "section twice": ("", f"[default]\n{FILE}[default]\n", {}, None),
+    "not INI": ("", f"[default]\n{FILE}nonsense\n", {}, None),
+    "repeated key": ("", f"[default]\n{FILE}aws_access_key_id = B\n", {}, None),
+    "repeated section": ("", f"[default]\n{FILE}[default]\n", {}, None),
     "key without a section": ("", FILE, {}, None),
     "nested line without =": (f"[default]\n{CONF}s3 =\n  max\n", "", {}, None),
     "process": (f"[default]\n{PROC}", "", {}, "PROC.one.two__three"),
@@ -98,7 +98,7 @@ ROWS = {
         {},
         "r2.CONF",
     ),
-    "role with all there is": (
+    "role with all settings": (
         f"[default]\n{role('r1', 'source_profile = b', 'external_id = x1' + chr(10) + 'role_session_name = me' + chr(10) + 'duration_seconds = 900' + chr(10))}"
         f"[profile b]\n{CONF}",
         "",
@@ -113,7 +113,7 @@ ROWS = {
         {},
         None,
     ),
-    "role of a profile that is not there": (f"[default]\n{role('r1', 'source_profile = b')}", "", {}, None),
+    "role of a missing profile": (f"[default]\n{role('r1', 'source_profile = b')}", "", {}, None),
     "role of a profile with nothing": (f"[default]\n{role('r1', 'source_profile = b')}[profile b]\nregion = x\n", "", {}, None),
     "role of a process": (f"[default]\n{role('r1', 'source_profile = b')}[profile b]\n{PROC}", "", {}, "r1.PROC.one.two__three"),
     "role of the environment": (
@@ -191,7 +191,7 @@ ROWS = {
         {},
         None,
     ),
-    "SSO session that is not there": (f"[default]\n{SSO}sso_session = company\n", "", {}, None),
+    "missing SSO session": (f"[default]\n{SSO}sso_session = company\n", "", {}, None),
     "SSO with two regions": (f"[default]\n{SSO}sso_session = company\nsso_region = us-east-1\n{SESSION}", "", {}, None),
     "SSO without a role name": (f"[default]\nsso_account_id = 1\nsso_session = company\n{SESSION}{CONF}", "", {}, None),
     "only the session": (f"[default]\nsso_session = company\n{CONF}{SESSION}", "", {}, "CONF"),
@@ -211,7 +211,7 @@ ROWS = {
 
 
 def serve(request):
-    """Everything that gives out credentials, each at its path."""
+    """All endpoints that return credentials, each at its path."""
     if request.path == "/container":
         return keys("TASK")
     if request.path.startswith("/federation/"):
@@ -223,7 +223,7 @@ def serve(request):
 
 
 class World:
-    """A home, the servers, and botocore in a process that has them too."""
+    """A home, the servers, and a botocore process that uses both."""
 
     def __init__(self, home):
         self.home = home
@@ -270,7 +270,7 @@ class World:
         return environment(self.home, **own, **{k: self.fill(v) for k, v in variables.items() if k != "imds"})
 
     def oracle(self, env, **more):
-        # What AWS_PROFILE names counts for us as what --profile names does for `aws`: before the environment's keys.
+        # lib/aws treats AWS_PROFILE as `aws` treats --profile: it takes precedence over the environment's keys.
         profile = env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE")
         row = {"env": {k: v for k, v in env.items() if "PROFILE" not in k}, "profile": profile, **more}
         self.botocore.stdin.write(json.dumps(row) + "\n")

@@ -1,4 +1,4 @@
-"""Roles, web identity and SSO: what has to be asked for at STS and at SSO's portal."""
+"""Credentials from STS and from SSO's portal: roles, web identity, SSO."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from creds_fixtures import (  # noqa: F401 (fixtures are found by their names here)
+from creds_fixtures import (  # noqa: F401 (pytest finds fixtures by name)
     ROLE,
     SECRET_PATH,
     aws,
@@ -57,15 +57,15 @@ def test_assumed_role(aws, server):
     assert f"/{env['AWS_REGION']}/sts/aws4_request" in request.headers["authorization"]
 
 
-def test_a_role_for_somebody_else_lasts_as_long_as_is_needed(aws, server):
-    """Asked for at 0, 15, 30, 45 and 60 minutes: refreshed 15 minutes before less than 10 would be left."""
+def test_credentials_of_a_role_last_as_long_as_required(aws, server):
+    """creds_get at 0, 15, 30, 45 and 60 minutes, for 10 minutes of lifetime: a refresh is due 25 minutes before expiry."""
     server.steps(sts_keys("A"), sts_keys("B", minutes=68), sts_keys("C", minutes=65))
     env = aws("[default]\n" + KEYS, AWS_ENDPOINT_URL_STS=server.url)
     answers = ask(env, "-r", ROLE, "-l", 600, "-a", 900, "-g", 5)
     assert [answer.get("access_key_id") for answer in answers] == ["A", "A", "A", "B", None]
     assert (answers[4]["error"], answers[4]["outage"]) == ("role_unavailable", True)
     assert [(request.signer, request.form["RoleSessionName"]) for request in server.requests] == [("BASE", "test")] * 3
-    # One that cannot be refreshed is kept as long as it lasts.
+    # If the refresh fails, the old credentials are used as long as they last.
     server.steps(sts_keys("A"), sts_error("AccessDenied"))
     answers = ask(env, "-r", ROLE, "-l", 600, "-a", 1500, "-g", 3)
     assert [answer.get("access_key_id") for answer in answers] == ["A", "A", None]
@@ -96,35 +96,35 @@ source_profile = base
 
 
 ROLE_FAILURES = [
-    ("mfa_serial = arn:aws:iam::1:mfa/me", "cannot assume a role that needs an MFA code"),
-    ("credential_source = Environment", "role_arn needs either source_profile or credential_source, and it has both"),
+    ("mfa_serial = arn:aws:iam::1:mfa/me", "its role needs an MFA code"),
+    ("credential_source = Environment", "role_arn needs either source_profile or credential_source; the profile has both"),
     ("duration_seconds = 10", "10 is not in the range 900 to 43200"),
 ]
 
 
 @pytest.mark.parametrize("settings, said", ROLE_FAILURES)
-def test_role_that_cannot_be_asked_for(aws, server, settings, said):
+def test_bad_settings_of_a_role(aws, server, settings, said):
     refused(ask_once(with_role(aws, server, settings)), 'profile "default"', said)
     assert server.requests == []
 
 
 ROLE_CHAINS = [
-    ("[default]\nrole_arn = r\n", "needs either source_profile or credential_source, and it has none"),
-    ("[default]\nrole_arn = r\nsource_profile = gone\n", "there is no profile for its source_profile gone"),
+    ("[default]\nrole_arn = r\n", "needs either source_profile or credential_source; the profile has neither"),
+    ("[default]\nrole_arn = r\nsource_profile = gone\n", "its source_profile does not exist: gone"),
     ("[default]\nrole_arn = r\nsource_profile = default\n", "circle back to default"),
     (
         "[default]\nrole_arn = r\nsource_profile = a\n[profile a]\nrole_arn = r\nsource_profile = b\n"
         "[profile b]\nrole_arn = r\nsource_profile = a\n",
         'profile "b": source_profile leads in a circle back to a',
     ),
-    ("[default]\nrole_arn = r\nsource_profile = a\n[profile a]\nregion = x\n", "there are no credentials in its source_profile a"),
+    ("[default]\nrole_arn = r\nsource_profile = a\n[profile a]\nregion = x\n", "its source_profile has no credentials: a"),
     ("[default]\nrole_arn = r\ncredential_source = Sun\n", "credential_source must be Environment, Ec2InstanceMetadata or EcsContainer"),
-    ("[default]\nrole_arn = r\ncredential_source = Environment\n", "there are no credentials in its credential_source Environment"),
+    ("[default]\nrole_arn = r\ncredential_source = Environment\n", "its credential_source has no credentials: Environment"),
 ]
 
 
 @pytest.mark.parametrize("config, said", ROLE_CHAINS)
-def test_role_without_a_beginning(aws, server, config, said):
+def test_role_without_source_credentials(aws, server, config, said):
     refused(ask_once(aws(config, AWS_ENDPOINT_URL_STS=server.url)), said)
     assert server.requests == []
 
@@ -148,21 +148,21 @@ def test_credential_sources(aws, server):
         container.steps(*imds_of(keys("EC2")))
         env = with_imds(lambda **changes: aws(config + "Ec2InstanceMetadata\n", **changes), container.url, AWS_ENDPOINT_URL_STS=server.url)
         found(ask_once(env), "loader.EC2", "assumed role")
-        # Taken from the environment, though the profile is explicit and its keys do not count by themselves.
+        # credential_source reads the environment, although an explicit profile otherwise skips it.
         pair = {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_PROFILE": "default"}
         found(ask_once(aws(config + "Environment\n", AWS_ENDPOINT_URL_STS=server.url, **pair)), "loader.ENV", "assumed role")
     finally:
         container.end()
 
 
-def test_sts_is_tried_again(aws, server):
+def test_sts_is_retried(aws, server):
     server.steps(Answer(500, "busy"), sts_error("Throttling", status=400), sts_keys("ROLE"))
     found(ask_once(with_role(aws, server)), "ROLE", "assumed role")
     assert len(server.requests) == 3
 
 
-def test_a_refusal_that_quotes_the_request(aws, server):
-    """Behind its first line the message of a SignatureDoesNotMatch has the whole request, token and all."""
+def test_an_error_that_quotes_the_request(aws, server):
+    """After its first line, the message of a SignatureDoesNotMatch has the whole request, also the token."""
     server.steps(sts_error("SignatureDoesNotMatch", f"It does not match.\n\nx-amz-security-token:{TOKEN}"))
     no_secret(refused(ask_once(with_role(aws, server)), "SignatureDoesNotMatch: It does not match."))
 
@@ -172,7 +172,7 @@ STS_FAILURES = [
     (Answer(400, "no XML"), "with status 400: no reason given"),
     (Answer(200, "no XML"), "no access key id"),
     (Answer(200, "<a><b><Credentials><AccessKeyId>A</AccessKeyId></Credentials></b></a>"), "no secret access key"),
-    (sts_keys("ROLE", minutes=-1), "gave credentials that expired"),
+    (sts_keys("ROLE", minutes=-1), "the credentials expired"),
 ]
 
 
@@ -184,13 +184,13 @@ def test_failing_sts(aws, server, answer, said):
     assert len(server.requests) == 1
 
 
-def test_sts_that_is_not_there(aws, server):
+def test_unreachable_sts(aws, server):
     env = {**with_role(aws, server), "AWS_ENDPOINT_URL_STS": f"http://127.0.0.1:{closed_port()}"}
     refused(ask_once(env), f'profile "default": asking STS for role {ROLE}')
 
 
 def test_wrong_clock(aws, server):
-    """A refusal with a Date far from our clock is answered by a request signed at that date; only one."""
+    """If an error has a Date far from our clock, the request is signed again with that date, but only once."""
     wrong = int(time.time()) - 3600
     server.steps(sts_error("RequestExpired"), sts_keys("ROLE"))
     found(ask_once(with_role(aws, server), "-n", wrong), "ROLE", "assumed role")
@@ -257,7 +257,7 @@ def test_failing_web_identity(aws, server, tmp_path):
 
 
 def sign_in(home, name, minutes=60, **changes):
-    """What `aws sso login` leaves."""
+    """Writes the file that `aws sso login` stores."""
     folder = Path(home) / ".aws" / "sso" / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     token = {"accessToken": "sso-token", "expiresAt": in_minutes(minutes), **changes}
@@ -294,10 +294,10 @@ def test_sso_token_in_the_older_form_of_time(aws, server, tmp_path):
 
 
 SIGN_INS = [
-    (None, "nobody has signed in"),
+    (None, "not signed in"),
     ({"minutes": -1}, "the sign-in has expired"),
-    ({"accessToken": None}, "the cached sign-in is not complete"),
-    ({"expiresAt": "soon"}, "the cached sign-in is not complete"),
+    ({"accessToken": None}, "the cached sign-in is incomplete"),
+    ({"expiresAt": "soon"}, "the cached sign-in is incomplete"),
 ]
 
 
@@ -311,7 +311,7 @@ def test_sso_needs_a_sign_in(aws, server, tmp_path, token, said):
 
 SSO_ANSWERS = [
     (Answer(401, json.dumps({"message": "Session token not found or invalid"})), "no longer valid; run `aws sso login --profile p`"),
-    (Answer(403, json.dumps({"message": "No access"})), "refused: status 403, No access"),
+    (Answer(403, json.dumps({"message": "No access"})), "access denied: status 403, No access"),
     (Answer(200, SECRET), "the answer is not JSON"),
     (Answer(200, "{}"), "no roleCredentials"),
 ]
@@ -325,11 +325,11 @@ def test_failing_sso(aws, server, tmp_path, answer, said):
 
 
 SSO_CONFIGS = [
-    (f"[profile p]\n{SSO_PROFILE}sso_session = gone\n", "there is no section for its sso_session gone"),
+    (f"[profile p]\n{SSO_PROFILE}sso_session = gone\n", "no section [sso-session] exists for its sso_session gone"),
     (f"[profile p]\n{SSO_PROFILE}", "it needs sso_role_name, sso_account_id, sso_start_url and sso_region"),
     (f"[profile p]\nsso_account_id = 1\nsso_session = company\n{SESSION}", "it needs sso_role_name"),
-    (f"[profile p]\n{SSO_PROFILE}sso_region = us-east-1\nsso_session = company\n{SESSION}", "sso_region is not that of"),
-    (OLD_CONFIG.replace("eu-west-1", "x.example/"), "no AWS region: x.example/"),
+    (f"[profile p]\n{SSO_PROFILE}sso_region = us-east-1\nsso_session = company\n{SESSION}", "sso_region differs from that of"),
+    (OLD_CONFIG.replace("eu-west-1", "x.example/"), "its sso_region is not an AWS region: x.example/"),
 ]
 
 
@@ -344,11 +344,11 @@ def test_login_session(aws):
     refused(ask_once(aws(config, AWS_PROFILE="p")), "aws configure export-credentials --profile p --format process")
 
 
-# A stand-in that checks what we sign
+# moto, which checks our signatures
 
 
 class Moto:
-    """A moto_server with one user, who may assume roles and whose keys are the only ones let in."""
+    """A moto_server with one user, who may assume roles. It accepts no other keys."""
 
     def __init__(self):
         port = closed_port()
@@ -419,13 +419,13 @@ def test_a_role_of_moto(aws, moto):
         aws_session_token=answer["session_token"],
     )
     assert ":assumed-role/loader/stactools-ingest-" in sts_client.get_caller_identity()["Arn"]
-    # And what was assumed signs for the next role.
+    # The credentials of this role can assume the next one.
     on_top = f"[profile top]\nrole_arn = {moto.role}\nsource_profile = default\n"
     env = aws(config + f"aws_secret_access_key = {moto.secret}\n" + on_top, AWS_ENDPOINT_URL=moto.url, AWS_PROFILE="top")
     assert ask_once(env)["source"] == "assumed role"
 
 
-def test_a_wrong_secret_is_refused_by_moto(aws, moto):
+def test_moto_rejects_a_wrong_secret(aws, moto):
     config = f"[default]\nrole_arn = {moto.role}\nsource_profile = b\n[profile b]\naws_access_key_id = {moto.key}\n"
     env = aws(config + "aws_secret_access_key = wrong\n", AWS_ENDPOINT_URL=moto.url)
     refused(ask_once(env), f"STS refused role {moto.role} with status 403")

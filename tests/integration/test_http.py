@@ -1,4 +1,4 @@
-"""lib/http against a server that misbehaves: what is sent, what comes back, connections, the stop descriptor."""
+"""lib/http against a server that misbehaves: requests, answers, connections, the stop descriptor."""
 
 import json
 import os
@@ -20,10 +20,10 @@ def server():
     server.close()
 
 
-# What is sent
+# Requests
 
 
-def test_only_what_was_asked_for_is_sent(server):
+def test_only_necessary_headers_are_sent(server):
     arguments = ["-X", "POST", "-H", "X-Empty:", "-H", "Content-Type: application/x-amz-json-1.0", "-d", "{}"]
     assert get_one(*arguments, server.url("/ok"))["status"] == 200
     (_, line, headers, body) = server.requests[0]
@@ -39,7 +39,7 @@ def test_only_what_was_asked_for_is_sent(server):
     ]
 
 
-def test_large_body_goes_without_expect(server):
+def test_a_large_body_is_sent_without_expect(server):
     exchange = get_one("-X", "POST", "-z", "3000000", server.url("/ok"))
     assert exchange["status"] == 200
     (_, _, headers, body) = server.requests[0]
@@ -103,20 +103,20 @@ def test_bad_urls(url):
 
 
 @pytest.mark.parametrize("header", ["X: a\r\nY: b", "X: a\nb", "X Y: a", ": a", "X: \x01"])
-def test_headers_that_would_break_out_are_refused(server, header):
+def test_headers_with_line_breaks_are_rejected(server, header):
     exchange = get_one("-H", header, server.url("/ok"))
     refused(exchange, "bad_request", NEVER)
     assert server.requests == []
 
 
-def test_texts_hold_no_path_or_query():
+def test_messages_have_no_path_or_query():
     exchange = get_one("http://127.0.0.1:1/path?X-Amz-Signature=secret")
     refused(exchange, "connection_failed", outage=True)
     assert "127.0.0.1:1" in exchange["text"]
     assert "secret" not in exchange["text"] and "path" not in exchange["text"]
 
 
-# What comes back
+# Answers
 
 
 @pytest.mark.parametrize("path", ["/ok", "/chunked", "/until-close"])
@@ -125,13 +125,13 @@ def test_answers(server, path):
     assert (exchange["result"], exchange["status"], exchange["body"]) == (0, 200, "hello")
 
 
-def test_headers_are_those_of_the_last_answer(server):
+def test_headers_are_those_of_the_final_answer(server):
     exchange = get_one(server.url("/interim"))
     assert exchange["status"] == 200
     assert exchange["headers"] == "Content-Length: 5\r\nX-Which: final\r\n"
 
 
-def test_an_announced_length_is_enough(server):
+def test_an_announced_length_over_the_limit(server):
     exchange = get_one("-m", "1000", "-t", "5000", server.url("/head-of-big"))
     refused(exchange, "response_too_large")
     assert exchange["ms"] < 2000
@@ -179,14 +179,14 @@ def test_timeout(server):
     assert 250 <= exchange["ms"] < 2000
 
 
-def test_timeout_is_of_the_whole_exchange(server):
+def test_the_timeout_covers_the_whole_exchange(server):
     exchange = get_one("-t", "500", server.url("/trickle"))
     refused(exchange, "timeout", outage=True)
     assert 450 <= exchange["ms"] < 2000
 
 
 def full_listener():
-    """A listener whose queue is full: a further connection attempt gets no answer."""
+    """A listener whose queue is full, so that further connection attempts get no answer."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(0)
@@ -210,7 +210,7 @@ def test_connect_timeout(limits):
 
 
 def test_name_server_that_does_not_answer(tmp_path):
-    """The system's resolver knows no time limit of ours, so it is replaced by one that hangs."""
+    """The system's resolver does not know our time limit. Here a resolver that hangs replaces it."""
     source, library = tmp_path / "hang.c", tmp_path / "hang.so"
     source.write_text(
         "#include <netdb.h>\n#include <unistd.h>\n"
@@ -235,7 +235,7 @@ def test_keep_alive(server):
     assert server.n_connections == 1
 
 
-def test_as_many_are_kept_as_were_needed(server):
+def test_all_connections_of_a_call_are_kept(server):
     with Rounds(*[server.url(f"/slow?{i}") for i in range(40)]) as rounds:
         for _ in range(3):
             assert [e["body"] for e in rounds.step(40)] == ["hello"] * 40
@@ -249,7 +249,7 @@ def test_many_at_once(server):
     assert exchanges[0]["ms"] < 3000
 
 
-def test_more_than_fit_at_once(server):
+def test_more_requests_than_may_run_at_once(server):
     exchanges = get("-t", "2000", *[server.url(f"/slow?{i}") for i in range(150)])
     assert [e["result"] for e in exchanges] == [0] * 150
     assert server.most_waiting == 64
@@ -274,7 +274,7 @@ def test_each_has_its_own_result(server):
 
 @pytest.mark.parametrize("path", ["/close-idle", "/die-on-second", "/reset-on-second", "/rude-on-second"])
 @pytest.mark.parametrize("arguments", [[], ["-X", "POST", "-d", "{}"], ["-X", "POST", "-z", "3000000"]])
-def test_dead_kept_connection_is_not_seen(server, path, arguments):
+def test_a_dead_kept_connection_is_replaced(server, path, arguments):
     with Rounds(*arguments, server.url(path)) as rounds:
         for _ in range(3):
             exchange = rounds.step_one()
@@ -333,7 +333,7 @@ def test_stop_in_the_middle(server, how, busy):
     deadline = time.monotonic() + 10
     while len(server.requests) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
-    time.sleep(0.5)  # libcurl's own timers of the first moments would wake it up
+    time.sleep(0.5)  # libcurl's timers at the beginning would end its wait
     start = time.monotonic()
     if how == "byte":
         os.write(writer, b"x")

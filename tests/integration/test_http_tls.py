@@ -1,4 +1,4 @@
-"""lib/http over TLS: only what the system or the named bundle trusts."""
+"""lib/http over TLS trusts only the system's certificates or the named bundle."""
 
 import socket
 import ssl
@@ -17,8 +17,7 @@ def openssl(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """ca.pem; one.pem for 127.0.0.1, of ca.pem; other.pem for another name, of ca.pem; stranger.pem, a CA that signed
-    nothing."""
+    """ca.pem; one.pem for 127.0.0.1 and other.pem for another name, both signed by it; stranger.pem, another CA."""
     folder = tmp_path_factory.mktemp("certificates")
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     for ca in ("ca", "stranger"):
@@ -47,14 +46,14 @@ def secure_server(certificates):
     server.close()
 
 
-def test_untrusted_certificate_is_refused(secure_server, certificates):
+def test_an_untrusted_certificate_is_rejected(secure_server, certificates):
     refused(get_one(secure_server.url("/ok")), "tls_failed", outage=True)
     env = environment(SSL_CERT_FILE=str(certificates / "stranger.pem"))
     refused(get_one(secure_server.url("/ok"), env=env), "tls_failed", outage=True)
     assert secure_server.requests == []
 
 
-def test_certificate_of_another_host_is_refused(certificates):
+def test_a_certificate_of_another_host_is_rejected(certificates):
     server = tls_server(certificates, "other")
     env = environment(SSL_CERT_FILE=str(certificates / "ca.pem"))
     refused(get_one(server.url("/ok"), env=env), "tls_failed", outage=True)
@@ -83,7 +82,7 @@ def test_missing_bundle_is_named(secure_server):
     assert "/nonexistent/bundle.pem" in exchange["text"]
 
 
-def test_no_tls_spoken_there():
+def test_a_server_without_tls():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         def greet():
             with listener.accept()[0] as connection:
@@ -95,8 +94,8 @@ def test_no_tls_spoken_there():
         refused(exchange, "connection_failed", outage=True)
 
 
-def test_tls_server_that_hangs_up_on_a_body_ends_no_process(secure_server, certificates):
-    """SIGPIPE: OpenSSL's own way of writing to a socket would raise it."""
+def test_a_tls_server_that_hangs_up_on_a_body_does_not_end_the_process(secure_server, certificates):
+    """OpenSSL's default way to write to a socket would raise SIGPIPE."""
     env = environment(SSL_CERT_FILE=str(certificates / "ca.pem"))
     for _ in range(5):
         exchange = get_one("-X", "POST", "-z", "20000000", secure_server.url("/rude"), env=env)

@@ -75,7 +75,7 @@ def test_they_outlive_the_time_limit(server: CredentialServer) -> None:
     server.steps(sts_keys("SHORT", minutes=60))
     (answer,) = ask(server.url, time_limit_s=3600)
     assert (answer["result"], answer["outage"], answer["error"]) == (LATER, True, "package_role_unavailable")
-    assert "end too soon" in answer["text"]
+    assert "they must last longer" in answer["text"]
 
 
 @pytest.mark.parametrize(("code", "message"), [("AccessDenied", "User: x is not authorized to perform: sts:AssumeRole"), ("ValidationError", "too long")])

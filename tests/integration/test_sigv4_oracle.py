@@ -1,4 +1,4 @@
-"""lib/sigv4 against botocore on random requests, and what sigv4-suite says to folders that are none."""
+"""lib/sigv4 against botocore on random requests, and sigv4-suite on good and bad folders."""
 
 import json
 import os
@@ -18,7 +18,7 @@ N_CASES = 600
 
 UNRESERVED = "ABCxyz019-._~"
 ODD = " !\"#$%&'()*+,/:;<=>?@[\\]^`{|}\u00e4\u00df\u20ac\u1234\U0001f30d"
-# What may stand in a query as it is: RFC 3986's pchar without '&', '=', '+' and '%', with '/' and '?'.
+# Characters that a query may have unencoded: RFC 3986's pchar without '&', '=', '+' and '%', with '/' and '?'.
 RAW_IN_QUERY = UNRESERVED + "!$'()*,;:@/?"
 RAW_IN_PATH = UNRESERVED + "!$&'()*+,;=:@"
 HEADER_VALUE = UNRESERVED + "!\"#$%&'()*+,/:;<=>?@[]{|}\u00e4\u20ac"
@@ -33,7 +33,7 @@ def percent(rng, character):
 
 
 def spelled(rng, decoded, raw):
-    """One of the ways to write a text in a URL: what may stay is sometimes encoded all the same, or in lower case."""
+    """A random spelling of a text in a URL: sometimes encodes more than needed, or with lower-case hex digits."""
     keeps = raw + "\u00e4\u1234" if rng.random() < 0.1 else raw  # also bytes that are not ASCII
     return "".join(c if c in keeps and rng.random() < 0.8 else percent(rng, c) for c in decoded)
 
@@ -52,7 +52,7 @@ def random_path(rng):
 
 
 def random_query(rng):
-    """As sent, and decoded."""
+    """A random query, as sent and decoded."""
     if rng.random() < 0.3:
         return None, []
     names = [text(rng, UNRESERVED + ODD, 6, 1) for _ in range(rng.randint(1, 4))]
@@ -72,7 +72,7 @@ def random_value(rng):
     value = rng.choice(["", " "])
     for word in words:
         value += word + rng.choice(blanks)
-    # A line of blanks alone would end the head in request.txt.
+    # In request.txt a line of only blanks would end the head.
     return value.rstrip() + rng.choice(["", " ", "\t"]) if rng.random() < 0.5 else value.strip()
 
 
@@ -138,7 +138,7 @@ def test_own_cases():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two cases, one of them some folders down."""
+    """Two cases, one of them in nested folders."""
     Case("plain", headers=[("Host", "example.com")]).write(tmp_path)
     Case("deep", headers=[("Host", "example.com")], body=b"x\ny\n").write(tmp_path / "a" / "b")
     return tmp_path
@@ -149,12 +149,12 @@ def outcome(folder):
     return done.returncode, done.stdout.decode()
 
 
-def test_all_below_are_run(folder):
+def test_nested_cases_are_run(folder):
     assert outcome(folder) == (0, "2 passed, 0 failed\n")
     assert outcome(folder / "plain") == (0, "1 passed, 0 failed\n")
 
 
-def test_nothing_to_run_is_no_success(tmp_path):
+def test_a_folder_without_cases_is_a_failure(tmp_path):
     assert outcome(tmp_path) == (1, "0 passed, 0 failed\n")
     code, output = outcome(tmp_path / "missing")
     assert code == 1 and output.endswith("0 passed, 1 failed\n")
@@ -225,7 +225,7 @@ def test_a_context_of_the_wrong_kind_is_a_failure(folder, key, value):
     assert code == 1 and key in output
 
 
-def test_a_folder_for_query_signing_alone_is_skipped(folder):
+def test_a_folder_with_only_query_signing_is_skipped(folder):
     for file in (folder / "plain").glob("header-*"):
         file.rename(file.with_name(file.name.replace("header", "query")))
     code, output = outcome(folder)
@@ -234,7 +234,7 @@ def test_a_folder_for_query_signing_alone_is_skipped(folder):
     assert output.endswith("1 passed, 0 failed\n")
 
 
-def test_files_for_query_signing_are_not_looked_at(folder):
+def test_files_for_query_signing_are_ignored(folder):
     shutil.copy(folder / "plain" / "header-signature.txt", folder / "plain" / "query-signature.txt")
     (folder / "plain" / "query-canonical-request.txt").write_text("nonsense")
     assert outcome(folder) == (0, "2 passed, 0 failed\n")

@@ -24,7 +24,7 @@ struct sigv4_case {
     struct buf files[N_FILES];
     cJSON *context;
     size_t head_len;  /* of request.txt: request line and headers, before the empty line */
-    struct buf parts; /* request.txt again, cut into strings */
+    struct buf parts; /* a copy of request.txt, cut into strings */
     struct http_header headers[HEADERS_MAX];
     struct sigv4_request request;
     struct sigv4_credentials credentials;
@@ -40,7 +40,7 @@ static void case_clear(struct sigv4_case *c)
 }
 #define auto_case cleanup(case_clear)
 
-/* A story is told by the function that sees the failure; all return false then. */
+/* On failure each of these functions appends the reason to ret_story and returns false. */
 static bool read_file(const char *folder, const char *name, struct buf *ret, struct buf *ret_story)
 {
     auto_buf struct buf path = BUF_INIT;
@@ -90,7 +90,7 @@ static bool take_time(const cJSON *object, int64_t *ret_s, struct buf *ret_story
     if (!take_string(object, "timestamp", &text, ret_story))
         return false;
     if (!time_parse_rfc3339(text, &us)) {
-        buf_printf(ret_story, "context.json: timestamp is no time: %s\n", text);
+        buf_printf(ret_story, "context.json: timestamp is not a time: %s\n", text);
         return false;
     }
     *ret_s = us / 1000000;
@@ -124,7 +124,7 @@ static bool take_context(struct sigv4_case *c, struct buf *ret_story)
     return true;
 }
 
-/* "GET /a path?query HTTP/1.1": the target may hold spaces. */
+/* "GET /a path?query HTTP/1.1": the target may have spaces. */
 static bool take_request_line(struct sigv4_case *c, char *line)
 {
     char *first = strchr(line, ' '), *last = strrchr(line, ' ');
@@ -141,7 +141,7 @@ static bool take_request_line(struct sigv4_case *c, char *line)
     return true;
 }
 
-/* The header that begins at `line`, with the lines that are folded under it. Returns where the next one begins. */
+/* Reads the header at `line`, with its folded lines, and returns the start of the next one. */
 static char *take_header(struct sigv4_case *c, char *line)
 {
     char *colon = strchr(line, ':'), *end = strchr(line, '\n');
@@ -154,7 +154,7 @@ static char *take_header(struct sigv4_case *c, char *line)
     return end + 1;
 }
 
-/* A copy of the head is cut into strings; the body follows the first empty line, where there is one. */
+/* Cuts a copy of the head into strings. The body, if any, follows the first empty line. */
 static bool take_request(struct sigv4_case *c, struct buf *ret_story)
 {
     const struct buf *file = &c->files[REQUEST];
@@ -203,7 +203,7 @@ static bool same(const struct sigv4_case *c, int file, const struct buf *got, st
     return false;
 }
 
-/* The request as it would go out: its own head, what signing added, its body. */
+/* The request as it would be sent: its own headers, those that signing added, and its body. */
 static void add_signed_request(const struct sigv4_case *c, const struct sigv4_signed *signed_headers, struct buf *ret)
 {
     buf_add(ret, c->files[REQUEST].data, c->head_len);

@@ -34,8 +34,8 @@ int test_end(void)
     return failures != 0;
 }
 
-/* Allocations of our objects come through the linker's --wrap, those of cJSON through its hooks. */
-static long allocations_left = -1; /* until the one that fails; < 0: none fails (any more) */
+/* Our own allocations get here by the linker's --wrap, cJSON's by its hooks. */
+static long allocations_left = -1; /* before the one that fails; < 0: none fails */
 
 static bool allocation_fails(void)
 {

@@ -32,7 +32,7 @@ static size_t settle_all(struct aws_batch *batch)
     return n;
 }
 
-/* Tens, whatever the number, and never more requests at once than allowed. */
+/* Requests have ten entries, and never more requests than allowed are sent at once. */
 static void test_tens(struct entries *entries)
 {
     static const size_t numbers[] = { 0, 1, 9, 10, 11, 25, 159, 160, 161, 200 };
@@ -49,7 +49,7 @@ static void test_tens(struct entries *entries)
     }
 }
 
-/* A request holds at most size_max; one that is larger by itself goes alone. */
+/* A request has at most size_max bytes; a larger entry is sent alone. */
 static void test_sizes(struct entries *entries)
 {
     static const size_t sizes[] = { 60, 40, 1, 99, 1, 50, 50, 100, 130, 5 };
@@ -74,19 +74,19 @@ static void test_find(struct entries *entries)
     struct aws_batch_item *item = aws_batch_find(group, "1");
     CHECK(item == &entries->items[1]);
     aws_batch_done(item);
-    CHECK(!aws_batch_find(group, "1")); /* answered */
+    CHECK(!aws_batch_find(group, "1")); /* already reported */
     aws_batch_unanswered(&entries->batch, group);
     CHECK(entries->results[0] == LATER && entries->results[1] == 0 && entries->results[2] == LATER);
     CHECK(entries->items[0].state == AWS_BATCH_AGAIN);
 }
 
-/* A refused request is sent again entry by entry, mixed with what was not sent yet. */
+/* A rejected request is sent again entry by entry, together with entries that were not sent yet. */
 static void test_split(struct entries *entries)
 {
     begin(entries, 4, NULL, 100);
     CHECK(aws_batch_next(&entries->batch, NULL) && entries->batch.n_groups == 1);
     aws_batch_split(&entries->batch.groups[0]);
-    entries->items[3].state = AWS_BATCH_READY; /* stands for one that was not sent yet */
+    entries->items[3].state = AWS_BATCH_READY; /* as if it had not been sent yet */
     CHECK(aws_batch_next(&entries->batch, NULL) && entries->batch.n_groups == 4);
     struct err err = ERR_INIT;
     (void)!err_never(&err, "invalid_message", "no");

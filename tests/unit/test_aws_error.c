@@ -33,7 +33,7 @@ static void test_bodies(void)
         { "<ErrorResponse><Errors><Error><Code>C</Code><Message>m</Message></Error></Errors></ErrorResponse>", "", "C",
           "m" },
         { "<Error><Message>m</Message></Error>", "X-Amzn-ErrorType: T\r\n", "T", "m" },
-        /* somebody else's answer, or none */
+        /* a proxy's answer, or an empty one */
         { "<html><body><h1>502 Bad Gateway</h1></body></html>", "", "", "" },
         { "<html><br>", "", "", "" },
         { "Service Unavailable", "", "", "" },
@@ -66,7 +66,7 @@ static void test_long_code(void)
     CHECK(strlen(error.code) == AWS_ERROR_CODE_SIZE - 1);
 }
 
-/* What becomes of a call. */
+/* The results of calls. */
 static void test_results(void)
 {
     static const struct {

@@ -119,7 +119,7 @@ static void test_numbers(void)
     CHECK_STRING(buf_str(&size), "1536KiB");
 }
 
-/* The next of a sequence without end that is the same in each run (xorshift). */
+/* A pseudo-random number (xorshift); each run has the same sequence. */
 static uint64_t next_random(uint64_t *state)
 {
     *state ^= *state << 13;
@@ -137,7 +137,7 @@ static void check_double(const char *text)
     CHECK_ROW(end == expected_end, "%s: ends at %s", text, end);
 }
 
-/* The very doubles of strtod: edges, random decimals, and the middles between two doubles with their neighbours. */
+/* Exactly strtod's doubles: edge cases, random decimals, and midpoints between two doubles with their neighbours. */
 static void test_doubles(void)
 {
     static const char *const edges[] = { "0",
@@ -173,7 +173,7 @@ static void test_doubles(void)
         check_double(text);
         snprintf(text, sizeof(text), "%.17g", (double)(int64_t)next_random(&state) / 5e16); /* degrees */
         check_double(text);
-        /* An odd number of 54 bits over a power of two is the middle between two doubles. */
+        /* An odd number of 54 bits over a power of two is the midpoint between two doubles. */
         uint64_t middle = (UINT64_C(1) << 53) + (next_random(&state) >> 11 | 1);
         int places = (int)(next_random(&state) % 4);
         for (int k = 0; k < places; k++)
@@ -279,7 +279,7 @@ static void test_time(void)
     time_format_rfc3339(-1, text);
     CHECK_STRING(text, "1969-12-31T23:59:59.999Z");
 
-    /* Each day of 1600 to 2400 comes after the one before it, and its month and year are what gmtime says. */
+    /* The days of 1600 to 2400 follow each other, and their months and years equal gmtime's. */
     for (int64_t day = -135140; day < 157000; day += 1) {
         time_t s = day * 86400 + 86399;
         struct tm tm;

@@ -1,4 +1,4 @@
-/* child: what a program prints and how it ends, its bounds, and what is left of it. */
+/* child: a program's output and status, its limits, and that no process stays behind. */
 #include "base/child.h"
 
 #include <errno.h>
@@ -32,16 +32,16 @@ static const struct {
     { "cat; echo end", "end\n", "", 0, 0 },
     { "exec >&- 2>&-; exit 4", "", "", 4, 0 },
     { "printf '%s' \"$CHILD_TEST\"", "inherited", "", 0, 0 },
-    { "ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 ", "", 0, 0 }, /* 3 is the folder that ls reads */
+    { "ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3 ", "", 0, 0 }, /* 3 is the folder that ls lists */
     { "grep SigBlk /proc/self/status | tr -d '\\t'", "SigBlk:0000000000000000\n", "", 0, 0 },
-    /* Signals 1 to 28; of the last the C library keeps two for itself. */
+    /* Signals 1 to 28; the C library reserves two of the higher ones. */
     { "grep SigIgn /proc/self/status | tail -c 8", "0000000\n", "", 0, 0 },
 };
 
 static void test_scripts(void)
 {
     setenv("CHILD_TEST", "inherited", 1);
-    /* As in a daemon: descriptors of libraries that stay open over an exec, blocked and ignored signals. */
+    /* As in a daemon: libraries' descriptors without close-on-exec, blocked and ignored signals. */
     auto_close int open_fd = open("/dev/null", O_RDONLY);
     CHECK(open_fd >= 0);
     signal(SIGPIPE, SIG_IGN);
@@ -66,7 +66,7 @@ static void test_scripts(void)
     signal(SIGPIPE, SIG_DFL);
 }
 
-/* Whether the process that `text` numbers is gone, soon: a killed one needs a moment. */
+/* Waits a moment for the process whose number is in `text` to end. */
 static bool goes_away(const char *text)
 {
     auto_free char *digits = strndup(text, strcspn(text, "\n"));
@@ -76,7 +76,7 @@ static bool goes_away(const char *text)
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     for (int i = 0; i < 200; i++) {
-        /* A zombie counts as gone: who reaps orphans here may be slow. */
+        /* A zombie counts as ended, because the reaper of orphans may be slow. */
         FILE *stat = fopen(path, "re");
         if (!stat)
             return true;

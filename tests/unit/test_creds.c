@@ -1,11 +1,11 @@
-/* creds: what its sources share: times, the container endpoint's URL, what makes credentials. */
-#include "aws/creds_source.h"
+/* creds: the helpers of its sources: times, the container endpoint's URL, checks of credentials. */
+#include "aws/credentials/creds_source.h"
 
 #include "test.h"
 
 static const struct {
     const char *text;
-    int64_t expected_ms; /* -1: no time */
+    int64_t expected_ms; /* -1: not a time */
 } times[] = {
     { "2023-11-14T22:13:20Z", INT64_C(1700000000000) },
     { "2023-11-14T22:13:20.25Z", INT64_C(1700000000250) },
@@ -36,7 +36,7 @@ static void test_times(void)
 
 static const struct {
     const char *relative_uri, *full_uri;
-    const char *expected; /* NULL: refused */
+    const char *expected; /* NULL: rejected */
 } urls[] = {
     { "/v2/credentials/x?y=1", NULL, "http://169.254.170.2/v2/credentials/x?y=1" },
     { "/v2/x", "http://elsewhere.example/", "http://169.254.170.2/v2/x" },
@@ -82,7 +82,7 @@ static void test_container_urls(void)
 
 static const struct {
     struct creds_parts parts;
-    const char *expected; /* NULL: taken */
+    const char *expected; /* NULL: accepted */
 } fills[] = {
     { { "A", "S", NULL, NULL, "s", "p" }, NULL },
     { { "A", "S", "", "", "s", "p" }, NULL },
@@ -92,7 +92,7 @@ static const struct {
     { { "A", NULL, "T", NULL, "s", "p" }, "p: no secret access key" },
     { { "A\r\nX: y", "S", NULL, NULL, "s", "p" }, "p: an access key id with blanks or control characters" },
     { { "A", "S", "T\nX: y", NULL, "s", "p" }, "p: a session token with blanks or control characters" },
-    { { "A", "S", NULL, "soon", "s", "p" }, "p: \"soon\" is no time to expire at" },
+    { { "A", "S", NULL, "soon", "s", "p" }, "p: the expiration \"soon\" is not an RFC 3339 time" },
 };
 
 static void test_fill(void)

@@ -1,8 +1,8 @@
 /*
- * creds: the cache, with a clock of its own: a credential_process that is a script stands for every
- * source, its answer is a file, its runs are counted.
+ * creds: the cache, with the test's own clock. A script as credential_process stands for every source: its answer is a
+ * file, and the test counts its runs.
  */
-#include "aws/creds.h"
+#include "aws/credentials/creds.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,7 +17,7 @@
 enum { MINUTE_MS = 60 * 1000 };
 static const int64_t start_ms = INT64_C(1700000000000);
 
-/* A folder with a config file whose credential_process gives out what the file "answer" holds. */
+/* A folder with a config file whose credential_process prints the file "answer". */
 struct stage {
     char folder[64];
     struct aws_profile *profile;
@@ -60,7 +60,7 @@ static void answer(const struct stage *stage, const char *id, int64_t expires_at
     write_file(stage, "answer", text);
 }
 
-/* How often the process has run. */
+/* The number of runs of the process. */
 static long runs(const struct stage *stage)
 {
     char path[128];
@@ -74,7 +74,7 @@ static void stage_open(struct stage *stage, int stop_fd)
     char text[512], path[128];
     strcpy(stage->folder, "/tmp/test_creds.XXXXXX");
     CHECK(mkdtemp(stage->folder) != NULL);
-    /* Waits while there is a file "hold". */
+    /* Waits while the file "hold" exists. */
     snprintf(text, sizeof(text),
              "[default]\ncredential_process = sh -c \"cd %s; printf x >> runs; while [ -e hold ]; do sleep 0.02; "
              "done; cat answer\"\n",
@@ -101,7 +101,7 @@ static void stage_close(struct stage *stage)
     http_free(stage->http);
 }
 
-/* The key that the cache gives out at this time, or the error's code; how often the process has run after it. */
+/* Expects a key, or an error's code, from the cache at this time, and this number of runs after it. */
 static void expect(struct stage *stage, int64_t after_ms, const char *expected, long expected_runs, int line)
 {
     auto_creds struct creds creds = CREDS_INIT;
@@ -125,7 +125,7 @@ static void test_refresh(void)
     EXPECT(&stage, 45 * MINUTE_MS, "B", 2);
     EXPECT(&stage, 104 * MINUTE_MS, "B", 2);
 
-    /* A refresh that fails keeps the old until their end, and is tried again after a minute. */
+    /* After a failed refresh the old credentials are used until they expire; the next try is a minute later. */
     remove_file(&stage, "answer");
     EXPECT(&stage, 106 * MINUTE_MS, "B", 3);
     EXPECT(&stage, 107 * MINUTE_MS - 1, "B", 3);
@@ -140,7 +140,7 @@ static void test_refresh(void)
     stage_close(&stage);
 }
 
-/* What lives for less than the advisory time is asked for once a minute, not with every call. */
+/* Credentials that live shorter than the advisory time are fetched once a minute, not for each call. */
 static void test_short_lived(void)
 {
     struct stage stage;
@@ -150,7 +150,7 @@ static void test_short_lived(void)
     EXPECT(&stage, 1, "A", 1);
     EXPECT(&stage, MINUTE_MS - 1, "A", 1);
     EXPECT(&stage, MINUTE_MS, "A", 2);
-    /* Those that are given out after their end are none. */
+    /* Credentials that have already expired are not used. */
     EXPECT(&stage, 6 * MINUTE_MS, "no_credentials", 3);
     stage_close(&stage);
 }
@@ -166,7 +166,7 @@ static void test_expire(void)
     EXPECT(&stage, 1, "A", 1);
     creds_expire(stage.cache, "A");
     EXPECT(&stage, 2, "B", 2);
-    creds_expire(stage.cache, "A"); /* by a thread that still had it */
+    creds_expire(stage.cache, "A"); /* reported by a thread that still used the old key */
     EXPECT(&stage, 3, "B", 2);
 
     creds_expire(stage.cache, "B");
@@ -186,7 +186,7 @@ static void test_expire(void)
     stage_close(&stage);
 }
 
-/* A thread that asks once. */
+/* A thread that calls creds_get once. */
 struct asker {
     struct stage *stage;
     int64_t after_ms;
@@ -238,7 +238,7 @@ static void test_one_thread_refreshes(void)
     struct asker refresher = { .stage = &stage, .after_ms = 46 * MINUTE_MS };
     pthread_create(&refresher.thread, NULL, ask, &refresher);
     await_runs(&stage, 2);
-    EXPECT(&stage, 46 * MINUTE_MS, "A", 2); /* the others go on with the old */
+    EXPECT(&stage, 46 * MINUTE_MS, "A", 2); /* the others use the old credentials */
     struct asker waiters[3];
     for (size_t i = 0; i < N_ELEMENTS(waiters); i++) {
         waiters[i] = (struct asker){ .stage = &stage, .after_ms = 50 * MINUTE_MS + 1 };
@@ -255,7 +255,7 @@ static void test_one_thread_refreshes(void)
     stage_close(&stage);
 }
 
-/* Where there is nothing to go on with, all wait for the first; a failure is told to all of them. */
+/* Without usable credentials all threads wait for the first, and all get its failure. */
 static void test_first_time(void)
 {
     for (int works = 0; works <= 1; works++) {
@@ -295,7 +295,7 @@ static void test_stop(void)
     auto_creds struct creds old = CREDS_INIT, creds = CREDS_INIT;
     struct err err = ERR_INIT;
     CHECK(creds_get(stage.cache, stage.http, start_ms + 46 * MINUTE_MS, &old, &err) == 0);
-    CHECK_STRING(old.access_key_id, "A"); /* what there is still serves */
+    CHECK_STRING(old.access_key_id, "A"); /* the credentials are still usable */
     CHECK(creds_get(stage.cache, stage.http, start_ms + 60 * MINUTE_MS, &creds, &err) == LATER);
     CHECK_STRING(err.code, "interrupted");
     CHECK(time_mono_ms() - before_ms < 10 * 1000);

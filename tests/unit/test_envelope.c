@@ -46,7 +46,7 @@ static void test_bodies(void)
           sent_at_ms },
         { SNS(",\"Message\":\"\"" STAMP), "", stamp_ms },
         { SNS(",\"Subject\":\"s\",\"Signature\":\"x\",\"Message\":\"m\"" STAMP), "m", stamp_ms },
-        /* The attribute before the Timestamp */
+        /* The attribute comes before the Timestamp */
         { SNS(",\"Message\":\"m\"" STAMP AT("Number", "\"1714979280000\"")), "m", 1714979280000 },
         { SNS(",\"Message\":\"m\"" STAMP AT("String", "\"1714979280000\"")), "m", 1714979280000 },
         { SNS(",\"Message\":\"m\"" STAMP AT("Number", "1714979280000")), "m", 1714979280000 },
@@ -57,7 +57,7 @@ static void test_bodies(void)
         { SNS(",\"Message\":\"m\"" STAMP AT("Number", "\"-5\"")), "m", stamp_ms },
         { SNS(",\"Message\":\"m\"" STAMP AT("Number", "\"99999999999999999999\"")), "m", stamp_ms },
         { SNS(",\"Message\":\"m\"" STAMP ",\"MessageAttributes\":[]"), "m", stamp_ms },
-        /* No usable time in it */
+        /* Without a valid time */
         { SNS(",\"Message\":\"m\""), "m", sent_at_ms },
         { SNS(",\"Message\":\"m\",\"Timestamp\":\"today\""), "m", sent_at_ms },
         { SNS(",\"Message\":\"m\",\"Timestamp\":5"), "m", sent_at_ms },
@@ -85,7 +85,7 @@ static void test_bodies(void)
         check_row(i, &rows[i]);
 }
 
-/* SQS's own attributes: raw delivery, and what a replay of a dead letter carries. */
+/* SQS's own attributes, from raw delivery and from the replay of a dead letter. */
 static void test_attributes(void)
 {
     static const struct {

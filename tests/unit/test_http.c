@@ -1,4 +1,4 @@
-/* What http.h does without a network: encoding, the headers of an answer, refusals. */
+/* http.h without a network: encoding, the headers of an answer, requests that are rejected. */
 #include "http/http.h"
 
 #include <errno.h>
@@ -34,7 +34,7 @@ static void test_percent_decode(void)
     static const struct {
         const char *text;
         bool plus_is_space;
-        const char *expected; /* NULL: refused */
+        const char *expected; /* NULL: rejected */
     } rows[] = {
         { "", false, "" },
         { "a%20b%2f%2F", false, "a b//" },
@@ -54,7 +54,7 @@ static void test_percent_decode(void)
         if (ok)
             CHECK_STRING(buf_str(&got), rows[i].expected);
     }
-    /* The length counts, not what follows. */
+    /* The bytes after the length do not count. */
     auto_buf struct buf got = BUF_INIT;
     CHECK(!http_percent_decode("%20", 2, false, &got));
 }
@@ -65,7 +65,7 @@ static void test_response_header(void)
     buf_puts(&response.headers, "Content-Type:application/json\r\nX-Two:  a b \t\r\nx-two: second\r\n"
                                 "Contents: no\r\nEmpty:\r\nLast: end");
     static const struct {
-        const char *name, *expected; /* NULL: not there */
+        const char *name, *expected; /* NULL: no such header */
     } rows[] = {
         { "content-type", "application/json" },
         { "X-TWO", "a b" },
@@ -88,7 +88,7 @@ static void test_response_header(void)
     CHECK(!http_response_header(&response, "last", &got));
 }
 
-/* Requests that are refused before anything is sent; those without limits are this program's own mistake. */
+/* Requests that are rejected before anything is sent. Missing limits are a bug of the program. */
 static void test_refusals(void)
 {
     static const struct {
@@ -157,7 +157,7 @@ static void *use_a_client(void *context)
     return NULL;
 }
 
-/* Each thread has its own; what they share is libcurl's set-up. */
+/* Each thread has its own client; they share only libcurl's initialisation. */
 static void test_threads(void)
 {
     pthread_t threads[8];
@@ -174,7 +174,7 @@ static void test_threads(void)
 
 int main(void)
 {
-    test_threads(); /* first: before the set-up has been made */
+    test_threads(); /* must be first: libcurl is not initialised yet */
     test_percent_encode();
     test_percent_decode();
     test_response_header();

@@ -1,12 +1,11 @@
-/* ini and words: the text of the shared files, and words in quotes. What `aws` makes of the same texts is tested by
- * test_credentials.py. */
-#include "aws/ini.h"
-#include "aws/words.h"
+/* ini and shell_words. tests/integration/test_credentials_oracle.py compares with botocore's reading of such files. */
+#include "aws/credentials/ini.h"
+#include "aws/credentials/shell_words.h"
 #include "base/buf.h"
 
 #include "test.h"
 
-/* Every entry as [section]key.nested=value, with a bar behind it; or the error's line and what it says. */
+/* Every entry as [section]key.nested=value and a bar; or '!' and the error's text. */
 static const struct {
     const char *text, *expected;
 } texts[] = {
@@ -36,9 +35,9 @@ static const struct {
     { "[a]\n= 1\n", "!f, line 2: expected [section], key = value or # comment" },
     { "[a\nx=1\n", "!f, line 1: a section needs a name between [ and ]" },
     { "[]\nx=1\n", "!f, line 1: a section needs a name between [ and ]" },
-    { "[a]\nx=1\n[a]\n", "!f, line 3: this section is there twice" },
-    { "[a]\nx=1\nX=2\n", "!f, line 3: this key is in its section twice" },
-    { "[a]\ns3 =\n  max\n", "!f, line 2: a line of the block below it has no '='" },
+    { "[a]\nx=1\n[a]\n", "!f, line 3: this section exists already" },
+    { "[a]\nx=1\nX=2\n", "!f, line 3: this key exists already in its section" },
+    { "[a]\ns3 =\n  max\n", "!f, line 2: a line of the block below has no '='" },
     { "[a]\nx=\xff\n", "!f, line 2: not UTF-8 text" },
 };
 
@@ -115,7 +114,7 @@ static bool parse_once(void *context)
     return r == 0;
 }
 
-/* Words with a bar behind each; or the error. */
+/* Words, each followed by a bar; or '!' and the error's text. */
 static const struct {
     const char *text, *expected;
 } lines[] = {
@@ -134,16 +133,16 @@ static const struct {
     { "'a", "!a quotation is not closed" },
     { "\"a\\\"", "!a quotation is not closed" },
     { "a \"", "!a quotation is not closed" },
-    { "a\\", "!nothing behind the last backslash" },
+    { "a\\", "!the text ends with a backslash" },
 };
 
 static void test_words(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(lines); i++) {
-        auto_words struct words words = WORDS_INIT;
+        auto_shell_words struct shell_words words = SHELL_WORDS_INIT;
         auto_buf struct buf got = BUF_INIT;
         struct err err = ERR_INIT;
-        int r = words_split(lines[i].text, &words, &err);
+        int r = shell_words_split(lines[i].text, &words, &err);
         for (size_t n = 0; n < words.n; n++)
             buf_printf(&got, "%s|", words.list[n]);
         if (r == NEVER)
@@ -157,8 +156,8 @@ static void test_words(void)
 static bool split_once(void *context)
 {
     (void)context;
-    auto_words struct words words = WORDS_INIT;
-    int r = words_split("a 'b c' d \"e\"", &words, NULL);
+    auto_shell_words struct shell_words words = SHELL_WORDS_INIT;
+    int r = shell_words_split("a 'b c' d \"e\"", &words, NULL);
     CHECK(r <= 0);
     if (r == 0)
         CHECK(words.n == 4 && strcmp(words.list[1], "b c") == 0);

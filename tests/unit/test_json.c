@@ -9,8 +9,8 @@
 
 static const struct {
     const char *text;
-    const char *written; /* NULL: refused */
-    const char *error;   /* a part of the text where refused */
+    const char *written; /* NULL: rejected */
+    const char *error;   /* a part of the error's text */
 } documents[] = {
     { "{}", "{}", NULL },
     { " [ 1 , -2 ] ", "[1,-2]", NULL },
@@ -31,11 +31,11 @@ static const struct {
     { " \"s\" ", "\"s\"", NULL },
     { "[[],{},[{}]]", "[[],{},[{}]]", NULL },
     { "{\"a\":[1,{\"b\":{}}],\"c\":[]}", "{\"a\":[1,{\"b\":{}}],\"c\":[]}", NULL },
-    { "", NULL, "nothing there" },
-    { "   ", NULL, "end comes too early" },
-    { "{", NULL, "end comes too early at line 1, column 2" },
-    { "[[]", NULL, "end comes too early" },
-    { "{\"a\":", NULL, "end comes too early" },
+    { "", NULL, "empty text" },
+    { "   ", NULL, "unexpected end of text" },
+    { "{", NULL, "unexpected end of text at line 1, column 2" },
+    { "[[]", NULL, "unexpected end of text" },
+    { "{\"a\":", NULL, "unexpected end of text" },
     { "]", NULL, "unexpected bracket" },
     { "[}", NULL, "unexpected bracket at line 1, column 2" },
     { "{]", NULL, "unexpected bracket" },
@@ -79,12 +79,12 @@ static const struct {
     { "\"\\ud800\\u0041\"", NULL, "surrogate" },
     { "\"\\u12\"", NULL, "four hex digits" },
     { "\"\\x41\"", NULL, "unknown escape" },
-    { "\"abc", NULL, "without its end" },
-    { "\"\\", NULL, "without its end" },
-    { "\"\xff\"", NULL, "no UTF-8" },
-    { "\"\xed\xa0\x80\"", NULL, "no UTF-8" },
-    { "\"\xc0\xaf\"", NULL, "no UTF-8" },
-    { "\xef\xbb\xbf{}", NULL, "byte order mark, which JSON has none of, at line 1, column 1" },
+    { "\"abc", NULL, "without a closing quote" },
+    { "\"\\", NULL, "without a closing quote" },
+    { "\"\xff\"", NULL, "not UTF-8" },
+    { "\"\xed\xa0\x80\"", NULL, "not UTF-8" },
+    { "\"\xc0\xaf\"", NULL, "not UTF-8" },
+    { "\xef\xbb\xbf{}", NULL, "byte order mark, which JSON does not allow, at line 1, column 1" },
     { "[1]\x01", NULL, "unexpected character" },
     { "[1,\x0b 2]", NULL, "unexpected character" },
     { "// c\n{}", NULL, "unexpected character" },
@@ -166,7 +166,7 @@ static void test_digits(void)
     }
 }
 
-/* Around the limit up to which a double can be had by one division, and with every place of the point. */
+/* Around the largest number of digits for one division, with the point at every place. */
 static void test_nearest_doubles(void)
 {
     static const char digits[] = "9007199254740993721";
@@ -186,7 +186,7 @@ static void test_nearest_doubles(void)
 
 static const struct {
     const char *text;
-    const char *kept; /* what json_kept_text has at g.c; NULL: nothing */
+    const char *kept; /* json_kept_text of g.c, or NULL */
     const char *written;
 } kept[] = {
     { "{\"g\":{\"t\":1,\"c\":[[1.0, 2e0],[\"\\u0041]\",{\"c\":[]}]] ,\"d\":3},\"c\":[4, 5]}",
@@ -203,7 +203,7 @@ static const struct {
     { "{\"g\":[[ 1]],\"c\":[ 1]}", NULL, "{\"g\":[[1]],\"c\":[1]}" },
 };
 
-/* An array at one place stays text; everything else, and everything at other places, is as json_parse has it. */
+/* Only an array at the given place stays text. All other nodes are json_parse's. */
 static void test_keeping(void)
 {
     const struct json_place place = { "g", "c" };
@@ -235,7 +235,7 @@ static bool parse_keeping(void *context)
     return r == 0;
 }
 
-/* The nodes are such that cJSON's own functions work on them. */
+/* cJSON's own functions work on the nodes. */
 static void test_nodes_are_as_cjson_makes_them(void)
 {
     static const char text[] =
@@ -253,7 +253,7 @@ static void test_nodes_are_as_cjson_makes_them(void)
     CHECK(cJSON_IsTrue(cJSON_GetArrayItem(list, 0)) && cJSON_GetArraySize(list) == 4);
 }
 
-/* Every character at every place of strings of any length: they are looked at eight bytes at a time. */
+/* Every character at every place of strings of all lengths, because the scan compares eight bytes at once. */
 static void test_every_place(void)
 {
     for (size_t len = 1; len <= 20; len++)
@@ -271,7 +271,7 @@ static void test_every_place(void)
             }
 }
 
-/* The same of escapes, beside cJSON's reading of them, up to strings that lie apart from their node. */
+/* The same with escapes, compared with cJSON, up to lengths that are stored apart from their node. */
 static void test_every_escape(void)
 {
     static const char *const escapes[] = { "\\\"", "\\\\", "\\n", "\\u0041", "\\u20ac", "\\ud83d\\ude00" };
@@ -416,7 +416,7 @@ int main(void)
         "\"a\":2}";
     test_failing_allocations(parse_and_write, text);
     auto_buf struct buf array = BUF_INIT;
-    for (int digits = 1; digits <= 400; digits += 399) { /* beside its node, and apart from it */
+    for (int digits = 1; digits <= 400; digits += 399) { /* stored behind its node, and apart from it */
         buf_reset(&array);
         buf_printf(&array, "{\"g\":{\"c\":[[1%0*d.5]]},\"x\":[1]}", digits, 0);
         test_failing_allocations(parse_keeping, array.data);

@@ -1,4 +1,4 @@
-/* Values found in a text without parsing it. */
+/* json_slice: finding values in a text without parsing it. */
 #include "base/buf.h"
 #include "base/json_slice.h"
 #include "test.h"
@@ -18,7 +18,7 @@ static const struct {
     { "[[1,[2]],{\"a\":[\"}\"]},[],{}]", "[1,[2]]|{\"a\":[\"}\"]}|[]|{}|" },
     { "{\"a\":1,\"b\":{\"c\":2}}", "\"a\"|1|\"b\"|{\"c\":2}|" },
     { "{ \"a\" : [ 1 ] , \"b\" : null }", "\"a\"|[ 1 ]|\"b\"|null|" },
-    /* No JSON: nothing beyond the end. */
+    /* Not JSON: no read beyond the end. */
     { "[1,2", "1|2|" },
     { "[\"a", "\"a|" },
     { "[\"a\\", "\"a\\|" },
@@ -32,7 +32,7 @@ static void test_lists(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(lists); i++) {
         size_t len = strlen(lists[i].list);
-        auto_free char *exact = malloc(len ? len : 1); /* so that the sanitizer sees a step too far */
+        auto_free char *exact = malloc(len ? len : 1); /* so that the sanitizer sees a read beyond it */
         if (!exact)
             abort();
         memcpy(exact, lists[i].list, len);

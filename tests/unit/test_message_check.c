@@ -80,7 +80,7 @@ static void test_attributes(void)
     }
 }
 
-/* Bytes, not characters; names and types count too; Binary as what its base64 stands for. */
+/* Sizes are bytes, not characters. Names and types count too. Binary counts decoded. */
 static void test_sizes(void)
 {
     static const struct {

@@ -1,6 +1,6 @@
-/* profile: which file, which profile, which setting. What `aws` makes of the same files is tested by
- * test_credentials.py. */
-#include "aws/profile.h"
+/* profile: which file, profile and setting counts. tests/integration/test_credentials_oracle.py compares with botocore.
+ */
+#include "aws/credentials/profile.h"
 #include "base/user.h"
 
 #include <errno.h>
@@ -108,7 +108,7 @@ static void test_files_apart(void)
     auto_aws_profile struct aws_profile *profile = NULL;
     CHECK(aws_profile_load(&profile, NULL) == 0);
     CHECK_STRING(aws_profile_get_from(profile, AWS_FILE_CONFIG, NULL, "role_arn"),
-                 NULL); /* [profile default] has none */
+                 NULL); /* [profile default] does not set it */
     CHECK_STRING(aws_profile_get_from(profile, AWS_FILE_CREDENTIALS, NULL, "role_arn"), "in credentials");
     CHECK(aws_profile_exists(profile, "only here") && aws_profile_exists(profile, "one"));
     CHECK(!aws_profile_exists(profile, "three") && !aws_profile_exists(profile, "s1"));
@@ -122,7 +122,7 @@ static void test_files_apart(void)
 }
 
 static const struct {
-    const char *variable, *value; /* besides AWS_PROFILE */
+    const char *variable, *value; /* set in addition to AWS_PROFILE */
     const char *profile, *service, *expected;
 } endpoints[] = {
     { "X", NULL, NULL, "sqs", NULL },
@@ -196,7 +196,7 @@ static void test_refusals(void)
     write_file("credentials", credentials);
 }
 
-/* A file that is not there is none; its default place is below the home. */
+/* A missing file counts as empty. Its default place is in the home directory. */
 static void test_places(void)
 {
     auto_aws_profile struct aws_profile *profile = NULL, *at_home = NULL;
@@ -205,8 +205,8 @@ static void test_places(void)
     set("AWS_SHARED_CREDENTIALS_FILE", folder); /* a folder */
     CHECK(aws_profile_load(&profile, NULL) == 0);
     CHECK(!aws_profile_exists(profile, "default"));
-    CHECK_STRING(aws_profile_trouble(profile, AWS_FILE_CONFIG), "not there");
-    CHECK_STRING(aws_profile_trouble(profile, AWS_FILE_CREDENTIALS), "not there");
+    CHECK_STRING(aws_profile_trouble(profile, AWS_FILE_CONFIG), "does not exist");
+    CHECK_STRING(aws_profile_trouble(profile, AWS_FILE_CREDENTIALS), "does not exist");
     CHECK_STRING(aws_profile_path(profile, AWS_FILE_CONFIG), "/no/such/file");
 
     set("AWS_CONFIG_FILE", NULL);

@@ -22,7 +22,7 @@ static void test_delays(void)
         { RETRY_THROTTLED, 5, 0.5, -1, 8000 },
         { RETRY_THROTTLED, 6, 0.5, -1, 10000 }, /* 32 s, cut to 20 */
         { RETRY_THROTTLED, 2000000000, 0.5, -1, 10000 },
-        /* The service's own wish counts between the delay and 5 s more. */
+        /* x-amz-retry-after may raise the delay by up to 5 s. */
         { RETRY_TRANSIENT, 1, 0.5, 10, 25 },
         { RETRY_TRANSIENT, 1, 0.5, 26, 26 },
         { RETRY_TRANSIENT, 1, 0.5, 5025, 5025 },
@@ -40,7 +40,7 @@ static void test_quota(void)
     struct retry_quota quota;
     retry_quota_init(&quota);
     retry_quota_refund(&quota, 14);
-    CHECK(quota.tokens == RETRY_QUOTA_MAX); /* never above */
+    CHECK(quota.tokens == RETRY_QUOTA_MAX); /* never more than the maximum */
 
     int n = 0;
     while (retry_quota_take(&quota, RETRY_TRANSIENT) == 14)
@@ -52,7 +52,7 @@ static void test_quota(void)
     CHECK(retry_quota_take(&quota, RETRY_THROTTLED) == 0);
     CHECK(quota.tokens == 0);
     for (int i = 0; i < 5; i++)
-        retry_quota_refund(&quota, 0); /* calls that needed no repetition */
+        retry_quota_refund(&quota, 0); /* calls without a retry */
     CHECK(quota.tokens == 5);
     retry_quota_refund(&quota, 14);
     CHECK(quota.tokens == 19);

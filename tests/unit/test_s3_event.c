@@ -126,7 +126,7 @@ static void test_references(void)
           "s3.object.key is not URL-encoded", message_ms },
         { EVENT(RECORD("ObjectCreated:Put", "b", "a%00b", "")), S3_REFERENCE_BAD, NULL, NULL, NULL, NULL,
           "s3.object.key is not URL-encoded", message_ms },
-        /* EventBridge's: the key stands as it is */
+        /* EventBridge: the key is not encoded */
         { BRIDGE("Object Created", "\"key\":\"a+b%20c \xc3\xa9.json\",\"version-id\":\"v\",\"sequencer\":\"0A\""),
           S3_REFERENCE_LOAD, "b", "a+b%20c \xc3\xa9.json", "v", "0A", NULL, bridge_ms },
         { BRIDGE("Object Deleted", "\"key\":\"k\""), S3_REFERENCE_REMOVED, "b", "k", NULL, NULL, NULL, bridge_ms },
@@ -137,21 +137,21 @@ static void test_references(void)
           message_ms },
         { "{\"source\":\"aws.s3\",\"detail-type\":\"Object Created\",\"detail\":{}}", S3_REFERENCE_BAD, NULL, NULL,
           NULL, NULL, "no detail.bucket.name", message_ms },
-        /* Pointers: the key stands as it is */
+        /* Pointers: the key is not encoded */
         { "[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{\"s3BucketName\":\"b\",\"s3Key\":\"a+b%20c\"}]",
           S3_REFERENCE_LOAD, "b", "a+b%20c", NULL, NULL, NULL, message_ms },
         { "[\"com.amazon.sqs.javamessaging.MessageS3Pointer\",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"}]",
           S3_REFERENCE_LOAD, "b", "k", NULL, NULL, NULL, message_ms },
         { "[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{\"s3BucketName\":\"b\"}]", S3_REFERENCE_BAD, NULL,
-          NULL, NULL, NULL, "a pointer without s3BucketName and s3Key", message_ms },
+          NULL, NULL, NULL, "the pointer has no s3BucketName and s3Key", message_ms },
         { "[\"software.amazon.payloadoffloading.PayloadS3Pointer\"]", S3_REFERENCE_BAD, NULL, NULL, NULL, NULL,
-          "a pointer without s3BucketName and s3Key", message_ms },
+          "the pointer has no s3BucketName and s3Key", message_ms },
     };
     for (size_t i = 0; i < N_ELEMENTS(rows); i++)
         check_row(i, &rows[i]);
 }
 
-/* Three events of one key in one message: {time in s, sequencer or NULL}; the order they come out in; their times. */
+/* Three events of one key in one message: {time in s, sequencer or NULL}; their order after sorting; their times. */
 static void test_order(void)
 {
     static const struct {
@@ -196,7 +196,7 @@ static void test_order(void)
     }
 }
 
-/* Other keys' sequencers mean nothing; what has no key comes first and keeps its place. */
+/* Sequencers of different keys are not compared. References without a key come first, in their order. */
 static void test_several_keys(void)
 {
     auto_json cJSON *json = parse(EVENT(RECORD("ObjectCreated:Put", "b", "z", ",\"sequencer\":\"01\"") "," RECORD(

@@ -1,4 +1,4 @@
-/* sigv4: each stage alone, refusals, and the cases below tests/unit/sigv4 (signed by botocore). */
+/* sigv4: each stage alone, rejected requests, and the cases in tests/unit/sigv4 (signed by botocore). */
 #include "sigv4/sigv4.h"
 
 #include <dirent.h>
@@ -117,7 +117,7 @@ static void test_added_headers(void)
     CHECK_STRING(made.headers[3].name, "Authorization");
     CHECK(strstr(made.headers[3].value, "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token, "));
 
-    /* The same struct again, for a second attempt; an empty token is none. */
+    /* The same struct again, for a second attempt. An empty token counts as no token. */
     const struct sigv4_credentials no_token = { "AKIDTEST", "not/a+secret", "" };
     CHECK(sigv4_sign(&plain, &no_token, &scope, &made, NULL) == 0);
     CHECK(made.n_headers == 2);
@@ -165,7 +165,7 @@ static void test_cases(const char *folder)
     free(entries);
 }
 
-/* Long enough in each part that every buffer grows. */
+/* Every part is long enough to make its buffer grow. */
 static bool sign_something_long(void *context)
 {
     const struct sigv4_request *request = context;
@@ -176,7 +176,7 @@ static bool sign_something_long(void *context)
     CHECK(result == 0 || (result == -ENOMEM && made.n_headers == 0));
     if (result != 0)
         return false;
-    /* botocore's for the same request. */
+    /* botocore's signature of the same request. */
     CHECK_STRING(buf_str(&made.signature), "d49ff5c93dc5109cc39d1a281d7e275d5ef241233dfd44f12bfac717da791bdc");
     return true;
 }

@@ -14,7 +14,7 @@ static int take(const char *text, struct sqs_messages *ret, size_t *ret_n, struc
     return r != 0 ? r : sqs_take_messages(json, 77, ret, ret_n, err);
 }
 
-/* What is taken, and how many the answer had. */
+/* The number of messages taken, and the number in the answer. */
 static void test_answers(void)
 {
     static const struct {
@@ -26,7 +26,7 @@ static void test_answers(void)
         { "{\"Messages\":null}", 0, 0 },
         { "{\"Messages\":{}}", 0, 0 },
         { MESSAGE(BODY), 1, 1 },
-        { MESSAGE(",\"Body\":\"hello\""), 1, 1 }, /* no digest: believed */
+        { MESSAGE(",\"Body\":\"hello\""), 1, 1 }, /* without a digest */
         { MESSAGE(",\"Body\":\"hello\",\"MD5OfBody\":\"5D41402ABC4B2A76B9719D911017C592\""), 1, 1 },
         { MESSAGE(",\"Body\":\"hallo\",\"MD5OfBody\":\"5d41402abc4b2a76b9719d911017c592\""), 0, 1 },
         { MESSAGE(",\"Body\":\"hello\",\"MD5OfBody\":\"\""), 0, 1 },
@@ -86,7 +86,7 @@ static bool take_one(void *context)
     int r = take(context, &messages, &had, &err);
     if (r == 0)
         CHECK(messages.n == 2 && messages.list[0].n_attributes == 1);
-    else if (r == NEVER) /* cJSON does not tell a failed allocation from a bad text */
+    else if (r == NEVER) /* cJSON reports a failed allocation as a bad text */
         CHECK(err_is(&err, "invalid_json"));
     else
         CHECK(r < 0);

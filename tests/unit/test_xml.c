@@ -1,4 +1,4 @@
-/* xml: the first text at a path, rows of repeated elements, and what is refused. */
+/* xml: the first text at a path, rows of repeated elements, and rejected documents. */
 #include "aws/xml.h"
 
 #include "test.h"

@@ -1,7 +1,7 @@
 /*
- * tool_aws: does AWS calls by the lines of its standard input, each a JSON object {"op": "receive",
- * ...}, and answers each by a line: {"result": 0, "code": null, ...}. One process for all lines, so
- * that connections, retry quota and clock offset live on from one to the next.
+ * aws: performs an AWS call for each line of its standard input, a JSON object {"op": "receive", ...}, and prints a
+ * line {"result": 0, "code": null, ...}. One process for all lines, so that connections, retry quota and clock offset
+ * are kept between calls.
  *
  *     aws [STOP_AFTER_MS]    the time after which the stop descriptor becomes readable
  */
@@ -131,7 +131,7 @@ static int do_entries(struct tool *tool, struct sqs *sqs, const cJSON *line, boo
     return r;
 }
 
-/* One message to send or publish, with room for more attributes than a message may have. */
+/* A message to send or publish, with room for more attributes than a message may have. */
 struct outgoing {
     struct sqs_attribute sqs_attributes[16];
     struct sns_attribute sns_attributes[16];
@@ -232,12 +232,12 @@ static int drain_once(struct sqs *sqs, size_t n_requests, size_t *ret_n, struct 
     return r;
 }
 
-/* Until so many messages are done: what they cost. */
+/* Receives and deletes this number of messages, and measures the cost. */
 static int do_drain(struct tool *tool, struct sqs *sqs, const cJSON *line)
 {
     size_t n = 0, total = (size_t)number(line, "total", 1000), n_requests = (size_t)number(line, "requests", 1);
     struct err err = ERR_INIT;
-    int r = drain_once(sqs, n_requests, &n, &err); /* connections are there when the measure begins */
+    int r = drain_once(sqs, n_requests, &n, &err); /* opens the connections before the measurement */
     double began = cpu_seconds();
     int64_t began_ms = time_mono_ms();
     n = 0;
@@ -343,7 +343,7 @@ static int do_url(struct tool *tool, const cJSON *line)
     return r;
 }
 
-/* Whether the process can go on. */
+/* False: the process cannot go on. */
 static bool do_line(struct tool *tool, const char *line_text)
 {
     auto_json cJSON *line = NULL;

@@ -1,23 +1,23 @@
 /*
- * creds: what credentials this environment gives: build/tests/creds [-n SECONDS] [-a SECONDS] [-g TIMES] [-e] [-s
- * SERVICE]
- * [-r ROLE_ARN] [-l SECONDS].
+ * creds: prints the credentials that lib/aws finds in this environment.
  *
- * Prints a line of JSON for each time it asked: source, access_key_id, secret_access_key and session_token as far as
- * they are there, expires_at_ms (null: never); or error, outage and text.
- *     -n SECONDS   what the clock says, since 1970: the real one without it
- *     -a SECONDS   how much later it is each time
- *     -g TIMES     asks so many times, with the same cache
- *     -e           tells the cache after each time that the service refused the key as expired
+ *     build/tests/creds [-n SECONDS] [-a SECONDS] [-g TIMES] [-e] [-s SERVICE] [-r ROLE_ARN] [-l SECONDS]
+ *
+ * Prints a line of JSON for each creds_get: source, access_key_id, secret_access_key and session_token if set,
+ * expires_at_ms (null: never); or error, outage and text.
+ *     -n SECONDS   the time of the first creds_get, since 1970; without it, the real time
+ *     -a SECONDS   the time between two of them
+ *     -g TIMES     their number, with the same cache
+ *     -e           calls creds_expire after each, as if a service had rejected the key as expired
  *     -s SERVICE   prints region and endpoint (null: AWS's own) of this service instead
- *     -r ROLE_ARN  those of a role, which the environment's credentials assume
- *     -l SECONDS   for how long they are to last
+ *     -r ROLE_ARN  gets credentials of a role, which the environment's credentials assume
+ *     -l SECONDS   the minimum lifetime of the role's credentials
  */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "aws/creds.h"
+#include "aws/credentials/creds.h"
 #include "base/json.h"
 #include "base/num.h"
 #include "base/time.h"
@@ -69,7 +69,7 @@ static void print_endpoint(const struct aws_profile *profile, const char *servic
 
 struct options {
     int64_t now_s, times, advance_s, lifetime_s;
-    const char *service; /* NULL: credentials are asked for */
+    const char *service; /* NULL: print credentials */
     const char *role_arn;
     bool expire;
 };

@@ -1,12 +1,12 @@
 /*
- * http-get: performs requests with lib/http and prints what became of each, for the tests.
+ * http-get: performs requests with lib/http and prints the outcome of each, for the tests.
  *
- *   http-get [OPTION]... URL...      all URLs at once, one JSON line each, in their order
- *     -X METHOD  -H 'NAME: VALUE'  -d BODY  -z N (a body of N bytes)  -N (never through a proxy)
- *     -t MS (the whole exchange)  -c MS (connecting)  -m BYTES (of an answer)
+ *   http-get [OPTION]... URL...      all URLs at once; prints a JSON line for each, in their order
+ *     -X METHOD  -H 'NAME: VALUE'  -d BODY  -z N (a body of N bytes)  -N (ignore proxy settings)
+ *     -t MS (limit of the exchange)  -c MS (of connecting)  -m BYTES (of an answer)
  *     -s FD (the stop descriptor)
- *     -r N (the same N times on one client; each after the first waits for a line on standard input)
- *     -o (only the first URL after the first time)
+ *     -r N (N rounds with one client; each after the first waits for a line on standard input)
+ *     -o (after the first round only the first URL)
  *     -q (print no heads and bodies)
  */
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /*
- * sigv4-suite DIR: runs every case of the published AWS SigV4 test suite's form in and below DIR
- * against lib/sigv4. Exit 0: all passed, and there was at least one.
+ * sigv4-suite DIR: checks lib/sigv4 with every case in and below DIR, in the format of AWS's published SigV4 test
+ * suite. Exit 0: there was at least one case, and all passed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -36,7 +36,7 @@ static void run_all(const char *folder, int depth, struct totals *totals)
 {
     struct dirent **entries = NULL;
     int n = depth < DEPTH_MAX ? scandir(folder, &entries, is_folder, alphasort) : 0;
-    /* A link or an entry of unknown type may be a file: only the folder that was named must be one. */
+    /* Only DIR itself must be a folder. A link, or an entry of unknown type, may turn out to be a file. */
     if (n < 0 && (depth == 0 || errno != ENOTDIR)) {
         printf("FAIL %s: %s\n", folder, strerror(errno));
         totals->failed++;

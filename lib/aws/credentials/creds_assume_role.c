@@ -1,9 +1,9 @@
-#include "aws/creds_source.h"
-#include "aws/sts.h"
+#include "aws/credentials/creds_source.h"
+#include "aws/credentials/sts.h"
 
-enum { CHAIN_MAX = 16 }; /* roles, one assumed with the other's credentials */
+enum { CHAIN_MAX = 16 }; /* roles, each assumed with the credentials of the next */
 
-/* A profile with a token file is a web identity's, which needs no other credentials. */
+/* A profile with a token file uses web identity, which needs no other credentials. */
 static bool assumes_role(const struct creds_lookup *lookup)
 {
     return creds_setting(lookup, "role_arn") && !creds_setting(lookup, "web_identity_token_file");
@@ -19,11 +19,11 @@ static int config_error(const struct creds_lookup *lookup, struct err *err, cons
     return err_never(err, "bad_credentials", "profile \"%s\": %s%s", lookup->profile_name, what, detail);
 }
 
-/* `next` is the lookup of lookup's source_profile. A profile may refer to itself, for the keys it has. */
+/* `next`: the lookup of the source_profile. A profile may name itself, to use its own keys. */
 static int check_source_profile(const struct creds_lookup *lookup, const struct creds_lookup *next, struct err *err)
 {
     if (!aws_profile_exists(next->profile, next->profile_name))
-        return config_error(lookup, err, "there is no profile for its source_profile ", next->profile_name);
+        return config_error(lookup, err, "its source_profile does not exist: ", next->profile_name);
     int depth = 0;
     for (const struct creds_lookup *at = lookup; at; at = at->from, depth++) {
         if (strcmp(at->profile_name, next->profile_name) == 0 && !(at == lookup && has_keys(next)))
@@ -46,7 +46,7 @@ static int from_source_profile(const struct creds_lookup *lookup, const char *na
         return creds_from_assumed_role(&next, ret, err);
     r = creds_from_profile(&next, ret, err);
     if (r == 0 && !ret->access_key_id)
-        return config_error(lookup, err, "there are no credentials in its source_profile ", name);
+        return config_error(lookup, err, "its source_profile has no credentials: ", name);
     return r;
 }
 
@@ -64,7 +64,7 @@ static int from_credential_source(const struct creds_lookup *lookup, const char 
         return config_error(lookup, err,
                             "credential_source must be Environment, Ec2InstanceMetadata or EcsContainer, not ", name);
     if (r == 0 && !ret->access_key_id)
-        return config_error(lookup, err, "there are no credentials in its credential_source ", name);
+        return config_error(lookup, err, "its credential_source has no credentials: ", name);
     return r;
 }
 
@@ -75,11 +75,11 @@ int creds_from_assumed_role(const struct creds_lookup *lookup, struct creds *ret
     const char *source_profile = creds_setting(lookup, "source_profile");
     const char *credential_source = creds_setting(lookup, "credential_source");
     if (creds_setting(lookup, "mfa_serial"))
-        return config_error(lookup, err, "cannot assume a role that needs an MFA code (mfa_serial): ",
-                            "nobody is there to type it; use a role without it");
+        return config_error(lookup, err, "its role needs an MFA code (mfa_serial), which a service cannot enter; ",
+                            "use a role without MFA");
     if (!source_profile == !credential_source)
-        return config_error(lookup, err, "role_arn needs either source_profile or credential_source, and it has ",
-                            source_profile ? "both" : "none");
+        return config_error(lookup, err, "role_arn needs either source_profile or credential_source; the profile has ",
+                            source_profile ? "both" : "neither");
     auto_creds struct creds with = CREDS_INIT;
     int r = source_profile ? from_source_profile(lookup, source_profile, &with, err)
                            : from_credential_source(lookup, credential_source, &with, err);

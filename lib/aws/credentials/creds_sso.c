@@ -1,14 +1,14 @@
 #include <errno.h>
 
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 #include "base/user.h"
 #include "base/hash.h"
 
 enum { ATTEMPTS = 3, TIMEOUT_MS = 10000, TOKEN_FILE_MAX = 64 * 1024 };
 
-/* What a profile says of SSO, itself or in its [sso-session]. */
+/* The SSO settings of a profile and its [sso-session]. */
 struct sso {
-    const char *session; /* NULL: the older form, all in the profile */
+    const char *session; /* NULL: the older form, with all settings in the profile */
     const char *start_url, *region, *role_name, *account_id;
 };
 
@@ -24,7 +24,7 @@ static int login_needed(const struct creds_lookup *lookup, struct err *err, cons
     return sso_error(lookup, err, what, buf_str(&next));
 }
 
-static int read_settings(const struct creds_lookup *lookup, struct sso *ret, struct err *err)
+static int read_sso_settings(const struct creds_lookup *lookup, struct sso *ret, struct err *err)
 {
     *ret = (struct sso){
         .session = creds_setting(lookup, "sso_session"),
@@ -38,17 +38,18 @@ static int read_settings(const struct creds_lookup *lookup, struct sso *ret, str
         const char *start_url = aws_profile_sso_session(lookup->profile, ret->session, "sso_start_url", &exists);
         const char *region = aws_profile_sso_session(lookup->profile, ret->session, "sso_region", &exists);
         if (!exists)
-            return sso_error(lookup, err, "there is no section for its sso_session ", ret->session);
+            return sso_error(lookup, err, "no section [sso-session] exists for its sso_session ", ret->session);
         if (ret->start_url && start_url && strcmp(ret->start_url, start_url) != 0)
-            return sso_error(lookup, err, "its sso_start_url is not that of sso_session ", ret->session);
+            return sso_error(lookup, err, "its sso_start_url differs from that of sso_session ", ret->session);
         if (ret->region && region && strcmp(ret->region, region) != 0)
-            return sso_error(lookup, err, "its sso_region is not that of sso_session ", ret->session);
+            return sso_error(lookup, err, "its sso_region differs from that of sso_session ", ret->session);
         ret->start_url = start_url ? start_url : ret->start_url;
         ret->region = region ? region : ret->region;
     }
     if (!ret->role_name || !ret->account_id || !ret->start_url || !ret->region)
         return sso_error(lookup, err, "it needs sso_role_name, sso_account_id, sso_start_url and sso_region", "");
-    return creds_is_region(ret->region) ? 0 : sso_error(lookup, err, "no AWS region: ", ret->region);
+    return aws_is_region(ret->region) ? 0
+                                      : sso_error(lookup, err, "its sso_region is not an AWS region: ", ret->region);
 }
 
 static int token_path(const struct sso *sso, struct buf *ret, struct err *err)
@@ -65,8 +66,8 @@ static int token_path(const struct sso *sso, struct buf *ret, struct err *err)
     return buf_failed(ret) ? err_no_memory(err) : 0;
 }
 
-/* The token that `aws sso login` left. */
-static int read_token(const struct creds_lookup *lookup, const struct sso *sso, struct buf *ret, struct err *err)
+/* Reads the token that `aws sso login` stored. */
+static int read_sso_token(const struct creds_lookup *lookup, const struct sso *sso, struct buf *ret, struct err *err)
 {
     auto_buf struct buf path = BUF_INIT, text = BUF_INIT;
     int error_number = 0;
@@ -74,7 +75,7 @@ static int read_token(const struct creds_lookup *lookup, const struct sso *sso, 
     if (r == 0)
         r = user_read_file(buf_str(&path), TOKEN_FILE_MAX, &text, &error_number, err);
     if (r == NEVER && error_number == ENOENT)
-        return login_needed(lookup, err, "nobody has signed in");
+        return login_needed(lookup, err, "not signed in");
     if (r != 0)
         return r;
     auto_creds_json cJSON *json = NULL;
@@ -85,7 +86,7 @@ static int read_token(const struct creds_lookup *lookup, const struct sso *sso, 
     const char *expires_at = json_get_string(json, "expiresAt");
     int64_t expires_at_ms = 0;
     if (!token || !*token || !expires_at || !creds_parse_expiration(expires_at, &expires_at_ms))
-        return login_needed(lookup, err, "the cached sign-in is not complete");
+        return login_needed(lookup, err, "the cached sign-in is incomplete");
     if (expires_at_ms <= lookup->now_ms)
         return login_needed(lookup, err, "the sign-in has expired");
     buf_puts(ret, token);
@@ -94,7 +95,7 @@ static int read_token(const struct creds_lookup *lookup, const struct sso *sso, 
 
 static int make_url(const struct creds_lookup *lookup, const struct sso *sso, struct buf *ret, struct err *err)
 {
-    creds_endpoint(lookup, "sso", "portal.sso", sso->region, ret);
+    aws_profile_service_url(lookup->profile, "sso", "portal.sso", sso->region, ret);
     buf_puts(ret, "/federation/credentials?role_name=");
     http_percent_encode(sso->role_name, strlen(sso->role_name), "", ret);
     buf_puts(ret, "&account_id=");
@@ -102,25 +103,25 @@ static int make_url(const struct creds_lookup *lookup, const struct sso *sso, st
     return buf_failed(ret) ? err_no_memory(err) : 0;
 }
 
-static int read_answer(const struct creds_lookup *lookup, const struct http_response *response, struct creds *ret,
-                       struct err *err)
+static int read_role_credentials(const struct creds_lookup *lookup, const struct http_response *response,
+                                 struct creds *ret, struct err *err)
 {
     if (response->status == 401)
-        return login_needed(lookup, err, "the sign-in is no longer valid");
+        return login_needed(lookup, err, "the sign-in is not valid any more");
     auto_creds_json cJSON *json = NULL;
     int r = creds_json_parse(&response->body, "the answer of SSO", &json, err);
     if (response->status != 200) {
         const char *message = json_get_string(json, "message");
         auto_buf struct buf status = BUF_INIT;
         buf_printf(&status, "status %d%s%.200s", response->status, message ? ", " : "", message ? message : "");
-        return sso_error(lookup, err, "refused: ", buf_str(&status));
+        return sso_error(lookup, err, "access denied: ", buf_str(&status));
     }
     if (r != 0)
         return r;
     const cJSON *role = json_get(json, "roleCredentials");
     int64_t expires_at_ms = 0;
     if (!json_get_i64(role, "expiration", 0, INT64_MAX / 2, &expires_at_ms))
-        return sso_error(lookup, err, "the answer has no roleCredentials with their expiration", "");
+        return sso_error(lookup, err, "the answer has no roleCredentials.expiration", "");
     const struct creds_parts parts = {
         .access_key_id = json_get_string(role, "accessKeyId"),
         .secret_access_key = json_get_string(role, "secretAccessKey"),
@@ -141,9 +142,9 @@ int creds_from_sso(const struct creds_lookup *lookup, struct creds *ret, struct 
     struct sso sso;
     auto_buf struct buf token = BUF_INIT, url = BUF_INIT;
     auto_http_response struct http_response response = HTTP_RESPONSE_INIT;
-    int r = read_settings(lookup, &sso, err);
+    int r = read_sso_settings(lookup, &sso, err);
     if (r == 0)
-        r = read_token(lookup, &sso, &token, err);
+        r = read_sso_token(lookup, &sso, &token, err);
     if (r == 0)
         r = make_url(lookup, &sso, &url, err);
     if (r != 0)
@@ -156,5 +157,5 @@ int creds_from_sso(const struct creds_lookup *lookup, struct creds *ret, struct 
         err_prefix(err, "SSO of profile \"%s\"", lookup->profile_name);
         return r;
     }
-    return read_answer(lookup, &response, ret, err);
+    return read_role_credentials(lookup, &response, ret, err);
 }

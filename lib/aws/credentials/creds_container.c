@@ -1,12 +1,12 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 #include "base/user.h"
 
 /*
- * "Container credential provider" in the AWS SDKs and Tools Reference Guide. The endpoint's path is as
- * good as a password on ECS: no text here names more than its host, and none of lib/http's texts is passed on.
+ * "Container credential provider" in the AWS SDKs and Tools Reference Guide. On ECS the endpoint's path is a secret:
+ * messages name only the host, and do not quote lib/http's messages.
  */
 
 enum { ATTEMPTS = 3, TIMEOUT_MS = 2000, TOKEN_MAX = 16 * 1024 };
@@ -23,7 +23,7 @@ static bool is_allowed_ipv4(const char *host)
     return ntohl(address.s_addr) >> 24 == 127;
 }
 
-/* `host` in its brackets, as it stands in a URL. */
+/* `host`: with its brackets, as in a URL. */
 static bool is_allowed_ipv6(const char *host)
 {
     char plain[INET6_ADDRSTRLEN];
@@ -48,8 +48,7 @@ static void free_part(char *const *part)
     curl_free(*part);
 }
 
-/* Whether keys may be taken from there. libcurl cuts the URL, as it does when it connects: no second opinion on its
- * host. */
+/* Checks that keys may be fetched from this URL. libcurl parses it here too, so the host is the one it connects to. */
 static int check_full_uri(const char *uri, struct err *err)
 {
     cleanup(free_url) CURLU *url = curl_url();
@@ -63,14 +62,14 @@ static int check_full_uri(const char *uri, struct err *err)
         curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
         curl_url_get(url, CURLUPART_USER, &user, 0) != CURLUE_NO_USER)
         return err_never(err, "bad_credentials",
-                         "container: AWS_CONTAINER_CREDENTIALS_FULL_URI is no URL, or has a user in it");
+                         "container: AWS_CONTAINER_CREDENTIALS_FULL_URI is not a URL, or has a user name in it");
     if (strcmp(scheme, "https") == 0)
         return 0;
     if (strcmp(scheme, "http") == 0 &&
         (strcmp(host, "localhost") == 0 || is_allowed_ipv4(host) || is_allowed_ipv6(host)))
         return 0;
     return err_never(err, "bad_credentials",
-                     "container: AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http to this machine or to the "
+                     "container: AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http to this host or to the "
                      "endpoints of ECS and EKS; its host is %.100s",
                      host);
 }
@@ -78,7 +77,7 @@ static int check_full_uri(const char *uri, struct err *err)
 int creds_container_url(const char *relative_uri, const char *full_uri, struct buf *ret, struct err *err)
 {
     if (relative_uri) {
-        /* Anything else would become a part of the host. */
+        /* Other text would extend the host's name. */
         if (relative_uri[0] != '/')
             return err_never(err, "bad_credentials",
                              "container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI must begin with /");
@@ -93,8 +92,8 @@ int creds_container_url(const char *relative_uri, const char *full_uri, struct b
     return buf_failed(ret) ? err_no_memory(err) : 0;
 }
 
-/* The file is read each time: EKS renews it in place. */
-static int read_token(struct buf *ret, struct err *err)
+/* Reads the file each time, because EKS renews it in place. */
+static int read_authorization(struct buf *ret, struct err *err)
 {
     const char *path = user_variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
     if (path) {
@@ -112,17 +111,18 @@ static int read_token(struct buf *ret, struct err *err)
     while (ret->len > 0 && (ret->data[ret->len - 1] == '\n' || ret->data[ret->len - 1] == '\r'))
         ret->data[--ret->len] = '\0';
     if (strpbrk(buf_str(ret), "\r\n") || strlen(buf_str(ret)) != ret->len)
-        return err_never(err, "bad_credentials", "container: the authorization token cannot be sent in a header");
+        return err_never(err, "bad_credentials",
+                         "container: the authorization token has line breaks or NULs, which a header cannot have");
     return 0;
 }
 
-/* What went wrong, from the outside: lib/http's own text may name the URL. */
-static int refuse(int result, const struct http_response *response, struct err *err)
+/* Replaces lib/http's message, which may name the URL. */
+static int endpoint_error(int result, const struct http_response *response, struct err *err)
 {
     if (result < 0 || err_is(err, "interrupted"))
         return result;
     if (result != 0)
-        return err_later(err, "bad_credentials", "container: the credentials endpoint gave no answer (%s)", err->code);
+        return err_later(err, "bad_credentials", "container: the credentials endpoint did not answer (%s)", err->code);
     auto_creds_json cJSON *json = NULL;
     if (creds_json_parse(&response->body, "container", &json, NULL) < 0)
         return err_no_memory(err);
@@ -131,7 +131,7 @@ static int refuse(int result, const struct http_response *response, struct err *
                      response->status, code ? ", " : "", code ? code : "");
 }
 
-static int read_answer(const struct http_response *response, struct creds *ret, struct err *err)
+static int read_endpoint_answer(const struct http_response *response, struct creds *ret, struct err *err)
 {
     auto_creds_json cJSON *json = NULL;
     int r = creds_json_parse(&response->body, "container", &json, err);
@@ -155,7 +155,7 @@ int creds_from_container(const struct creds_lookup *lookup, struct creds *ret, s
     auto_http_response struct http_response response = HTTP_RESPONSE_INIT;
     int r = creds_container_url(relative_uri, full_uri, &url, err);
     if (r == 0)
-        r = read_token(&token, err);
+        r = read_authorization(&token, err);
     if (r != 0)
         return r;
     const struct http_header headers[] = { { "Accept", "application/json" }, { "Authorization", buf_str(&token) } };
@@ -168,6 +168,6 @@ int creds_from_container(const struct creds_lookup *lookup, struct creds *ret, s
     const struct creds_tries tries = { .attempts = ATTEMPTS, .timeout_ms = TIMEOUT_MS, .no_proxy = true };
     r = creds_request(lookup, &request, &tries, &response, err);
     if (r != 0 || response.status != 200)
-        return refuse(r, &response, err);
-    return read_answer(&response, ret, err);
+        return endpoint_error(r, &response, err);
+    return read_endpoint_answer(&response, ret, err);
 }

@@ -1,12 +1,12 @@
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 #include "base/user.h"
 #include "base/time.h"
 
-enum { TRAIL_SHOWN = 700 }; /* bytes: what stands before and behind it must fit into an err, too */
+enum { TRAIL_SHOWN = 700 }; /* bytes; leaves room in an err for the text around it */
 
 typedef int creds_source_function(const struct creds_lookup *lookup, struct creds *ret, struct err *err);
 
-/* The first that has something, or that is set up and does not work. */
+/* Tries the sources in order. Stops at the first that has credentials or fails. */
 static int first_of(creds_source_function *const *sources, size_t n, const struct creds_lookup *lookup,
                     struct creds *ret, struct err *err)
 {
@@ -67,8 +67,8 @@ static int from_file(const struct creds_lookup *lookup, enum aws_file file, cons
     };
     if (!secret)
         return err_never(err, "bad_credentials",
-                         "%s: aws_access_key_id without aws_secret_access_key; they must stand "
-                         "in the same file",
+                         "%s: aws_access_key_id without aws_secret_access_key; write both into "
+                         "the same file",
                          parts.place);
     return creds_fill(&parts, ret, err);
 }
@@ -83,8 +83,8 @@ int creds_from_config_file(const struct creds_lookup *lookup, struct creds *ret,
     return from_file(lookup, AWS_FILE_CONFIG, "config file", ret, err);
 }
 
-/* `aws login` keeps a key of its own for each session, bound to the tool that made it. */
-static int refuse_login_session(const struct creds_lookup *lookup, struct creds *ret, struct err *err)
+/* The credentials of an `aws login` session are bound to a key of the tool that signed in. */
+static int reject_login_session(const struct creds_lookup *lookup, struct creds *ret, struct err *err)
 {
     (void)ret;
     if (!creds_setting(lookup, "login_session"))
@@ -115,7 +115,7 @@ int creds_from_profile(const struct creds_lookup *lookup, struct creds *ret, str
 {
     static creds_source_function *const sources[] = {
         creds_from_web_identity, creds_from_sso,     creds_from_credentials_file,
-        refuse_login_session,    creds_from_process, creds_from_config_file,
+        reject_login_session,    creds_from_process, creds_from_config_file,
     };
     int r = first_of(sources, N_ELEMENTS(sources), lookup, ret, err);
     if (r == 0 && !ret->access_key_id)
@@ -127,17 +127,8 @@ static int from_environment_unless_explicit(const struct creds_lookup *lookup, s
 {
     if (!aws_profile_is_explicit(lookup->profile))
         return creds_from_environment(lookup, ret, err);
-    creds_note(lookup, "environment: not looked at, because AWS_PROFILE names a profile");
+    creds_note(lookup, "environment: skipped, because AWS_PROFILE names a profile");
     return 0;
-}
-
-static int refuse_expired(struct creds *creds, struct err *err)
-{
-    char time[TIME_TEXT_SIZE];
-    time_format_rfc3339(creds->expires_at_ms, time);
-    int r = err_never(err, "bad_credentials", "%s: gave credentials that expired at %s", creds->source, time);
-    creds_clear(creds);
-    return r;
 }
 
 int creds_chain(const struct creds_lookup *lookup, struct creds *ret, struct err *err)
@@ -150,8 +141,12 @@ int creds_chain(const struct creds_lookup *lookup, struct creds *ret, struct err
         creds_from_imds,
     };
     int r = first_of(sources, N_ELEMENTS(sources), lookup, ret, err);
-    if (r == 0 && ret->access_key_id && ret->expires_at_ms <= lookup->now_ms)
-        r = refuse_expired(ret, err);
+    if (r == 0 && ret->access_key_id && ret->expires_at_ms <= lookup->now_ms) {
+        char time[TIME_TEXT_SIZE];
+        time_format_rfc3339(ret->expires_at_ms, time);
+        r = err_never(err, "bad_credentials", "%s: the credentials expired at %s", ret->source, time);
+        creds_clear(ret);
+    }
     if (r < 0 || (r == 0 && ret->access_key_id) || (r == LATER && err_is(err, "interrupted")))
         return r;
     if (buf_failed(lookup->trail))
@@ -160,8 +155,8 @@ int creds_chain(const struct creds_lookup *lookup, struct creds *ret, struct err
     if (r == 0)
         return err_outage(err, "no_credentials",
                           "no AWS credentials: %.*s. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile "
-                          "in AWS_PROFILE, or give this machine or task a role",
+                          "in AWS_PROFILE, or give this host or task a role",
                           TRAIL_SHOWN, trail);
     return err_outage(err, "no_credentials", "no AWS credentials: %s%s%.*s%s", err->text,
-                      *trail ? " (looked at before: " : "", TRAIL_SHOWN, trail, *trail ? ")" : "");
+                      *trail ? " (tried before: " : "", TRAIL_SHOWN, trail, *trail ? ")" : "");
 }

@@ -1,25 +1,25 @@
-#include "aws/profile.h"
+#include "aws/credentials/profile.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <strings.h>
 
-#include "aws/ini.h"
+#include "aws/credentials/ini.h"
+#include "aws/credentials/shell_words.h"
 #include "base/user.h"
-#include "aws/words.h"
 
 enum section_kind { OTHER, PROFILE, SSO_SESSION, SERVICES };
 
-/* What a header of the config file names; of the credentials file, every header is a profile's name. */
+/* The meaning of a header. In the credentials file, every header is the name of a profile. */
 struct section {
     enum section_kind kind;
-    const char *name;   /* NULL where kind is OTHER */
-    struct words words; /* of the config file's header; owns the name */
+    const char *name;         /* NULL if kind is OTHER */
+    struct shell_words words; /* of a header in the config file; owns the name */
 };
 
 struct file {
     char *path;
-    const char *trouble; /* a literal; NULL: it was read */
+    const char *trouble; /* a literal; NULL: the file was read */
     struct ini ini;
     struct section *sections; /* as many as ini.n_sections */
 };
@@ -33,7 +33,7 @@ struct aws_profile {
 static void file_clear(struct file *file)
 {
     for (size_t i = 0; file->sections && i < file->ini.n_sections; i++)
-        words_clear(&file->sections[i].words);
+        shell_words_clear(&file->sections[i].words);
     free(file->sections);
     ini_clear(&file->ini);
     free(file->path);
@@ -62,7 +62,7 @@ static enum section_kind kind_of(const char *word)
 
 static int name_section(const char *header, struct section *ret, struct err *err)
 {
-    int r = words_split(header, &ret->words, err);
+    int r = shell_words_split(header, &ret->words, err);
     if (r < 0)
         return r;
     char **words = ret->words.list;
@@ -73,7 +73,7 @@ static int name_section(const char *header, struct section *ret, struct err *err
         ret->kind = kind_of(words[0]);
         ret->name = words[1];
     }
-    return 0; /* what is left belongs to other programs */
+    return 0; /* other headers belong to other programs */
 }
 
 static int name_sections(struct file *file, bool plain_headers, struct err *err)
@@ -96,11 +96,11 @@ static int name_sections(struct file *file, bool plain_headers, struct err *err)
     return 0;
 }
 
-/* Where there is no such file, what says so; NULL: a file that is there and cannot be read is worth an error. */
+/* Why an unreadable file counts as empty. NULL: it does not; report an error. */
 static const char *trouble_of(int error_number, bool named)
 {
     if (error_number == ENOENT || error_number == ENOTDIR || error_number == EISDIR)
-        return "not there";
+        return "does not exist";
     if (error_number == EACCES && !named)
         return "not readable for this user";
     return NULL;
@@ -113,7 +113,7 @@ static int read_file(struct file *file, const char *variable, const char *defaul
     int r = user_path(named ? named : default_path, &path, err);
     if (r == NEVER && !named) {
         buf_puts(&path, default_path);
-        file->trouble = "not there: the user has no home directory";
+        file->trouble = "does not exist: the user has no home directory";
     } else if (r != 0) {
         return r;
     }
@@ -134,8 +134,8 @@ static int read_file(struct file *file, const char *variable, const char *defaul
     return err_never(err, "bad_aws_config", "cannot read %s: %s", file->path, strerror(error_number));
 }
 
-/* The section, or SIZE_MAX. Where two headers name the same one ([default], [profile default]) the later counts. */
-static size_t find(const struct file *file, enum section_kind kind, const char *name)
+/* The section, or SIZE_MAX. If two headers name the same one ([default], [profile default]), the later counts. */
+static size_t find_section(const struct file *file, enum section_kind kind, const char *name)
 {
     for (size_t i = file->ini.n_sections; i-- > 0;)
         if (file->sections[i].kind == kind && strcmp(file->sections[i].name, name) == 0)
@@ -145,21 +145,21 @@ static size_t find(const struct file *file, enum section_kind kind, const char *
 
 bool aws_profile_exists(const struct aws_profile *profile, const char *name)
 {
-    return find(&profile->files[AWS_FILE_CREDENTIALS], PROFILE, name) != SIZE_MAX ||
-           find(&profile->files[AWS_FILE_CONFIG], PROFILE, name) != SIZE_MAX;
+    return find_section(&profile->files[AWS_FILE_CREDENTIALS], PROFILE, name) != SIZE_MAX ||
+           find_section(&profile->files[AWS_FILE_CONFIG], PROFILE, name) != SIZE_MAX;
 }
 
-/* Refuses what would else show up later as a wrong account or a wrong endpoint. */
-static int check(const struct aws_profile *profile, struct err *err)
+/* Rejects names that do not exist. Otherwise they would show up later as a wrong account or a wrong endpoint. */
+static int check_references(const struct aws_profile *profile, struct err *err)
 {
     const char *credentials = profile->files[AWS_FILE_CREDENTIALS].path;
     const char *config = profile->files[AWS_FILE_CONFIG].path;
     if (profile->is_explicit && !aws_profile_exists(profile, profile->name))
-        return err_never(err, "unknown_profile", "AWS_PROFILE is \"%s\", and neither %s nor %s has this profile",
+        return err_never(err, "unknown_profile", "profile \"%s\" (AWS_PROFILE) is neither in %s nor in %s",
                          profile->name, config, credentials);
     const char *services = aws_profile_get(profile, NULL, "services");
-    if (services && find(&profile->files[AWS_FILE_CONFIG], SERVICES, services) == SIZE_MAX)
-        return err_never(err, "bad_aws_config", "%s: profile \"%s\" refers to [services %s], which is not there",
+    if (services && find_section(&profile->files[AWS_FILE_CONFIG], SERVICES, services) == SIZE_MAX)
+        return err_never(err, "bad_aws_config", "%s: profile \"%s\" refers to [services %s], which does not exist",
                          config, profile->name, services);
     return 0;
 }
@@ -186,7 +186,7 @@ int aws_profile_load(struct aws_profile **ret, struct err *err)
     if (r == 0)
         r = name_sections(config, false, err);
     if (r == 0)
-        r = check(profile, err);
+        r = check_references(profile, err);
     if (r != 0)
         return r;
     *ret = TAKE(profile);
@@ -217,7 +217,7 @@ const char *aws_profile_get_from(const struct aws_profile *profile, enum aws_fil
                                  const char *key)
 {
     const struct file *from = &profile->files[file];
-    size_t section = find(from, PROFILE, name ? name : profile->name);
+    size_t section = find_section(from, PROFILE, name ? name : profile->name);
     return section == SIZE_MAX ? NULL : ini_get(&from->ini, section, key, NULL);
 }
 
@@ -231,7 +231,7 @@ const char *aws_profile_sso_session(const struct aws_profile *profile, const cha
                                     bool *ret_exists)
 {
     const struct file *config = &profile->files[AWS_FILE_CONFIG];
-    size_t section = find(config, SSO_SESSION, name);
+    size_t section = find_section(config, SSO_SESSION, name);
     *ret_exists = section != SIZE_MAX;
     return *ret_exists ? ini_get(&config->ini, section, key, NULL) : NULL;
 }
@@ -242,12 +242,6 @@ const char *aws_profile_region(const struct aws_profile *profile)
     if (!region)
         region = user_variable("AWS_DEFAULT_REGION");
     return region ? region : aws_profile_get(profile, NULL, "region");
-}
-
-/* A service's id as variables and files write it: that of "Secrets Manager" has two words. */
-static const char *service_id(const char *service)
-{
-    return strcmp(service, "secretsmanager") == 0 ? "secrets_manager" : service;
 }
 
 static const char *endpoint_variable(const char *service)
@@ -263,14 +257,6 @@ static const char *endpoint_variable(const char *service)
     return user_variable(name);
 }
 
-static const char *services_endpoint(const struct aws_profile *profile, const char *service)
-{
-    const char *name = aws_profile_get(profile, NULL, "services");
-    const struct file *config = &profile->files[AWS_FILE_CONFIG];
-    size_t section = name ? find(config, SERVICES, name) : SIZE_MAX;
-    return section == SIZE_MAX ? NULL : ini_get(&config->ini, section, service, "endpoint_url");
-}
-
 const char *aws_profile_endpoint(const struct aws_profile *profile, const char *service)
 {
     const char *ignore = user_variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
@@ -278,11 +264,37 @@ const char *aws_profile_endpoint(const struct aws_profile *profile, const char *
         ignore = aws_profile_get(profile, NULL, "ignore_configured_endpoint_urls");
     if (ignore && strcasecmp(ignore, "true") == 0)
         return NULL;
-    service = service_id(service);
+    if (strcmp(service, "secretsmanager") == 0)
+        service = "secrets_manager"; /* its service id has two words */
     const char *endpoint = endpoint_variable(service);
     if (!endpoint)
         endpoint = user_variable("AWS_ENDPOINT_URL");
-    if (!endpoint)
-        endpoint = services_endpoint(profile, service);
+    const char *services = aws_profile_get(profile, NULL, "services");
+    if (!endpoint && services) {
+        const struct file *config = &profile->files[AWS_FILE_CONFIG];
+        size_t section = find_section(config, SERVICES, services);
+        endpoint = section == SIZE_MAX ? NULL : ini_get(&config->ini, section, service, "endpoint_url");
+    }
     return endpoint ? endpoint : aws_profile_get(profile, NULL, "endpoint_url");
+}
+
+void aws_profile_service_url(const struct aws_profile *profile, const char *service, const char *host,
+                             const char *region, struct buf *ret)
+{
+    const char *override = aws_profile_endpoint(profile, service);
+    if (override) {
+        size_t len = strlen(override);
+        while (len > 0 && override[len - 1] == '/')
+            len--;
+        buf_add(ret, override, len);
+        return;
+    }
+    const char *suffix = strncmp(region, "cn-", 3) == 0 ? ".cn" : "";
+    buf_printf(ret, "https://%s.%s.amazonaws.com%s", host, region, suffix);
+}
+
+bool aws_is_region(const char *text)
+{
+    size_t len = strlen(text);
+    return len > 0 && len <= 32 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }

@@ -1,4 +1,4 @@
-#include "aws/words.h"
+#include "aws/credentials/shell_words.h"
 
 #include "base/buf.h"
 
@@ -7,7 +7,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Reads the quotation that *at stands on, and moves behind it. False: it is not closed. */
+/* Reads the quotation at *at and moves *at behind it. False: it is not closed. */
 static bool read_quoted(const char **at, struct buf *word)
 {
     char quote = *(*at)++;
@@ -19,7 +19,7 @@ static bool read_quoted(const char **at, struct buf *word)
     return *(*at)++ == quote;
 }
 
-/* Reads the word that *at stands on, and moves behind it. */
+/* Reads the word at *at and moves *at behind it. */
 static int read_word(const char **at, struct buf *word, struct err *err)
 {
     while (**at && !is_blank(**at)) {
@@ -29,13 +29,13 @@ static int read_word(const char **at, struct buf *word, struct err *err)
             continue;
         }
         if (**at == '\\' && *++(*at) == '\0')
-            return err_never(err, "bad_quoting", "nothing behind the last backslash");
+            return err_never(err, "bad_quoting", "the text ends with a backslash");
         buf_putc(word, *(*at)++);
     }
     return 0;
 }
 
-static int add_word(struct words *words, struct buf *word, struct err *err)
+static int add_word(struct shell_words *words, struct buf *word, struct err *err)
 {
     char *text = buf_take(word);
     char **list = reallocarray(words->list, words->n + 2, sizeof(*list));
@@ -50,9 +50,9 @@ static int add_word(struct words *words, struct buf *word, struct err *err)
     return 0;
 }
 
-int words_split(const char *text, struct words *ret, struct err *err)
+int shell_words_split(const char *text, struct shell_words *ret, struct err *err)
 {
-    auto_words struct words words = WORDS_INIT;
+    auto_shell_words struct shell_words words = SHELL_WORDS_INIT;
     auto_buf struct buf word = BUF_INIT;
     for (const char *at = text;;) {
         while (is_blank(*at))
@@ -66,14 +66,14 @@ int words_split(const char *text, struct words *ret, struct err *err)
             return r;
     }
     *ret = words;
-    words = (struct words)WORDS_INIT;
+    words = (struct shell_words)SHELL_WORDS_INIT;
     return 0;
 }
 
-void words_clear(struct words *words)
+void shell_words_clear(struct shell_words *words)
 {
     for (size_t i = 0; i < words->n; i++)
         wipe_string(words->list[i]);
     free(words->list);
-    *words = (struct words)WORDS_INIT;
+    *words = (struct shell_words)SHELL_WORDS_INIT;
 }

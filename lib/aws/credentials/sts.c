@@ -1,4 +1,4 @@
-#include "aws/sts.h"
+#include "aws/credentials/sts.h"
 
 #include <inttypes.h>
 
@@ -43,8 +43,8 @@ static int make_form(const struct creds_lookup *lookup, const struct sts_role *r
     return buf_failed(ret) || buf_failed(&session_name) ? err_no_memory(err) : 0;
 }
 
-/* Where STS is asked: in the region of the process, else where every account of the role's partition can be. */
-static const char *region_for(const struct creds_lookup *lookup, const char *role_arn)
+/* The region of the STS endpoint: the process's, otherwise a region that every account of the role's partition has. */
+static const char *sts_region(const struct creds_lookup *lookup, const char *role_arn)
 {
     const char *region = lookup->region ? lookup->region : aws_profile_region(lookup->profile);
     if (region)
@@ -54,7 +54,7 @@ static const char *region_for(const struct creds_lookup *lookup, const char *rol
     return strncmp(role_arn, "arn:aws-us-gov:", 15) == 0 ? "us-gov-west-1" : "us-east-1";
 }
 
-/* One exchange as it is made ready; what the request points to. */
+/* The parts of a request. */
 struct exchange {
     const struct creds_lookup *lookup;
     const char *region;
@@ -71,22 +71,22 @@ static void exchange_clear(struct exchange *exchange)
 
 static int make_url(struct exchange *exchange, struct err *err)
 {
-    creds_endpoint(exchange->lookup, "sts", "sts", exchange->region, &exchange->url);
+    aws_profile_service_url(exchange->lookup->profile, "sts", "sts", exchange->region, &exchange->url);
     buf_putc(&exchange->url, '/');
     const char *host = strstr(buf_str(&exchange->url), "://");
     size_t len = host ? strcspn(host + 3, "/?#") : 0;
     if (buf_failed(&exchange->url))
         return err_no_memory(err);
     if (len == 0)
-        return err_never(err, "bad_url", "the STS endpoint \"%s\" is no URL", buf_str(&exchange->url));
+        return err_never(err, "bad_url", "the STS endpoint \"%s\" is not a URL", buf_str(&exchange->url));
     buf_add(&exchange->host, host + 3, len);
     buf_puts(&exchange->path, host + 3 + len);
     return buf_failed(&exchange->host) || buf_failed(&exchange->path) ? err_no_memory(err) : 0;
 }
 
-/* Sends the form, signed as of `now_ms` where there is something to sign with. */
-static int send(const struct exchange *exchange, const struct creds *with, int64_t now_ms, struct http_response *ret,
-                struct err *err)
+/* Sends the form. Signs it with `with` as of `now_ms`, unless `with` is NULL. */
+static int send_form(const struct exchange *exchange, const struct creds *with, int64_t now_ms,
+                     struct http_response *ret, struct err *err)
 {
     struct http_header headers[HEADERS_MAX] = {
         { "Host", buf_str(&exchange->host) },
@@ -123,7 +123,7 @@ static int send(const struct exchange *exchange, const struct creds *with, int64
     return creds_request(exchange->lookup, &request, &tries, ret, err);
 }
 
-/* Whether a refusal can come from our clock: then *ret_now_ms is STS's. */
+/* True if STS may have rejected the request because our clock is wrong. *ret_now_ms: STS's time. */
 static bool is_skewed(const struct http_response *response, int64_t now_ms, int64_t *ret_now_ms)
 {
     auto_buf struct buf date = BUF_INIT;
@@ -135,24 +135,19 @@ static bool is_skewed(const struct http_response *response, int64_t now_ms, int6
     return offset_ms > RETRY_SKEW_MAX_MS || offset_ms < -RETRY_SKEW_MAX_MS;
 }
 
-static int read_refusal(const struct http_response *response, const struct sts_role *role, struct err *err)
-{
-    auto_aws_error struct aws_error error = AWS_ERROR_INIT;
-    int r = aws_error_parse(response, &error, err);
-    if (r != 0)
-        return r;
-    return err_never(err, "sts_refused", "STS refused role %s with status %d: %s%s%.300s", role->role_arn,
-                     response->status, error.code[0] ? error.code : "no reason given",
-                     error.message.len > 0 ? ": " : "", buf_str(&error.message));
-}
-
-static int read_answer(const struct http_response *response, const struct sts_role *role, const char *source,
-                       struct creds *ret, struct err *err)
+static int read_sts_answer(const struct http_response *response, const struct sts_role *role, const char *source,
+                           struct creds *ret, struct err *err)
 {
     static const char *const fields[] = { "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", NULL };
     auto_xml_rows struct xml_rows rows = XML_ROWS_INIT;
-    if (response->status != 200)
-        return read_refusal(response, role, err);
+    if (response->status != 200) {
+        auto_aws_error struct aws_error error = AWS_ERROR_INIT;
+        int result = aws_error_parse(response, &error, err);
+        return result != 0 ? result
+                           : err_never(err, "sts_refused", "STS refused role %s with status %d: %s%s%.300s",
+                                       role->role_arn, response->status, error.code[0] ? error.code : "no reason given",
+                                       error.message.len > 0 ? ": " : "", buf_str(&error.message));
+    }
     int r = xml_rows(buf_str(&response->body), response->body.len, "*/*/Credentials", fields, &rows, NULL);
     if (r < 0)
         return err_no_memory(err);
@@ -171,21 +166,21 @@ int sts_assume_role(const struct creds_lookup *lookup, const struct sts_role *ro
                     const char *source, struct creds *ret, struct err *err)
 {
     cleanup(exchange_clear) struct exchange exchange = { .lookup = lookup,
-                                                         .region = region_for(lookup, role->role_arn) };
+                                                         .region = sts_region(lookup, role->role_arn) };
     auto_http_response struct http_response response = HTTP_RESPONSE_INIT;
-    if (!creds_is_region(exchange.region))
-        return err_never(err, "no_region", "\"%.64s\" is no AWS region", exchange.region);
+    if (!aws_is_region(exchange.region))
+        return err_never(err, "no_region", "\"%.64s\" is not an AWS region like eu-central-1", exchange.region);
     int r = make_form(lookup, role, &exchange.form, err);
     if (r == 0)
         r = make_url(&exchange, err);
     if (r == 0)
-        r = send(&exchange, with, lookup->now_ms, &response, err);
+        r = send_form(&exchange, with, lookup->now_ms, &response, err);
     int64_t now_ms = 0;
     if (r == 0 && with && is_skewed(&response, lookup->now_ms, &now_ms))
-        r = send(&exchange, with, now_ms, &response, err);
+        r = send_form(&exchange, with, now_ms, &response, err);
     if (r != 0) {
         err_prefix(err, "asking STS for role %s", role->role_arn);
         return r;
     }
-    return read_answer(&response, role, source, ret, err);
+    return read_sts_answer(&response, role, source, ret, err);
 }

@@ -1,10 +1,10 @@
 #include <strings.h>
 
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 #include "base/user.h"
 #include "base/num.h"
 
-/* "Instance metadata service" (EC2 User Guide), version 2 only: version 1 is what a forged request can reach. */
+/* "Instance metadata service" (EC2 User Guide). Only version 2, because forged requests can reach version 1. */
 
 enum { ROLE_NAME_MAX = 256 };
 
@@ -21,7 +21,7 @@ static void imds_clear(struct imds *imds)
     buf_clear(&imds->token);
 }
 
-static const char *setting(const struct creds_lookup *lookup, const char *variable, const char *key)
+static const char *imds_setting(const struct creds_lookup *lookup, const char *variable, const char *key)
 {
     const char *value = user_variable(variable);
     return value ? value : creds_setting(lookup, key);
@@ -30,8 +30,8 @@ static const char *setting(const struct creds_lookup *lookup, const char *variab
 static int read_number(const struct creds_lookup *lookup, const char *variable, const char *key, int max, int *ret,
                        struct err *err)
 {
-    const char *text = setting(lookup, variable, key);
-    int64_t value = 1; /* botocore's default of both */
+    const char *text = imds_setting(lookup, variable, key);
+    int64_t value = 1; /* botocore's default for both settings */
     int r = text ? num_parse_i64(text, 1, max, &value, err) : 0;
     if (r != 0)
         err_prefix(err, "%s (%s)", variable, key);
@@ -42,8 +42,9 @@ static int read_number(const struct creds_lookup *lookup, const char *variable, 
 static int read_settings(struct imds *imds, struct err *err)
 {
     const struct creds_lookup *lookup = imds->lookup;
-    const char *endpoint = setting(lookup, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint");
-    const char *mode = setting(lookup, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode");
+    const char *endpoint = imds_setting(lookup, "AWS_EC2_METADATA_SERVICE_ENDPOINT", "ec2_metadata_service_endpoint");
+    const char *mode =
+        imds_setting(lookup, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ec2_metadata_service_endpoint_mode");
     if (!endpoint)
         endpoint = mode && strcasecmp(mode, "ipv6") == 0 ? "http://[fd00:ec2::254]" : "http://169.254.169.254";
     buf_puts(&imds->base, endpoint);
@@ -59,8 +60,8 @@ static int read_settings(struct imds *imds, struct err *err)
     return r;
 }
 
-static int request(const struct imds *imds, const char *method, const char *path, struct http_response *ret,
-                   struct err *err)
+static int imds_request(const struct imds *imds, const char *method, const char *path, struct http_response *ret,
+                        struct err *err)
 {
     const bool is_put = strcmp(method, "PUT") == 0;
     const struct http_header header = {
@@ -82,23 +83,23 @@ static int request(const struct imds *imds, const char *method, const char *path
 static int fetch_token(struct imds *imds, struct err *err)
 {
     auto_http_response struct http_response response = HTTP_RESPONSE_INIT;
-    int r = request(imds, "PUT", "/latest/api/token", &response, err);
+    int r = imds_request(imds, "PUT", "/latest/api/token", &response, err);
     if (r == 0)
         buf_add(&imds->token, response.body.data, response.body.len);
     else if (err_is(err, "timeout"))
-        /* The answer of the token goes as many network hops as the instance allows: one, and a container is the second.
+        /* The token's answer may travel as many hops as the instance allows, by default one. A container is a second.
          */
         return err_later(err, "timeout",
-                         "no answer to the token request in time; in a container on EC2 the instance's "
-                         "metadata hop limit must be 2");
+                         "the token request was not answered in time; for containers on EC2 set the instance's "
+                         "metadata hop limit to 2");
     return r;
 }
 
-/* The role's name stands alone in the answer; its end is a blank's or a line's. */
+/* The answer is the role's name; it ends at a blank or a line break. */
 static int fetch_role_name(const struct imds *imds, struct buf *ret, struct err *err)
 {
     auto_http_response struct http_response response = HTTP_RESPONSE_INIT;
-    int r = request(imds, "GET", "/latest/meta-data/iam/security-credentials/", &response, err);
+    int r = imds_request(imds, "GET", "/latest/meta-data/iam/security-credentials/", &response, err);
     if (r == NEVER && response.status == 404)
         return err_never(err, "bad_status", "the instance has no role");
     if (r != 0)
@@ -112,8 +113,8 @@ static int fetch_role_name(const struct imds *imds, struct buf *ret, struct err 
 }
 
 /*
- * While the service cannot renew them it gives out credentials near or past their end, which AWS goes
- * on to accept: they are used on, and asked for again in some minutes, as botocore does.
+ * If the service cannot renew credentials, it returns them near or after their expiry, and AWS continues to accept
+ * them. So we keep using them and ask again in some minutes, as botocore does.
  */
 static void extend(struct creds *creds, int64_t now_ms)
 {
@@ -127,12 +128,12 @@ static int fetch_keys(const struct imds *imds, const char *path, struct creds *r
 {
     auto_http_response struct http_response response = HTTP_RESPONSE_INIT;
     auto_creds_json cJSON *json = NULL;
-    int r = request(imds, "GET", path, &response, err);
+    int r = imds_request(imds, "GET", path, &response, err);
     if (r == 0)
         r = creds_json_parse(&response.body, "instance metadata", &json, err);
     if (r != 0)
         return r;
-    /* With status 200, too: a role that EC2 may not assume. */
+    /* An error may come with status 200, for example if EC2 may not assume the role. */
     const char *code = json_get_string(json, "Code"), *message = json_get_string(json, "Message");
     if (!json_get(json, "AccessKeyId") && code)
         return err_never(err, "bad_credentials", "%.60s: %.200s", code, message ? message : "");
@@ -145,7 +146,7 @@ static int fetch_keys(const struct imds *imds, const char *path, struct creds *r
     return r;
 }
 
-/* The last of the chain, and there without having been asked for: what it says goes to the trail. */
+/* The last source, which nobody has to configure. So its failures go to the trail. */
 int creds_from_imds(const struct creds_lookup *lookup, struct creds *ret, struct err *err)
 {
     const char *disabled = user_variable("AWS_EC2_METADATA_DISABLED");

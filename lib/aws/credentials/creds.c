@@ -1,4 +1,4 @@
-#include "aws/creds.h"
+#include "aws/credentials/creds.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,41 +8,41 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "aws/creds_source.h"
-#include "aws/sts.h"
+#include "aws/credentials/creds_source.h"
+#include "aws/credentials/sts.h"
 #include "base/time.h"
 
 enum {
     ADVISORY_MS = 15 * 60 * 1000,  /* before the end: one thread refreshes, the others go on */
     MANDATORY_MS = 10 * 60 * 1000, /* before the end: the others wait for it */
     RETRY_MS = 60 * 1000,
-    WAIT_MAX_MS = 3 * 60 * 1000, /* longer than any chain takes */
+    WAIT_MAX_MS = 3 * 60 * 1000, /* longer than any lookup takes */
     ROLE_SPARE_MS = 5 * 60 * 1000,
     ROLE_HOUR_S = 60 * 60,
 };
 
-/* Whose credentials a role's cache has, owned but for `with`. */
+/* The role of a role's cache. Owns its strings. */
 struct role {
-    struct creds_cache *with;
+    struct creds_cache *with; /* the credentials that may assume it */
     char *role_arn, *session_name;
     char duration_s[24];
 };
 
 struct creds_cache {
-    const struct aws_profile *profile; /* the caller's */
+    const struct aws_profile *profile; /* borrowed */
     char *region;
-    struct role *role;   /* NULL: the chain's credentials */
-    int64_t lifetime_ms; /* before the end, when they count as ended */
-    int refreshed_fd;    /* an eventfd: readable from the end of a refresh until the next begins */
+    struct role *role;   /* NULL: the credentials of the chain */
+    int64_t lifetime_ms; /* credentials that live shorter than this count as expired */
+    int refreshed_fd;    /* an eventfd, readable while no refresh is running (after the first) */
     pthread_mutex_t lock;
     /* Under the lock. */
     struct creds creds;
-    bool refused; /* by a service: they must not be used any more, whatever their end */
+    bool rejected; /* by a service: do not use them, whatever their expiry */
     bool refreshing;
-    int64_t retry_at_ms;  /* no refresh before */
-    uint64_t n_refreshes; /* ended, in whatever way */
-    struct err failure;   /* of the last */
-    /* The refreshing thread's alone. */
+    int64_t retry_at_ms;  /* no refresh before this time */
+    uint64_t n_refreshes; /* finished ones, failed or not */
+    struct err failure;   /* of the last refresh */
+    /* Only for the refreshing thread. */
     struct aws_profile *read_again;
 };
 
@@ -71,7 +71,7 @@ int creds_cache_new(const struct aws_profile *profile, const char *region, struc
     if (region && !cache->region)
         return err_no_memory(err);
     if (cache->refreshed_fd < 0)
-        return err_fatal(err, errno, "cannot make an eventfd");
+        return err_fatal(err, errno, "cannot create an eventfd");
     *ret = TAKE(cache);
     return 0;
 }
@@ -101,7 +101,7 @@ int creds_cache_new_role(struct creds_cache *with, const struct creds_role *role
     cache->role->session_name = strdup(role->session_name);
     if (!cache->role->role_arn || !cache->role->session_name)
         return err_no_memory(err);
-    /* An hour is what every role permits, and all that one role gets for another. */
+    /* Every role permits an hour, and one role gets no more for another. */
     int64_t needed_s = (role->lifetime_ms + ADVISORY_MS + ROLE_SPARE_MS) / 1000;
     snprintf(cache->role->duration_s, sizeof(cache->role->duration_s), "%" PRId64,
              needed_s > ROLE_HOUR_S ? needed_s : ROLE_HOUR_S);
@@ -122,7 +122,7 @@ void creds_cache_free(struct creds_cache *cache)
     free(cache);
 }
 
-static int copy(const struct creds *from, struct creds *ret, struct err *err)
+static int copy_creds(const struct creds *from, struct creds *ret, struct err *err)
 {
     auto_creds struct creds creds = {
         .access_key_id = strdup(from->access_key_id),
@@ -138,16 +138,16 @@ static int copy(const struct creds *from, struct creds *ret, struct err *err)
     return 0;
 }
 
-/* All of the following with the lock held, but for the fetch itself. */
+/* The lock is held in all functions below, except in assume_cached_role and fetch. */
 
 static bool is_usable(const struct creds_cache *cache, int64_t now_ms)
 {
-    return cache->creds.access_key_id && !cache->refused && now_ms < cache->creds.expires_at_ms - cache->lifetime_ms;
+    return cache->creds.access_key_id && !cache->rejected && now_ms < cache->creds.expires_at_ms - cache->lifetime_ms;
 }
 
 enum next { USE, REFRESH, AWAIT };
 
-static enum next decide(const struct creds_cache *cache, int64_t now_ms)
+static enum next next_step(const struct creds_cache *cache, int64_t now_ms)
 {
     if (!is_usable(cache, now_ms))
         return cache->refreshing ? AWAIT : REFRESH;
@@ -159,9 +159,8 @@ static enum next decide(const struct creds_cache *cache, int64_t now_ms)
     return REFRESH;
 }
 
-/* The role's, with the credentials that may assume it. */
-static int assume(const struct creds_cache *cache, struct http *http, int64_t now_ms, struct creds *ret,
-                  struct err *err)
+static int assume_cached_role(const struct creds_cache *cache, struct http *http, int64_t now_ms, struct creds *ret,
+                              struct err *err)
 {
     const struct role *role = cache->role;
     const struct creds_lookup lookup = { .profile = cache->profile,
@@ -178,8 +177,9 @@ static int assume(const struct creds_cache *cache, struct http *http, int64_t no
     if (r == 0)
         r = sts_assume_role(&lookup, &asked, &with, "assumed role", ret, &story);
     if (r == 0 && ret->expires_at_ms - cache->lifetime_ms <= now_ms)
-        r = err_never(&story, "too_short", "credentials of role %s end too soon for what is to be done with them",
-                      role->role_arn);
+        r = err_never(&story, "too_short",
+                      "the credentials of role %s expire within %" PRId64 " s, and they must last longer",
+                      role->role_arn, cache->lifetime_ms / 1000);
     if (r > 0 && !err_is(&story, "interrupted"))
         return err_outage(err, "role_unavailable", "%s", story.text);
     if (r != 0)
@@ -187,13 +187,13 @@ static int assume(const struct creds_cache *cache, struct http *http, int64_t no
     return r;
 }
 
-/* Without the lock: `refreshing` keeps other threads out. */
+/* Runs without the lock: `refreshing` keeps other threads out. */
 static int fetch(struct creds_cache *cache, struct http *http, int64_t now_ms, bool read_again, struct creds *ret,
                  struct err *err)
 {
     auto_buf struct buf trail = BUF_INIT;
     if (cache->role)
-        return assume(cache, http, now_ms, ret, err);
+        return assume_cached_role(cache, http, now_ms, ret, err);
     if (read_again) {
         auto_aws_profile struct aws_profile *profile = NULL;
         int r = aws_profile_load(&profile, err);
@@ -219,14 +219,14 @@ static void set_refreshed(const struct creds_cache *cache, bool refreshed)
     uint64_t count = 1;
     ssize_t n = refreshed ? write(cache->refreshed_fd, &count, sizeof(count))
                           : read(cache->refreshed_fd, &count, sizeof(count));
-    (void)n; /* full, or empty already: as it should be */
+    (void)n; /* fails only if the eventfd already has the wanted state */
 }
 
 static int refresh(struct creds_cache *cache, struct http *http, int64_t now_ms, struct err *err)
 {
     auto_creds struct creds creds = CREDS_INIT;
     struct err failure = ERR_INIT;
-    bool read_again = cache->refused;
+    bool read_again = cache->rejected;
     cache->refreshing = true;
     set_refreshed(cache, false);
     pthread_mutex_unlock(&cache->lock);
@@ -239,10 +239,10 @@ static int refresh(struct creds_cache *cache, struct http *http, int64_t now_ms,
         creds_clear(&cache->creds);
         cache->creds = creds;
         creds = (struct creds)CREDS_INIT;
-        cache->refused = false;
+        cache->rejected = false;
     }
     cache->failure = failure;
-    /* After a success, too: what lives for less than the advisory time would else be asked for with every call. */
+    /* Also after a success: credentials that live shorter than ADVISORY_MS would otherwise be fetched for each call. */
     if (!err_is(&failure, "interrupted"))
         cache->retry_at_ms = now_ms + RETRY_MS;
     if (r >= 0 && is_usable(cache, now_ms))
@@ -251,8 +251,8 @@ static int refresh(struct creds_cache *cache, struct http *http, int64_t now_ms,
     return r;
 }
 
-/* Waits until a refresh that is under way has ended. */
-static int await(struct creds_cache *cache, struct http *http, int64_t now_ms, struct err *err)
+/* Waits until another thread's refresh has ended. */
+static int await_refresh(struct creds_cache *cache, struct http *http, int64_t now_ms, struct err *err)
 {
     uint64_t n_before = cache->n_refreshes;
     pthread_mutex_unlock(&cache->lock);
@@ -261,8 +261,8 @@ static int await(struct creds_cache *cache, struct http *http, int64_t now_ms, s
     if (waited == WAIT_STOPPED)
         return err_later(err, "interrupted", "stopped while waiting for credentials");
     if (waited == WAIT_TIMEOUT)
-        return err_outage(err, "no_credentials", "no AWS credentials: another thread is still asking for them");
-    /* Asking once more, each after the other, would only meet the same answer. */
+        return err_outage(err, "no_credentials", "no AWS credentials: another thread is still fetching them");
+    /* If that refresh failed, do not fetch again: each waiting thread would get the same answer in turn. */
     if (!is_usable(cache, now_ms) && cache->n_refreshes > n_before && cache->failure.outage) {
         *err = cache->failure;
         return LATER;
@@ -270,28 +270,17 @@ static int await(struct creds_cache *cache, struct http *http, int64_t now_ms, s
     return 0;
 }
 
-/* Until there are some to use, or none to be had. */
-static int make_usable(struct creds_cache *cache, struct http *http, int64_t now_ms, struct err *err)
-{
-    for (;;) {
-        enum next next = decide(cache, now_ms);
-        if (next == USE)
-            return 0;
-        if (next == REFRESH)
-            return refresh(cache, http, now_ms, err);
-        int r = await(cache, http, now_ms, err);
-        if (r != 0)
-            return r;
-    }
-}
-
 int creds_get(struct creds_cache *cache, struct http *http, int64_t now_ms, struct creds *ret, struct err *err)
 {
     struct err failure = ERR_INIT;
     pthread_mutex_lock(&cache->lock);
-    int r = make_usable(cache, http, now_ms, &failure);
+    int r = 0;
+    while (r == 0 && next_step(cache, now_ms) == AWAIT)
+        r = await_refresh(cache, http, now_ms, &failure);
+    if (r == 0 && next_step(cache, now_ms) == REFRESH)
+        r = refresh(cache, http, now_ms, &failure);
     if (r == 0)
-        r = copy(&cache->creds, ret, &failure);
+        r = copy_creds(&cache->creds, ret, &failure);
     pthread_mutex_unlock(&cache->lock);
     if (r != 0 && err)
         *err = failure;
@@ -302,6 +291,6 @@ void creds_expire(struct creds_cache *cache, const char *access_key_id)
 {
     pthread_mutex_lock(&cache->lock);
     if (cache->creds.access_key_id && strcmp(cache->creds.access_key_id, access_key_id) == 0)
-        cache->refused = true;
+        cache->rejected = true;
     pthread_mutex_unlock(&cache->lock);
 }

@@ -1,4 +1,4 @@
-#include "aws/creds_source.h"
+#include "aws/credentials/creds_source.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,7 +41,7 @@ bool creds_parse_expiration(const char *text, int64_t *ret_ms)
     return true;
 }
 
-/* What stands in a header must be visible ASCII: a line break would begin another header. */
+/* Header values must be visible ASCII: a line break would begin another header. */
 static bool fits_header(const char *text)
 {
     for (; *text; text++)
@@ -50,7 +50,7 @@ static bool fits_header(const char *text)
     return true;
 }
 
-static const char *trouble_of(const struct creds_parts *parts)
+static const char *fault_of(const struct creds_parts *parts)
 {
     if (!parts->access_key_id || !*parts->access_key_id)
         return "no access key id";
@@ -65,12 +65,12 @@ static const char *trouble_of(const struct creds_parts *parts)
 
 int creds_fill(const struct creds_parts *parts, struct creds *ret, struct err *err)
 {
-    const char *trouble = trouble_of(parts);
-    if (trouble)
-        return err_never(err, "bad_credentials", "%s: %s", parts->place, trouble);
+    const char *fault = fault_of(parts);
+    if (fault)
+        return err_never(err, "bad_credentials", "%s: %s", parts->place, fault);
     int64_t expires_at_ms = INT64_MAX;
     if (parts->expiration && *parts->expiration && !creds_parse_expiration(parts->expiration, &expires_at_ms))
-        return err_never(err, "bad_credentials", "%s: \"%.40s\" is no time to expire at", parts->place,
+        return err_never(err, "bad_credentials", "%s: the expiration \"%.40s\" is not an RFC 3339 time", parts->place,
                          parts->expiration);
     bool has_token = parts->session_token && *parts->session_token;
     auto_creds struct creds creds = {
@@ -104,7 +104,7 @@ void creds_json_free(cJSON **json)
 
 int creds_json_parse(const struct buf *json, const char *place, cJSON **ret, struct err *err)
 {
-    /* The parser's own text could quote a secret. */
+    /* Without an err, whose text could quote a secret. */
     int r = json_parse(buf_str(json), json->len, ret, NULL);
     if (r < 0)
         return err_no_memory(err);

@@ -1,11 +1,11 @@
-#include "aws/ini.h"
+#include "aws/credentials/ini.h"
 
 #include <ctype.h>
 
 #include "base/buf.h"
 #include "base/utf8.h"
 
-/* A stretch of the text; never NUL-terminated. */
+/* A part of the text, without a NUL. */
 struct span {
     const char *at;
     size_t len;
@@ -16,7 +16,7 @@ struct parser {
     size_t line;
     struct ini ini;
 
-    char *key; /* of the option whose value may go on; NULL: none */
+    char *key; /* of the setting whose value may continue on the next line; NULL: none */
     size_t key_line, key_indent;
     struct buf value;
 };
@@ -51,12 +51,12 @@ static struct span trim(struct span s)
     return s;
 }
 
-static int wrong(const struct parser *parser, size_t line, const char *what, struct err *err)
+static int line_error(const struct parser *parser, size_t line, const char *what, struct err *err)
 {
     return err_never(err, "bad_aws_config", "%s, line %zu: %s", parser->name, line, what);
 }
 
-/* The array with room for one more element; NULL: no memory, the array is as it was. */
+/* Returns the array with room for one more element. NULL: no memory; the array is unchanged. */
 static void *grown(void *array, size_t n, size_t *cap, size_t size)
 {
     if (n < *cap)
@@ -73,9 +73,9 @@ static int add_section(struct parser *parser, struct span header, struct err *er
     struct ini *ini = &parser->ini;
     for (size_t i = 0; i < ini->n_sections; i++)
         if (strlen(ini->sections[i]) == header.len && memcmp(ini->sections[i], header.at, header.len) == 0)
-            return wrong(parser, parser->line, "this section is there twice", err);
+            return line_error(parser, parser->line, "this section exists already", err);
     if (ini->n_sections == INI_MAX_ENTRIES)
-        return wrong(parser, parser->line, "too many sections", err);
+        return line_error(parser, parser->line, "too many sections", err);
     char **sections = grown(ini->sections, ini->n_sections, &ini->sections_cap, sizeof(*sections));
     if (!sections)
         return err_no_memory(err);
@@ -94,12 +94,12 @@ static void entry_clear(struct ini_entry *entry)
     wipe_string(entry->value);
 }
 
-/* `nested.at` NULL: the key's own value. */
+/* `nested.at` NULL: the value of the key itself. */
 static int add_entry(struct parser *parser, struct span nested, struct span value, struct err *err)
 {
     struct ini *ini = &parser->ini;
     if (ini->n_entries == INI_MAX_ENTRIES)
-        return wrong(parser, parser->key_line, "too many settings", err);
+        return line_error(parser, parser->key_line, "too many settings", err);
     struct ini_entry *entries = grown(ini->entries, ini->n_entries, &ini->entries_cap, sizeof(*entries));
     if (!entries)
         return err_no_memory(err);
@@ -117,7 +117,7 @@ static int add_entry(struct parser *parser, struct span nested, struct span valu
     return 0;
 }
 
-/* The next line of `rest`, which moves behind it. */
+/* Removes the next line from `rest` and returns it. */
 static struct span next_line(struct span *rest)
 {
     const char *newline = rest->len > 0 ? memchr(rest->at, '\n', rest->len) : NULL;
@@ -136,7 +136,7 @@ static int add_nested(struct parser *parser, struct span lines, struct err *err)
             continue;
         const char *equals = memchr(line.at, '=', line.len);
         if (!equals)
-            return wrong(parser, parser->key_line, "a line of the block below it has no '='", err);
+            return line_error(parser, parser->key_line, "a line of the block below has no '='", err);
         size_t name_len = (size_t)(equals - line.at);
         struct span name = trim((struct span){ line.at, name_len });
         struct span value = trim((struct span){ equals + 1, line.len - name_len - 1 });
@@ -147,8 +147,8 @@ static int add_nested(struct parser *parser, struct span lines, struct err *err)
     return 0;
 }
 
-/* Ends the open option, if any. */
-static int end_option(struct parser *parser, struct err *err)
+/* Adds the setting whose value was being read, if any. */
+static int end_setting(struct parser *parser, struct err *err)
 {
     if (!parser->key)
         return 0;
@@ -164,16 +164,16 @@ static int end_option(struct parser *parser, struct err *err)
     return r;
 }
 
-static int begin_option(struct parser *parser, struct span line, size_t indent, struct err *err)
+static int begin_setting(struct parser *parser, struct span line, size_t indent, struct err *err)
 {
     if (parser->ini.n_sections == 0)
-        return wrong(parser, parser->line, "a setting before the first [section]", err);
+        return line_error(parser, parser->line, "a setting before the first [section]", err);
     size_t name_len = 0;
     while (name_len < line.len && line.at[name_len] != '=' && line.at[name_len] != ':')
         name_len++;
     struct span name = trim((struct span){ line.at, name_len });
     if (name_len == line.len || name.len == 0)
-        return wrong(parser, parser->line, "expected [section], key = value or # comment", err);
+        return line_error(parser, parser->line, "expected [section], key = value or # comment", err);
     parser->key = strndup(name.at, name.len);
     if (!parser->key)
         return err_no_memory(err);
@@ -182,7 +182,7 @@ static int begin_option(struct parser *parser, struct span line, size_t indent, 
     for (size_t i = 0; i < parser->ini.n_entries; i++) {
         const struct ini_entry *entry = &parser->ini.entries[i];
         if (entry->section == parser->ini.n_sections - 1 && strcmp(entry->key, parser->key) == 0)
-            return wrong(parser, parser->line, "this key is in its section twice", err);
+            return line_error(parser, parser->line, "this key exists already in its section", err);
     }
     parser->key_line = parser->line;
     parser->key_indent = indent;
@@ -194,7 +194,7 @@ static int begin_option(struct parser *parser, struct span line, size_t indent, 
 static int parse_line(struct parser *parser, struct span line, struct err *err)
 {
     if (line.len > INI_MAX_LINE)
-        return wrong(parser, parser->line, "the line is too long", err);
+        return line_error(parser, parser->line, "the line is too long", err);
     size_t indent = indent_of(line);
     struct span content = trim(line);
     if (content.len > 0 && (content.at[0] == '#' || content.at[0] == ';'))
@@ -206,14 +206,14 @@ static int parse_line(struct parser *parser, struct span line, struct err *err)
     }
     if (content.len == 0)
         return 0;
-    int r = end_option(parser, err);
+    int r = end_setting(parser, err);
     if (r != 0)
         return r;
     if (content.at[0] != '[')
-        return begin_option(parser, content, indent, err);
+        return begin_setting(parser, content, indent, err);
     const char *end = memrchr(content.at, ']', content.len);
     if (!end || end == content.at + 1)
-        return wrong(parser, parser->line, "a section needs a name between [ and ]", err);
+        return line_error(parser, parser->line, "a section needs a name between [ and ]", err);
     return add_section(parser, (struct span){ content.at + 1, (size_t)(end - content.at - 1) }, err);
 }
 
@@ -228,12 +228,12 @@ int ini_parse(const char *text, size_t len, const char *name, struct ini *ret, s
         struct span line = next_line(&rest);
         parser.line++;
         if (utf8_valid_prefix(line.at, line.len) < line.len || (line.len > 0 && memchr(line.at, '\0', line.len)))
-            return wrong(&parser, parser.line, "not UTF-8 text", err);
+            return line_error(&parser, parser.line, "not UTF-8 text", err);
         int r = parse_line(&parser, line, err);
         if (r != 0)
             return r;
     }
-    int r = end_option(&parser, err);
+    int r = end_setting(&parser, err);
     if (r != 0)
         return r;
     *ret = parser.ini;
@@ -260,7 +260,7 @@ const char *ini_get(const struct ini *ini, size_t section, const char *key, cons
         if (entry->section != section || strcmp(entry->key, key) != 0)
             continue;
         if (nested ? entry->nested && strcmp(entry->nested, nested) == 0 : !entry->nested)
-            found = entry->value; /* of equal nested names the last counts */
+            found = entry->value; /* the last of equal nested names counts */
     }
     return found;
 }

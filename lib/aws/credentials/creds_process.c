@@ -2,10 +2,10 @@
 #include <sys/wait.h>
 
 #include "base/child.h"
-#include "aws/creds_source.h"
-#include "aws/words.h"
+#include "aws/credentials/creds_source.h"
+#include "aws/credentials/shell_words.h"
 
-/* "Process credential provider" in the AWS SDKs and Tools Reference Guide; the time limit is that of AWS's Go SDK. */
+/* "Process credential provider" in the AWS SDKs and Tools Reference Guide, with the time limit of AWS's Go SDK. */
 
 enum { TIMEOUT_MS = 60 * 1000, OUTPUT_MAX = 64 * 1024, MESSAGE_SHOWN = 200 };
 
@@ -15,7 +15,7 @@ static int process_error(const struct creds_lookup *lookup, struct err *err, con
                      MESSAGE_SHOWN, detail);
 }
 
-/* Programs say why they failed in their last line. */
+/* Programs usually give the reason of a failure in their last line. */
 static const char *last_line(struct buf *text)
 {
     while (text->len > 0 && strchr(" \t\r\n", text->data[text->len - 1]))
@@ -24,7 +24,7 @@ static const char *last_line(struct buf *text)
     return newline ? newline + 1 : buf_str(text);
 }
 
-static int refuse(const struct creds_lookup *lookup, struct child *child, struct err *err)
+static int exit_error(const struct creds_lookup *lookup, struct child *child, struct err *err)
 {
     auto_buf struct buf what = BUF_INIT;
     if (WIFSIGNALED(child->status))
@@ -32,7 +32,7 @@ static int refuse(const struct creds_lookup *lookup, struct child *child, struct
     else
         buf_printf(&what, "ended with status %d", WEXITSTATUS(child->status));
     const char *message = last_line(&child->message);
-    buf_puts(&what, *message ? ": " : " and said nothing");
+    buf_puts(&what, *message ? ": " : " and printed no message");
     return process_error(lookup, err, buf_str(&what), message);
 }
 
@@ -58,10 +58,10 @@ int creds_from_process(const struct creds_lookup *lookup, struct creds *ret, str
     const char *command = creds_setting(lookup, "credential_process");
     if (!command)
         return 0;
-    auto_words struct words words = WORDS_INIT;
-    int r = words_split(command, &words, err);
+    auto_shell_words struct shell_words words = SHELL_WORDS_INIT;
+    int r = shell_words_split(command, &words, err);
     if (r == 0 && words.n == 0)
-        r = err_never(err, "bad_quoting", "it is empty");
+        r = err_never(err, "bad_quoting", "the command is empty");
     if (r != 0) {
         err_prefix(err, "credential_process of profile \"%s\"", lookup->profile_name);
         return r;
@@ -78,6 +78,6 @@ int creds_from_process(const struct creds_lookup *lookup, struct creds *ret, str
         return r;
     }
     if (!WIFEXITED(child.status) || WEXITSTATUS(child.status) != 0)
-        return refuse(lookup, &child, err);
+        return exit_error(lookup, &child, err);
     return read_output(lookup, &child.output, ret, err);
 }
