@@ -1,8 +1,8 @@
 /*
  * child: runs a program and reads its output, bounded in bytes and time.
  *
- * - No shell. The program inherits only the environment: its stdin is empty, none of our descriptors are open in it,
- * and signals have their defaults.
+ * - No shell. The program inherits only the environment: its stdin is empty and none of our descriptors are open.
+ *   Its signals have their defaults.
  * - It leads its own process group. When it ends, or its time is up, the whole group is killed.
  */
 #ifndef BASE_CHILD_H

@@ -2,8 +2,8 @@
  * sqs: a client for one queue, for one thread (JSON protocol 1.0).
  *
  * - Batches have any size. They are sent as requests of ten, several at once (lib/aws/aws_batch.h).
- * - Each entry has its own result. If a 200 answer lists an entry as `Failed`, only that entry has failed; it is
- * retried if SQS is at fault.
+ * - Each entry has its own result. If a 200 answer lists an entry as `Failed`, only that entry has failed. It is
+ *   retried if SQS is at fault.
  * - LATER with outage: no entry could have succeeded (no such queue, no permission, no answer).
  */
 #ifndef SQS_SQS_H
@@ -72,8 +72,8 @@ struct sqs_receive {
  * Receives messages and appends them to `ret`. *ret_full: the number of requests answered with max_messages.
  * - It waits for all requests, because the messages of an abandoned one would stay invisible for a while.
  * - A request without an answer is not retried. A throttled request, or one with 5xx, is, unless another succeeded.
- * - Failed requests are ignored unless all failed. Then LATER: outage or throttled; NEVER: no such queue, no
- * permission.
+ * - Failed requests are ignored unless all failed. Then LATER: outage or throttled; NEVER: no such queue, or no
+ *   permission.
  * - A message whose MD5OfBody is wrong is dropped. SQS delivers it again.
  */
 int sqs_receive(struct sqs *sqs, const struct sqs_receive *options, struct sqs_messages *ret, size_t *ret_full,

@@ -310,7 +310,7 @@ def test_sso_needs_a_sign_in(aws, server, tmp_path, token, said):
 
 
 SSO_ANSWERS = [
-    (Answer(401, json.dumps({"message": "Session token not found or invalid"})), "no longer valid; run `aws sso login --profile p`"),
+    (Answer(401, json.dumps({"message": "Session token not found or invalid"})), "not valid any more; run `aws sso login --profile p`"),
     (Answer(403, json.dumps({"message": "No access"})), "access denied: status 403, No access"),
     (Answer(200, SECRET), "the answer is not JSON"),
     (Answer(200, "{}"), "no roleCredentials"),
