@@ -133,7 +133,7 @@ def test_a_daemon_that_does_not_end_is_killed_with_its_children(
     settings = {"FAKE": "stubborn"}
     with Stack(place / "stack", programs=fake_programs(place), settings=settings, fsync=False, stop_timeout_s=0.5):
         assert len([a for a in naming(place).values() if "itemgend" in a]) == 2
-    assert "itemgend did not end within 0.5 s and was killed" in capsys.readouterr().out
+    assert "itemgend did not exit within 0.5 s and was killed" in capsys.readouterr().out
     assert naming(place) == {}
 
 

@@ -243,8 +243,8 @@ def test_a_newer_pgstac_is_left_alone(make_catalog: Callable[..., Catalog]) -> N
         admin.execute("SET search_path TO pgstac, public; SELECT pgstac.set_version('99.0.0')")
     status, said = catalog.migrate()
     assert status == 1
-    assert f"error: pypgstac migrate did not get from 99.0.0 to {version('pypgstac')}" in said
-    assert "next: nothing is changed" in said
+    assert f"error: pypgstac migrate did not migrate from 99.0.0 to {version('pypgstac')}" in said
+    assert "next: nothing was changed" in said
     assert catalog.rows("SELECT pgstac.get_version()") == [("99.0.0",)]
 
 
@@ -288,7 +288,7 @@ def test_a_wrong_password_is_told_at_once(catalog: Catalog) -> None:
     status, said = wrong.migrate()
     assert status == 1
     assert 'password authentication failed for user "stac_admin"' in said
-    assert "next: see that ADMIN_SECRET is the current one" in said
+    assert "next: check that ADMIN_SECRET is current" in said
     assert time.monotonic() - before < 20
 
 
@@ -310,7 +310,7 @@ def test_without_postgis_it_says_who_may_make_it(make_catalog: Callable[..., Cat
     status, said = make_catalog("bare", postgis=False).migrate()
     assert status == 1
     assert "error: extension postgis: permission denied" in said
-    assert "next: ADMIN_SECRET must be of the role that owns the database" in said
+    assert "next: ADMIN_SECRET must be the secret of the role that owns the database" in said
 
 
 def test_it_waits_for_a_database_that_starts_and_not_for_ever(make_catalog: Callable[..., Catalog]) -> None:
@@ -319,7 +319,7 @@ def test_it_waits_for_a_database_that_starts_and_not_for_ever(make_catalog: Call
     try:
         status, said = catalog.migrate({"WAIT_S": "1"})
         assert status == 1
-        assert f"localhost:{catalog.server.port} did not take connections within 1 s" in said
+        assert f"localhost:{catalog.server.port} did not accept connections within 1 s" in said
         program = catalog.start()
         assert program.stdout
         assert "waiting for localhost" in program.stdout.readline()

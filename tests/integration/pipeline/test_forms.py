@@ -348,7 +348,7 @@ def test_s3_down_and_back(pipeline: Pipeline, bucket: Bucket, closed_port: int) 
 def test_a_queue_without_a_redrive_policy(pipeline: Pipeline) -> None:
     """An error at the start, or the dead-letter queue of the configuration after five attempts."""
     url = pipeline.sqs.create_queue(QueueName=f"plain-{uuid.uuid4().hex[:8]}", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
-    with pytest.raises(DaemonError, match="ended with 1 before it was ready"):
+    with pytest.raises(DaemonError, match="exited with 1 before it was ready"):
         pipeline.start("itemloadd", ITEMLOADD_QUEUE_URL=url)
     assert pipeline.log("itemloadd")[-1]["error_code"] == "no_dead_letter_queue"
     assert "dead_letter_queue_url" in pipeline.log("itemloadd")[-1]["message"]
