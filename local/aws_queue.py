@@ -188,8 +188,8 @@ class LocalQueue(Queue):
 
     def change_visibility(self, handle: str, visibility_s: int) -> None:
         """
-        Accepts any handle of a message in flight, as AWS does. If the message is visible again it stays so, and the call
-        succeeds.
+        Accepts any handle of a message in flight, as AWS does. If the message is visible again it stays so, and the
+        call succeeds.
         """
         with self._messages_lock:
             message = self._of_handle(handle)

@@ -90,8 +90,9 @@ class MoveTask:
 
     def run(self, backend: LocalBackend) -> None:
         """
-        Moves messages until the source has no visible one. Without a destination, each message goes back to the queue whose
-        redrive policy moved it. A message that was sent to the dead-letter queue directly has no such queue, and ends the task.
+        Moves messages until the source has no visible one. Without a destination, each message goes back to the queue
+        whose redrive policy moved it. A message that was sent to the dead-letter queue directly has no such queue, and
+        ends the task.
         """
         pause = 1 / (self.per_second or MOVES_PER_SECOND)
         try:

@@ -52,8 +52,8 @@ class ScalingTags(ApplicationAutoScalingResponse):
 
 class Containers(EC2ContainerServiceResponse):
     """
-    Services with everything that they were created with, and the protection of a task against scale-in, which an ECS agent
-    asks for. Nothing scales in here.
+    Services with everything that they were created with, and the protection of a task against scale-in, which an ECS
+    agent asks for. Nothing scales in here.
     """
 
     protected: dict[str, dict[str, Any]] = {}
@@ -95,8 +95,8 @@ class Containers(EC2ContainerServiceResponse):
 
 class Schedules(EventBridgeSchedulerResponse):
     """
-    A second request with the first one's client token returns the first one's resource: clients repeat a request that got
-    no answer.
+    A second request with the first one's client token returns the first one's resource: clients repeat a request that
+    got no answer.
     """
 
     answers: dict[str, str] = {}

@@ -137,8 +137,8 @@ class Postgres:
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """
-        SIGINT ends the sessions first, SIGQUIT aborts everything: pg_ctl's modes fast and immediate. Does nothing if the server
-        is not running.
+        SIGINT ends the sessions first, SIGQUIT aborts everything: pg_ctl's modes fast and immediate. Does nothing if
+        the server is not running.
         """
         if self._process:
             self._state.end(self._process, number, 60)

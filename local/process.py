@@ -161,8 +161,8 @@ def _wait_for_end(processes: Sequence[Process], deadline: float) -> list[Process
 
 def stop(processes: Sequence[Process], number: int, timeout_s: float) -> list[Process]:
     """
-    Ends processes and the rest of their sessions, all at the same time. Returns those that still ran after `timeout_s` and
-    were killed.
+    Ends processes and the rest of their sessions, all at the same time. Returns those that still ran after `timeout_s`
+    and were killed.
     """
     for process in processes:
         _send(process, number)

@@ -18,9 +18,10 @@ class State(Enum):
 @dataclass
 class Alarm:
     """
-    `datapoints` of `periods` minutes must be beyond the threshold. Missing data follow the CloudWatch User Guide ("Using
-    Amazon CloudWatch Alarms", how alarm state is evaluated when data is missing): the alarm looks at two periods more than
-    it needs and uses the most recent values. Only if these are too few, `missing` says how to count the others.
+    `datapoints` of `periods` minutes must be beyond the threshold. Missing data follow the CloudWatch User Guide
+    ("Using Amazon CloudWatch Alarms", how alarm state is evaluated when data is missing): the alarm looks at two
+    periods more than it needs and uses the most recent values. Only if these are too few, `missing` says how to count
+    the others.
     """
 
     breaches: Callable[[float], bool]

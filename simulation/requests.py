@@ -36,8 +36,8 @@ GENERATION = Requests(publishes=1, receives=1, deletes=1)
 
 def loading(rate: float, workers: int, receives: int, batch_idle_s: int, *, is_flood: bool) -> Requests:
     """
-    In a flood every receive is full. Below that, a receive returns what has arrived, usually one message, or nothing after
-    a second. The result is an upper bound: receives of several workers compete for messages.
+    In a flood every receive is full. Below that, a receive returns what has arrived, usually one message, or nothing
+    after a second. The result is an upper bound: receives of several workers compete for messages.
     """
     if is_flood:
         return Requests(publishes=1, receives=1 / RECEIVE_MOST, deletes=1 / RECEIVE_MOST)

@@ -99,7 +99,7 @@ def test_the_handler_makes_one_item_after_another_and_tells_which_failed(
         f"{start} bad create-item a b item.json",
         f"{start} g create-item a b --o v item.json",
     ]
-    assert "ended with 1" in capsys.readouterr().err
+    assert "exited with 1" in capsys.readouterr().err
 
 
 def test_files_are_asked_for_where_they_are_served() -> None:

@@ -149,7 +149,8 @@ def test_s3_events(pipeline: Pipeline, bucket: Bucket) -> None:
     send(
         pipeline,
         event(*(bucket.record(key) for key in KEYS)),
-        # Of one time; the last by sequencer comes first, its time is not the greatest, and the newest version is not named.
+        # Of one time; the last by sequencer comes first, its time is not the greatest, and the newest version is not
+        # named.
         event(
             bucket.record("versions.json", versionId=versions[1], sequencer="0B", time="2024-05-06T07:08:08Z"),
             bucket.record("versions.json", versionId=versions[0], sequencer="0A", **at),
