@@ -177,7 +177,7 @@ def test_an_earlier_release(deployer: Deployer) -> None:
     assert all("-var=release=0.1.0-before" in apply for apply in deployer.calls("terraform", "apply"))
     deployer.images = False
     done = deployer.run(RELEASE="0.1.0-never")
-    assert done.returncode == 1 and "there is no image itemgend 0.1.0-never" in done.stderr
+    assert done.returncode == 1 and "image itemgend 0.1.0-never does not exist" in done.stderr
     assert not deployer.calls("builder", "build")
 
 
@@ -294,11 +294,11 @@ def test_all_that_is_missing_is_told_at_once(deployer: Deployer) -> None:
 def test_an_old_terraform_and_no_credentials(deployer: Deployer) -> None:
     deployer.answers[0] = (["terraform", "version"], '{"terraform_version": "1.9.8"}', 0)
     done = deployer.run()
-    assert done.returncode == 1 and "1.11 or newer: version 1.9.8 is here" in done.stderr
+    assert done.returncode == 1 and "1.11 or newer: found version 1.9.8" in done.stderr
     deployer.answers[0] = (["terraform", "version"], '{"terraform_version": "1.20.0"}', 0)
     deployer.answers[2] = (["aws", "get-caller-identity"], "Unable to locate credentials\n", 253)
     done = deployer.run()
-    assert done.returncode == 1 and "AWS takes no credentials of yours" in done.stderr and deployer.steps() == []
+    assert done.returncode == 1 and "AWS does not accept your credentials" in done.stderr and deployer.steps() == []
 
 
 def test_the_region_is_the_configurations_or_that_of_aws(deployer: Deployer) -> None:
@@ -309,9 +309,9 @@ def test_the_region_is_the_configurations_or_that_of_aws(deployer: Deployer) -> 
     deployer.answers[-1] = (["aws", "configure", "get", "region"], "", 1)
     done = deployer.run("--plan")
     assert done.returncode == 1 and "no AWS region" in done.stderr
-    deployer.answers[1] = (["terraform", "console"], "Error: itemgend.max_task is no key\n", 1)
+    deployer.answers[1] = (["terraform", "console"], "Error: itemgend.max_task is an unknown key\n", 1)
     done = deployer.run()
-    assert done.returncode == 1 and "max_task is no key" in done.stderr and deployer.steps() == []
+    assert done.returncode == 1 and "max_task is an unknown key" in done.stderr and deployer.steps() == []
 
 
 def test_another_architecture(deployer: Deployer) -> None:

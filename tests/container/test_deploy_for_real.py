@@ -119,7 +119,7 @@ def test_a_deployment_from_nothing_to_nothing(site: Site) -> None:
         assert url == f"{HOST}/{NAME}-{name}"
         pushed = site.registry.image(f"{NAME}-{name}", outputs["release"])
         assert pushed and pushed["User"] == "65532:65532" and pushed["Labels"]["org.opencontainers.image.title"] == name
-        assert f"image {name}:{outputs['release']} is there" in done.stdout, "the failed deployment has pushed it"
+        assert f"image {name}:{outputs['release']} exists" in done.stdout, "the failed deployment has pushed it"
 
     again = site.run()
     assert again.returncode == 0 and again.stdout.count("No changes.") == 3 and "building" not in again.stdout, shown(again)
