@@ -1,4 +1,6 @@
-"""The images that terraform/modules/database runs: built, looked at, and run, before a PostgreSQL as RDS has it."""
+"""
+The images that terraform/modules/database runs: built, inspected, and run with a PostgreSQL that is set up like RDS.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def catalog() -> Iterator[Catalog]:
 
 
 class First(Container):
-    """Whose first process is not what the entry point names: a script becomes another program, a link leads to Python."""
+    """
+    A container whose first process is not the entry point: a script runs another program, or a link leads to Python.
+    """
 
     @property
     def pid(self) -> int:
@@ -65,7 +69,7 @@ class First(Container):
 
 @pytest.fixture
 def ca(catalog: Catalog, tmp_path: Path) -> dict[str, str]:
-    """The test's authority where the image has those of RDS."""
+    """Mounts the test's authority where the image has those of RDS."""
     copy = tmp_path / "ca.pem"
     copy.write_bytes(catalog.server.ca.read_bytes())
     copy.chmod(0o644)
@@ -73,7 +77,7 @@ def ca(catalog: Catalog, tmp_path: Path) -> dict[str, str]:
 
 
 def migration(catalog: Catalog) -> dict[str, str]:
-    """What the task definition sets."""
+    """The environment that the task definition sets."""
     secrets = {
         f"{role.upper()}_SECRET": json.dumps({"username": catalog.username(role), "password": catalog.passwords[role]})
         for role in catalog.passwords

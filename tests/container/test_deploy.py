@@ -1,4 +1,7 @@
-"""What terraform/deploy.sh does in which order, and what it says where something is missing or fails: terraform, aws and the builder are stand-ins."""
+"""
+The steps of terraform/deploy.sh and their order, and its messages if something is missing or fails. terraform, aws and
+the builder are stand-ins.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def task(status: str, code: int | None = None, **more: Any) -> str:
 
 
 class Deployer:
-    """The script in a copy of what it needs, so that terraform/ and build/ stay as they are."""
+    """Runs the script in a copy of its files, so that terraform/ and build/ stay as they are."""
 
     def __init__(self, folder: Path) -> None:
         self.top = folder / "project"
@@ -64,7 +67,7 @@ class Deployer:
             self.link(program)
         self.calls_file, self.answers_file = folder / "calls", folder / "answers"
         self.outputs = dict(OUTPUTS)
-        self.images = False  # whether ECR has them
+        self.images = False  # whether ECR has the images
         self.answers: list[tuple[list[str], str, int]] = [
             (["terraform", "version"], '{\n  "terraform_version": "1.11.4"\n}\n', 0),
             (["terraform", "console"], '"x86_64 eu-central-2"\n', 0),
@@ -91,12 +94,12 @@ class Deployer:
         return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
 
     def calls(self, *words: str) -> list[list[str]]:
-        """Those with these words, in their order."""
+        """The calls with these words, in their order."""
         all_of = [json.loads(line) for line in self.calls_file.read_text().splitlines()]
         return [call for call in all_of if set(words) <= set(call)]
 
     def steps(self) -> list[str]:
-        """What changes something, in words."""
+        """The calls that change something, as short names."""
         steps = []
         for program, *words in self.calls():
             if program == "terraform" and (verb := {"apply", "destroy", "plan"} & set(words)):
@@ -192,7 +195,7 @@ def test_instances_get_a_package(deployer: Deployer) -> None:
     deployer.outputs["package_uri"] = "s3://stac-test-packages/1/stactools-ingest_amd64.deb"
     deployer.outputs["repositories"] = {"migrate": f"{REGISTRY}/stac-test-migrate"}
     folder = deployer.top / "build" / "package"
-    builder = deployer.bin / "builder"  # which makes one as well
+    builder = deployer.bin / "builder"  # which also creates the package
     builder.write_text(builder.read_text() + f"\nif 'container/deb/Dockerfile' in call:\n    Path({str(folder)!r}).mkdir(parents=True)\n")
     builder.write_text(builder.read_text() + f"    Path({str(folder)!r}, 'stactools-ingest_0.1.0_amd64.deb').touch()\n")
     done = deployer.run()
@@ -209,7 +212,7 @@ def test_instances_get_a_package(deployer: Deployer) -> None:
 
 
 def migration(deployer: Deployer, *answers: tuple[list[str], str, int]) -> str:
-    """What is said where it fails; nothing is applied after it."""
+    """Runs a migration that fails; returns the error output. Nothing is applied after the failure."""
     deployer.answers = [*answers, *deployer.answers]
     done = deployer.run()
     assert done.returncode == 1
@@ -247,14 +250,14 @@ def test_a_migration_that_is_lost_is_told(deployer: Deployer) -> None:
     assert '"reason":"MISSING"' in migration(deployer, (["describe-tasks"], json.dumps(lost), 0))
 
 
-# ------------------------------------------------------------ plan, destroy, what is missing
+# ----------------------------------------------------------- plan, destroy, missing programs
 
 
 def test_a_plan_changes_nothing(deployer: Deployer) -> None:
     done = deployer.run("--plan", CONFIRM="")
     assert done.returncode == 0 and "image migrate:0.1.0-" in done.stdout and "would be built and pushed" in done.stdout
     assert deployer.steps() == ["plan"]
-    deployer.outputs = {}  # nothing is there yet
+    deployer.outputs = {}  # nothing exists yet
     assert deployer.run("--plan", CONFIRM="").returncode == 0
 
 
@@ -315,7 +318,7 @@ def test_the_region_is_the_configurations_or_that_of_aws(deployer: Deployer) -> 
 
 
 def test_another_architecture(deployer: Deployer) -> None:
-    deployer.answers[1] = (["terraform", "console"], '"s390x eu-central-2"\n', 0)  # that no machine of ours has
+    deployer.answers[1] = (["terraform", "console"], '"s390x eu-central-2"\n', 0)  # no test machine has this architecture
     assert deployer.run().returncode == 0
     builds = [call for call in deployer.calls("builder") if call[1] == "build"]
     assert builds and all("linux/s390x" in build for build in builds)

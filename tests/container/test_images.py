@@ -1,4 +1,4 @@
-"""The daemons' images: built from their Dockerfiles, looked at, and run, read-only and as their user."""
+"""The daemons' images: built from their Dockerfiles, inspected, and run, read-only and as their user."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def itemloadd(builder: Builder) -> Image:
 
 
 def settings(stack: Stack, daemon: str) -> dict[str, str]:
-    """What a task definition sets. Tasks have a loopback of their own, here one port is not to be two daemons'."""
+    """
+    The settings of a task definition. Each task has its own loopback; here both daemons share one, so they need two
+    ports.
+    """
     aws = {name: value for name, value in stack.env.items() if name.startswith("AWS_")}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -79,7 +82,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         container.kill()
 
 
-# ------------------------------------------------------------ what is in them
+# ---------------------------------------------------------------- the content
 
 
 def files(root: Path) -> Iterator[Path]:
@@ -117,7 +120,7 @@ def test_bytecode_counts_whatever_time_its_source_has(itemgend: Image) -> None:
 
 
 def state(root: Path) -> dict[str, str]:
-    """Of each file: kind, rights, owner, times and content."""
+    """Kind, permissions, owner, times and content of each file."""
     found = {}
     for path in files(root):
         status = path.lstat()
@@ -141,7 +144,7 @@ def test_what_is_built_again_is_the_same(builder: Builder, itemgend: Image) -> N
 
 
 def test_an_item_through_both(itemgend: Image, itemloadd: Image, stack: Stack, pipeline: Pipeline, start: Start) -> None:
-    """Nothing can be downloaded: the environment comes with the image."""
+    """Nothing can be downloaded: the environment is in the image."""
     generating = start(itemgend, itemgend_settings(stack) | {"https_proxy": "http://127.0.0.1:9"})
     loading = start(itemloadd, itemloadd_settings(stack))
     pipeline.publish(pipeline.gen_topic, GFC)
@@ -176,7 +179,7 @@ def test_an_environment_that_is_not_there_is_made(itemgend: Image, stack: Stack,
 
 
 def test_what_package_code_kills_is_not_left(itemgend: Image, stack: Stack, pipeline: Pipeline, start: Start) -> None:
-    """Within limits it can signal all of its user's processes. The first process of a container is no one it could kill."""
+    """Without a sandbox, it can signal all processes of its user. It cannot kill the container's first process."""
     container = start(itemgend, itemgend_settings(stack))
     pipeline.publish(pipeline.gen_topic, GFC)
     wait_until("a server is there", lambda: container.log("ITEM_GENERATED"))
@@ -189,7 +192,7 @@ def test_what_package_code_kills_is_not_left(itemgend: Image, stack: Stack, pipe
 
 
 def processes(container: Container) -> list[int]:
-    """Those of its namespace: all have its first process above them."""
+    """The processes of its namespace: they all descend from its first process."""
     found = [container.pid]
     for pid in found:
         for thread in Path(f"/proc/{pid}/task").glob("*/children"):

@@ -1,4 +1,7 @@
-"""`make bench` in its smallest size: everybody loads what he is given, and the results have what the tables show."""
+"""
+`make bench` with its smallest sizes: every contender loads all items of its case, and the results contain the figures
+of the tables.
+"""
 
 import json
 import os
@@ -25,7 +28,7 @@ N = 50
 
 
 def run(folder: Path, names: str) -> tuple[dict[str, Any], str]:
-    """The results, and what was printed."""
+    """Runs cases. Returns the results and the output."""
     sizes = {"BENCH_ITEMS": str(N), "BENCH_MESSAGES": "100", "BENCH_BATCHES": "2", "BENCH_REPEAT": "1", "BENCH_FSYNC": "0"}
     env = environment.for_tools() | {"BENCH": names} | sizes
     command = [sys.executable, "-m", "bench", "--programs", BUILD, "--folder", str(folder)]
@@ -45,7 +48,7 @@ def results(printed: tuple[dict[str, Any], str]) -> dict[str, Any]:
 
 
 def rows(results: dict[str, Any], case: str, number: int = 0) -> dict[str, dict[str, Any]]:
-    """By label, of the case's `number`th part."""
+    """The rows of the case's part `number`, by label."""
     found = [entry for entry in results["cases"] if entry["case"] == case][number]
     assert found["title"] and found["unit"]
     return {row["label"]: row for row in found["rows"]}
@@ -89,7 +92,9 @@ def test_the_check_for_moved_items_has_its_figure(results: dict[str, Any]) -> No
 
 
 def test_an_item_takes_less_of_the_disk_than_it_had_when_it_was_published(results: dict[str, Any]) -> None:
-    """What is the same in all of them is in the collection. A table has a few pages besides: of its map, of the last rows."""
+    """
+    The members that all items share are in the collection. A table has a few more pages: its map, and the last rows.
+    """
     row = rows(results, "storage")["undivided"]
     assert 500 < row["table_bytes"] - 4 * 8192 / N < row["published_bytes"]
     assert row["disk_bytes"] == row["table_bytes"] + row["index_bytes"]
@@ -124,7 +129,7 @@ def test_an_item_takes_longer_in_a_full_table(rate: float, said: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not shutil.which("npm"), reason="no npm here, for the queue")
+@pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed, which the queue needs")
 def test_what_goes_through_a_queue(tmp_path: Path) -> None:
     found, printed = run(tmp_path, "queue,end_to_end,memory")
     assert [entry["case"] for entry in found["cases"]] == ["queue", "end_to_end", "memory"]  # too few to see which side is the limit
@@ -149,7 +154,7 @@ BOUNDS = "SELECT partition, constraint_dtrange, constraint_edtrange FROM partiti
 
 
 def test_an_emptied_table_has_the_bounds_that_it_began_with(stack: Stack) -> None:
-    """pypgstac narrows them to what it loads: who comes next would have to widen every partition."""
+    """pypgstac narrows them to the items it loads; the next contender would have to widen every partition."""
     server = Server(stack)
     with server.copy_of() as database:
         server.add_collection(database, "month")

@@ -1,4 +1,4 @@
-"""The asset server's GeoTIFFs are what their names say, and it serves parts of them."""
+"""The asset server's GeoTIFFs match their names, and it serves parts of them."""
 
 import http.client
 import struct
@@ -27,7 +27,7 @@ def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes, di
 
 
 def read_tags(data: bytes) -> dict[int, tuple[Any, ...]]:
-    """A TIFF's first directory, read as TIFF 6.0 says."""
+    """Reads a TIFF's first directory, as TIFF 6.0 defines it."""
     order, version, offset = struct.unpack_from("<2sHI", data)
     assert (order, version) == (b"II", 42)
     (n,) = struct.unpack_from("<H", data, offset)

@@ -1,4 +1,4 @@
-"""Interrupted starts, and the daemons that the stack starts: their environment, their coming up, their end."""
+"""Interrupted starts, and the daemons that the stack starts: their environment, their start, their end."""
 
 import os
 import signal
@@ -30,8 +30,8 @@ def started(place: Path, name: str) -> bool:
 
 
 def assert_interrupted(child: "subprocess.Popen[str]", number: int, place: Path) -> None:
-    os.killpg(child.pid, number)  # a terminal sends it to the tools that run in the foreground too
-    os.killpg(child.pid, number)  # as a user does who is in a hurry
+    os.killpg(child.pid, number)  # a terminal sends it to the tools in the foreground too
+    os.killpg(child.pid, number)  # as an impatient user does
     output, _ = child.communicate(timeout=30)
     assert (child.returncode, "interrupted" in output) == (130, True), output
     assert left_in(place) == [] and list((place / "tmp").iterdir()) == []
@@ -138,7 +138,7 @@ def test_a_daemon_that_does_not_end_is_killed_with_its_children(
 
 
 def test_one_daemon_alone(place: Path) -> None:
-    """Ended and started again, as tests of crashes do."""
+    """Stops and starts one, as tests of crashes do."""
     with Stack(place / "stack", programs=fake_programs(place), fsync=False) as stack:
         first = stack.process("itemloadd")
         stack.stop_daemon("itemloadd", signal.SIGKILL)

@@ -1,4 +1,7 @@
-"""docs/explanation/scaling.md has the figures of a fresh run, and says of them what they show; the command prints them."""
+"""
+docs/explanation/scaling.md has the figures of a fresh run, and its conclusions match them. The command prints the same
+figures.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,7 @@ def test_what_it_says_of_the_bill(results: command.Results) -> None:
 
 
 def test_a_day_of_a_million_by_hand(results: command.Results) -> None:
-    """Two publishes an item, one task of each daemon all day."""
+    """Two publishes for each item, one task of each daemon all day."""
     day = results.bills[0]
     assert day.sns == pytest.approx(2 * 1e6 * 0.5e-6)
     assert day.itemgend == pytest.approx(24 * (2 * 0.04048 + 5 * 0.004445 + 0.005))
@@ -83,8 +86,8 @@ def test_a_day_of_a_million_by_hand(results: command.Results) -> None:
 
 def day_requests(rate: float) -> float:
     """
-    A receive and a delete of the request; of the item, whose batch of two seconds and one of two workers is `rate`
-    items large: 21 receives, and deletes by tens.
+    A receive and a delete for the request. For the item: a batch of two seconds of one of two workers has `rate` items,
+    with 21 receives, and deletes by tens.
     """
     return 2 + 21 / rate + 2 / rate
 

@@ -1,4 +1,4 @@
-"""The simulation's queue: no message is lost or made, whatever is done with it."""
+"""The simulation's queue: no operation loses a message or makes one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Application Auto Scaling by hand: what a policy wants of a service, minute by minute."""
+"""Application Auto Scaling, computed by hand: what a policy does to a service, minute by minute."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_the_most_is_the_most() -> None:
 
 def test_tasks_that_start_are_not_ordered_again() -> None:
     """
-    The backlog of one task is measured until the others run. While the cooldown lasts it counts from before; later from
-    what is there, and they should be.
+    The backlog of one task is measured until the others run. During the cooldown, the next number is computed from the
+    one before; later from the number that exists, and by then the others should run.
     """
     clock = Clock(POLICY)
     assert clock.minutes(300, 300, 300, 300, 300) == [1, 1, 3, 3, 3]
@@ -99,7 +99,7 @@ def test_from_one_to_none() -> None:
 
 
 def test_who_wants_most_wins() -> None:
-    """The step would end all; target tracking wants more."""
+    """The step would end all tasks; target tracking wants more."""
     both = Policy(0, 10, TRACKING, (replace(SLEEP, threshold=1000, periods=1, datapoints=1),), None)
     assert Clock(both, 2).minutes(500, 500, 500) == [0, 0, 0]
     clock = Clock(replace(both, steps=(replace(SLEEP, threshold=1000, periods=3, datapoints=3),)), 2)

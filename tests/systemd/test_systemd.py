@@ -1,4 +1,4 @@
-"""The units as an administrator meets them: systemctl and journalctl."""
+"""The units from an administrator's point of view: systemctl and journalctl."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_exposure(booted: Booted, unit: str, threshold: int) -> None:
 
 @pytest.fixture
 def bubblewrap(booted: Booted) -> None:
-    """Without any unit: what it cannot do there is not the unit's fault."""
+    """Outside of any unit: a failure here is not caused by the unit."""
     done = booted.run("bwrap --unshare-user --unshare-pid --ro-bind / / echo works", check=False)
     if done != "works":
         pytest.skip(f"bubblewrap does not work here: {done}")
@@ -82,10 +82,10 @@ def test_a_package_tells_what_it_sees(booted: Booted, pipeline: Pipeline, build:
     assert not {"stactools-ingest", "shadow", "machine-id", "systemd"} & set(seen["etc"])
     assert re.search(r"^CapEff:\t0+$", seen["status"], re.M) and re.search(r"^NoNewPrivs:\t1$", seen["status"], re.M)
     assert not [name for name in seen["environ"] if name.startswith(("AWS_", "ITEMGEND_", "UV_", "NOTIFY", "INVOCATION"))]
-    assert len(seen["processes"]) < 8, "its own, and what started it"
+    assert len(seen["processes"]) < 8, "only its own processes, and those that started it"
 
 
-# Run by a copy of our unit, so under all of its restrictions, as itemgend would run package code.
+# Run by a copy of our unit, so under all of its restrictions, as itemgend runs package code.
 PROBE = """
 echo start: $(id -un) $(hostname)
 touch /var/lib/itemgend/work/made && echo wrote
@@ -189,7 +189,7 @@ def test_a_request_through_both_units(booted: Booted, pipeline: Pipeline) -> Non
 def test_stop_drains(booted: Booted, pipeline: Pipeline) -> None:
     booted.run("mkdir -p /run/systemd/system/itemloadd.service.d")
     override = "[Service]\\nEnvironment=ITEMLOADD_BATCH_ITEMS=40 ITEMLOADD_VISIBILITY_TIMEOUT=10m\\n"
-    # EnvironmentFile wins over Environment: what is to differ must leave the file.
+    # EnvironmentFile wins over Environment, so settings to change must be removed from the file.
     booted.run("sed -i.all '/^ITEMLOADD_VISIBILITY_TIMEOUT=/d' /etc/stactools-ingest/environment")
     booted.run(f"printf '{override}' >/run/systemd/system/itemloadd.service.d/test.conf; systemctl daemon-reload")
     try:

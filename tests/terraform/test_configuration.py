@@ -1,4 +1,4 @@
-"""What whoever deploys is told of a config.yaml that is wrong: in words that name the key. Nothing is asked of AWS for it."""
+"""Errors for a wrong config.yaml: they name the key. AWS is not used."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.terraform.workspace import Workspace
 
-# What is in the file, and what is said of it.
+# The file's content, and the error.
 WRONG = {
     "unknown keys": (
         "projectid: imagery\nitemgend: {slots: 4}\nbucket_notifications: [{bucket: stac-items, sufix: .json}]\n",
@@ -21,7 +21,7 @@ WRONG = {
 
 
 def refusal(workspace: Workspace, *arguments: str) -> str:
-    """What a plan says, on one line."""
+    """The error of a plan, on one line."""
     done = workspace.run("plan", *arguments, check=False)
     assert done.returncode == 1, done.stdout
     return re.sub(r"\s+", " ", done.stderr)

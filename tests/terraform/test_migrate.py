@@ -1,4 +1,4 @@
-"""container/migrate against a PostgreSQL that is as RDS has it (rds.py)."""
+"""container/migrate on a PostgreSQL that is set up like RDS (rds.py)."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def server() -> Iterator[Rds]:
 
 @pytest.fixture(scope="module")
 def make_catalog(server: Rds) -> Callable[..., Catalog]:
-    """make_catalog("name"): with PostGIS, but without pgstac."""
+    """make_catalog("name") creates a database with PostGIS, but without pgstac."""
 
     def make(name: str, *, postgis: bool = True) -> Catalog:
         server.execute(f"CREATE DATABASE {name} OWNER stac_admin TEMPLATE template0 LOCALE 'C.UTF-8'")
@@ -43,7 +43,7 @@ def make_catalog(server: Rds) -> Callable[..., Catalog]:
 
 @pytest.fixture(scope="module")
 def catalog(make_catalog: Callable[..., Catalog]) -> Catalog:
-    """Migrated once, and nothing of it but items is changed."""
+    """A migrated catalog that tests share. They change only items."""
     made = make_catalog("pgstac")
     status, said = made.migrate()
     assert status == 0, said
@@ -51,7 +51,7 @@ def catalog(make_catalog: Callable[..., Catalog]) -> Catalog:
 
 
 def state(catalog: Catalog) -> dict[str, Any]:
-    """What a second run may not change: objects with owners and privileges, memberships, settings."""
+    """The state that a second run must not change: objects with owners and privileges, memberships, settings."""
     queries = {
         "objects": "SELECT oid, relname, relowner, relacl::text FROM pg_class WHERE relnamespace = 'pgstac'::regnamespace",
         "functions": "SELECT oid, proowner, proacl::text FROM pg_proc WHERE pronamespace = 'pgstac'::regnamespace",
@@ -94,7 +94,7 @@ def test_the_loader_loads_and_the_reader_finds_it(catalog: Catalog, build: Path)
     for what, documents in (("collections", [COLLECTION]), ("items", [item("a"), item("b", "2023-01-01T00:00:00Z")])):
         done = catalog.load(build, what, *documents)
         assert done.returncode == 0, done.stderr
-    moved = item("a", "2022-02-02T00:00:00Z")  # into another partition: the old row is swept
+    moved = item("a", "2022-02-02T00:00:00Z")  # in another partition: the old row is removed
     assert catalog.load(build, "items", moved).returncode == 0
     (found,) = catalog.rows('SELECT search(\'{"collections": ["scenes"], "sortby": [{"field": "id"}]}\')', "reader")
     times = {feature["id"]: feature["properties"]["datetime"] for feature in found[0]["features"]}
@@ -147,7 +147,7 @@ BEYOND_THE_READER = [
 
 @pytest.fixture(scope="module")
 def things(catalog: Catalog) -> None:
-    """The administrator's own."""
+    """Tables of the administrator's own."""
     with catalog.connect("admin") as admin:
         admin.execute("CREATE SCHEMA admins")
         for name in ("admins.things", "public.things"):

@@ -19,7 +19,7 @@ locals {
 
 resource "aws_iam_role" "task" {
   name               = "${local.full_name}-task"
-  description        = "What ${var.daemon} calls."
+  description        = "Calls of ${var.daemon}."
   assume_role_policy = local.tasks_only
 }
 
