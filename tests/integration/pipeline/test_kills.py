@@ -1,4 +1,4 @@
-"""Kills of itemgend, of its fork servers and of items at random: no request is lost, none leaves two items."""
+"""Kills itemgend, its fork servers and items at random. No request is lost, and none leaves two items."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.integration.pipeline.hostile_site import Seen, descendants
 
 
 def servers_and_items(daemon: int) -> tuple[list[Seen], list[Seen]]:
-    """Of itemgend: all that stands around a fork server, and what those have forked."""
+    """The processes of an itemgend: those around a fork server, and those that they have forked."""
     below = [process for process in descendants(daemon) if process.state != "Z"]
     pythons = {process.pid for process in below if process.is_python()}
     items = [process for process in below if process.parent in pythons]
@@ -26,7 +26,7 @@ def servers_and_items(daemon: int) -> tuple[list[Seen], list[Seen]]:
 
 
 def kill(process: Seen) -> bool:
-    """By a descriptor, so that it is the very process."""
+    """Uses a process descriptor, so that it kills this very process."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -43,7 +43,7 @@ def kill(process: Seen) -> bool:
 
 
 class Killer:
-    """Ends one thing after the other, and starts itemgend again."""
+    """Kills one process after the other, and restarts itemgend."""
 
     def __init__(self, pipeline: Pipeline, settings: dict[str, str]) -> None:
         self.pipeline, self.settings = pipeline, settings
@@ -103,7 +103,7 @@ def letters(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 def zombies(daemon: int) -> list[Seen]:
-    """But those of servers, which wait for what they forked when the next item comes."""
+    """Zombies, except for children of fork servers, which wait for them when the next item comes."""
     below = descendants(daemon)
     pythons = {process.pid for process in below if process.is_python()}
     return [process for process in below if process.state == "Z" and process.parent not in pythons]

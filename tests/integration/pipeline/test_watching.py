@@ -1,4 +1,4 @@
-"""The daemons as those see them who watch: Prometheus, a container's health check, ECS."""
+"""The daemons from the point of view of monitoring: Prometheus, a container's health check, ECS."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def port() -> int:
 
 
 def read(daemon: str, port: int) -> dict[str, float]:
-    """Without the daemon's name."""
+    """Metrics by name, without the daemon's name."""
     return {name.removeprefix(f"{daemon}_"): value for name, value in samples(port).items()}
 
 
 def health(build: Path, daemon: str, port: int) -> "subprocess.CompletedProcess[str]":
-    """As a container runs it: with the configuration from its image, and the environment."""
+    """Runs the health check as a container does: with the configuration from its image, and the environment."""
     environment = os.environ | {f"{daemon.upper()}_METRICS_ADDRESS": f"127.0.0.1:{port}", "ITEMGEND_CONSTRAINTS": "etc/constraints.txt"}
     command = [build / "bin" / daemon, "--config", f"etc/{daemon}.yaml", "--health"]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=20)
@@ -83,7 +83,10 @@ def test_itemgend_while_it_generates(pipeline: Pipeline, build: Path, port: int,
 def test_a_start_that_waits_for_the_queue(
     pipeline: Pipeline, port: int, monkeypatch: pytest.MonkeyPatch, step: Answer, code: str
 ) -> None:
-    """An SQS that only this daemon has, and that does not work. It does not become ready; who watches it sees why."""
+    """
+    An SQS endpoint that only this daemon uses, and that does not work. The daemon does not become ready, and its
+    status says why.
+    """
     server = ScriptedServer()
     server.steps(step)
     monkeypatch.setattr(pipeline.stack, "ready_timeout_s", 4)
@@ -145,7 +148,7 @@ def test_a_task_of_ecs_is_protected_while_it_holds_messages(pipeline: Pipeline, 
     assert calls(agent) == []
     pipeline.publish_items([item(1)])
     wait_until("it is protected", lambda: calls(agent) == [True])
-    assert pipeline.ids() == [], "before the work is done"
+    assert pipeline.ids() == [], "the task must be protected before its work is done"
     wait_until("it is loaded", lambda: pipeline.ids() == ["item-1"])
     pipeline.stop_all()
     assert calls(agent) == [True, False]
