@@ -169,7 +169,7 @@ def test_nothing_in_them_belongs_to_their_user_but_what_it_writes(migrate: Image
         assert [path for path in anybodys if not path.lstat().st_mode & stat.S_ISVTX and "dev" not in path.parts] == []
 
 
-def test_what_is_built_again_is_the_same(builder: Builder, migrate: Image, pgbouncer: Image) -> None:
+def test_a_second_build_is_identical(builder: Builder, migrate: Image, pgbouncer: Image) -> None:
     for name, image in (("migrate", migrate), ("pgbouncer", pgbouncer)):
         tag = f"localhost/{name}:2"
         builder.build(name, tag, BUILD_OPTIONS=builder.env["BUILD_OPTIONS"] + " --no-cache")

@@ -52,13 +52,13 @@ def test_lintian(package: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_it_depends_on(package: Path) -> None:
+def test_its_dependencies(package: Path) -> None:
     depends = {entry.split()[0] for entry in field(package, "Depends").split(",")}
     assert {"python3", "ca-certificates", "libpq5", "libcurl4", "libyaml-0-2", "libc6"} <= depends
     assert {"bubblewrap", "slirp4netns", "nftables"} == {entry.strip() for entry in field(package, "Recommends").split(",")}
 
 
-def test_what_is_made_again_is_the_same(package: Path) -> None:
+def test_a_second_package_is_identical(package: Path) -> None:
     times = {"SOURCE_DATE_EPOCH": "1700000000"}
     first = make_package(**times).read_bytes()
     assert make_package(**times).read_bytes() == first
@@ -181,7 +181,7 @@ def test_it_starts_nothing_and_then_what_is_asked_for(booted: Booted, stack: Sta
     pipeline.db.close()
 
 
-def test_an_upgrade_restarts_what_runs_and_nothing_else(booted: Booted) -> None:
+def test_an_upgrade_restarts_only_running_units(booted: Booted) -> None:
     booted.run("systemctl start itemloadd; systemctl stop itemgend; systemctl enable itemgend")
     before = booted.run("systemctl show -p MainPID --value itemloadd")
     booted.run("dpkg --install /run/package.deb")

@@ -136,21 +136,21 @@ def test_the_order(deployer: Deployer) -> None:
     assert release in done.stdout and "pgstac 0.9.12" in done.stdout
 
 
-def test_the_password_is_no_argument(deployer: Deployer) -> None:
+def test_the_password_is_not_an_argument(deployer: Deployer) -> None:
     deployer.run()
     logins = deployer.calls("builder", "login")
     assert logins and all(login[1:] == ["login", "--username", "AWS", "--password-stdin", REGISTRY] for login in logins)
     assert "secret" not in deployer.calls_file.read_text()
 
 
-def test_what_is_there_is_not_built_again(deployer: Deployer) -> None:
+def test_existing_images_are_not_built_again(deployer: Deployer) -> None:
     deployer.images = True
     done = deployer.run()
     assert done.returncode == 0, done.stderr
     assert deployer.steps() == ["apply module.packages ecr", "apply module.cluster module.database", "run-task", "apply"]
 
 
-def test_a_release_is_what_goes_into_it(deployer: Deployer) -> None:
+def test_a_release_depends_only_on_its_content(deployer: Deployer) -> None:
     def release(**environment: str) -> str:
         assert deployer.run("--plan", **environment).returncode == 0
         return next(word for word in deployer.calls("terraform", "plan")[0] if word.startswith("-var=release="))
@@ -220,7 +220,7 @@ def migration(deployer: Deployer, *answers: tuple[list[str], str, int]) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_migration_that_fails_is_told_with_its_log(deployer: Deployer) -> None:
+def test_a_migration_that_fails_is_reported_with_its_log(deployer: Deployer) -> None:
     said = migration(
         deployer,
         (["describe-tasks"], task("STOPPED", 3, stoppedReason="Essential container in task exited"), 0),
@@ -231,7 +231,7 @@ def test_a_migration_that_fails_is_told_with_its_log(deployer: Deployer) -> None
     assert log[log.index("--log-stream-name") + 1] == "migrate/migrate/0a1b2c"
 
 
-def test_a_migration_that_never_ran_is_told(deployer: Deployer) -> None:
+def test_a_migration_that_never_ran_is_reported(deployer: Deployer) -> None:
     said = migration(
         deployer,
         (["describe-tasks"], task("STOPPED", None, stoppedReason="CannotPullContainerError"), 0),
@@ -240,12 +240,12 @@ def test_a_migration_that_never_ran_is_told(deployer: Deployer) -> None:
     assert "exit code none, CannotPullContainerError" in said and "no log: stac-test-migrate migrate/migrate/0a1b2c" in said
 
 
-def test_a_migration_that_cannot_be_started_is_told(deployer: Deployer) -> None:
+def test_a_migration_that_cannot_be_started_is_reported(deployer: Deployer) -> None:
     failures = {"tasks": [], "failures": [{"reason": "Capacity is unavailable at this time"}]}
     assert "Capacity is unavailable" in migration(deployer, (["run-task"], json.dumps(failures), 0))
 
 
-def test_a_migration_that_is_lost_is_told(deployer: Deployer) -> None:
+def test_a_migration_that_is_lost_is_reported(deployer: Deployer) -> None:
     lost = {"tasks": [], "failures": [{"arn": TASK, "reason": "MISSING"}]}
     assert '"reason":"MISSING"' in migration(deployer, (["describe-tasks"], json.dumps(lost), 0))
 
@@ -261,14 +261,14 @@ def test_a_plan_changes_nothing(deployer: Deployer) -> None:
     assert deployer.run("--plan", CONFIRM="").returncode == 0
 
 
-def test_nobody_is_there_to_be_asked(deployer: Deployer) -> None:
+def test_without_a_terminal_it_does_not_ask(deployer: Deployer) -> None:
     for options in ([], ["--destroy"]):
         done = deployer.run(*options, CONFIRM="")
         assert done.returncode == 1 and "CONFIRM=yes" in done.stderr
         assert deployer.steps() == []
 
 
-def test_destroying_wants_the_name(deployer: Deployer) -> None:
+def test_destroying_needs_the_name(deployer: Deployer) -> None:
     for wrong in ("yes", "stac-production"):
         done = deployer.run("--destroy", CONFIRM=wrong)
         assert done.returncode == 1 and "nothing was destroyed" in done.stderr
@@ -283,7 +283,7 @@ def test_destroying_wants_the_name(deployer: Deployer) -> None:
     assert done.returncode == 1 and "nothing is deployed" in done.stderr
 
 
-def test_all_that_is_missing_is_told_at_once(deployer: Deployer) -> None:
+def test_everything_missing_is_reported_together(deployer: Deployer) -> None:
     for name in ("terraform", "aws", "jq", "builder"):
         (deployer.bin / name).unlink()
     deployer.config.unlink()
@@ -324,7 +324,7 @@ def test_another_architecture(deployer: Deployer) -> None:
     assert builds and all("linux/s390x" in build for build in builds)
 
 
-def test_what_is_wrong_is_told(deployer: Deployer) -> None:
+def test_errors_are_reported(deployer: Deployer) -> None:
     done = deployer.run("--nonsense")
     assert done.returncode == 64 and "deploy.sh --destroy" in done.stderr
     deployer.answers = [(["terraform", "init"], "no such provider\n", 1), *deployer.answers]

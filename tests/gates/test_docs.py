@@ -153,7 +153,7 @@ def test_each_page_begins_with_what_its_reader_can_do_and_shows_a_command() -> N
 
 
 @pytest.mark.parametrize("path", [*PAGES, TOP / "CONTRIBUTING.md"], ids=lambda path: str(path.relative_to(TOP)))
-def test_it_names_files_and_functions_that_are_there(path: Path) -> None:
+def test_it_names_existing_files_and_functions(path: Path) -> None:
     text = path.read_text()
     folders = "bench|container|daemons|deb|docs|etc|lib|libexec|local|man|simulation|systemd|terraform|tests"
     named = set(re.findall(rf"`((?:{folders})(?:/[\w./-]+)?)`", text)) - {"libexec/stactools-ingest"}

@@ -66,7 +66,7 @@ def test_each_contender_loads_everything(results: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("part", [0, 1])
-def test_poison_costs_us_one_item_and_pypgstac_all(results: dict[str, Any], part: int) -> None:
+def test_a_bad_item_costs_us_one_item_and_pypgstac_all(results: dict[str, Any], part: int) -> None:
     found = rows(results, "poison", part)
     assert found["ours"]["stored"] == N - 1
     assert found["ours"]["errors"][0].startswith("1 items failed")
@@ -91,7 +91,7 @@ def test_the_check_for_moved_items_has_its_figure(results: dict[str, Any]) -> No
         assert any(label.endswith(f"load: {statement}") for label in found)
 
 
-def test_an_item_takes_less_of_the_disk_than_it_had_when_it_was_published(results: dict[str, Any]) -> None:
+def test_an_item_takes_less_disk_than_its_published_text(results: dict[str, Any]) -> None:
     """
     The members that all items share are in the collection. A table has a few more pages: its map, and the last rows.
     """
@@ -101,7 +101,7 @@ def test_an_item_takes_less_of_the_disk_than_it_had_when_it_was_published(result
     assert row["wal_bytes"] > row["table_bytes"] / 2
 
 
-def test_the_goals_are_told(results: dict[str, Any]) -> None:
+def test_the_goals_are_reported(results: dict[str, Any]) -> None:
     told_of = {entry["case"]: entry.get("notes", []) for entry in results["cases"]}
     assert [note.partition(" (goal: ")[2].split(",")[0] for note in told_of["one_partition"]] == ["0.8", "2", "3.3"]
     assert [note.split(":")[0] for note in told_of["loaders"]] == ["ours, 4 connections"]
@@ -130,7 +130,7 @@ def test_an_item_takes_longer_in_a_full_table(rate: float, said: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed, which the queue needs")
-def test_what_goes_through_a_queue(tmp_path: Path) -> None:
+def test_messages_through_a_queue(tmp_path: Path) -> None:
     found, printed = run(tmp_path, "queue,end_to_end,memory")
     assert [entry["case"] for entry in found["cases"]] == ["queue", "end_to_end", "memory"]  # too few to see which side is the limit
     assert all(row["peak_mib"] > 1 for entry in found["cases"] for row in entry["rows"] if "peak_mib" in row)
@@ -153,7 +153,7 @@ def test_scattered_items_go_into_older_pgstacs_too(tmp_path: Path) -> None:
 BOUNDS = "SELECT partition, constraint_dtrange, constraint_edtrange FROM partition_sys_meta WHERE collection = %s ORDER BY 1"
 
 
-def test_an_emptied_table_has_the_bounds_that_it_began_with(stack: Stack) -> None:
+def test_an_emptied_table_has_its_first_bounds(stack: Stack) -> None:
     """pypgstac narrows them to the items it loads; the next contender would have to widen every partition."""
     server = Server(stack)
     with server.copy_of() as database:
@@ -171,7 +171,7 @@ def test_an_emptied_table_has_the_bounds_that_it_began_with(stack: Stack) -> Non
         assert server.count(database) == 0
 
 
-def test_what_is_written_is_what_is_printed(printed: tuple[dict[str, Any], str]) -> None:
+def test_results_are_printed_as_they_are_written(printed: tuple[dict[str, Any], str]) -> None:
     found, output = printed
     assert MACHINE <= set(found["machine"])
     assert found["items"] == N and found["repeat"] == 1
@@ -198,7 +198,7 @@ def test_items_are_the_same_for_a_seed_and_of_one_to_three_kilobytes() -> None:
         (0.20, 0.25, 0.30, 0.60, "no core was full; nearest to its limit is the queue with the database."),
     ],
 )
-def test_who_is_at_his_limit(loader: float, queue: float, database: float, busy: float, told: str) -> None:
+def test_which_side_is_at_its_limit(loader: float, queue: float, database: float, busy: float, told: str) -> None:
     seated = [(limit.LOADER, 0, loader), (limit.QUEUE, 1, queue), (limit.DATABASE, 1, database)]
     seats = [{"label": name, "core": core, "of_core": share, "core_busy": busy} for name, core, share in seated]
     assert limit.verdict(seats).endswith(told)

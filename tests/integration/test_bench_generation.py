@@ -80,7 +80,7 @@ echo '{"type": "Feature", "collection": "own"}' >"$last"
 """
 
 
-def test_the_handler_makes_one_item_after_another_and_tells_which_failed(
+def test_the_handler_makes_one_item_after_another_and_reports_failures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "uvx").write_text(UVX)
@@ -102,7 +102,7 @@ def test_the_handler_makes_one_item_after_another_and_tells_which_failed(
     assert "exited with 1" in capsys.readouterr().err
 
 
-def test_files_are_asked_for_where_they_are_served() -> None:
+def test_requests_name_the_served_files() -> None:
     made = makers.glclu_requests(30, "http://127.0.0.1:9")
     assert len({request["create_item_args"][0] for request in made}) == 12
     assert all(request["create_item_args"][0].startswith("http://127.0.0.1:9/v2/") for request in made)

@@ -57,7 +57,7 @@ def first(tmp_path: Path) -> Iterator[First]:
     made.outer.wait()
 
 
-def test_it_waits_for_whoever_loses_his_parent(first: First) -> None:
+def test_it_waits_for_orphaned_processes(first: First) -> None:
     number = first.inside("sleep 1 >/dev/null & echo $!; ps -o pid= -p 1 >/dev/null")
     (orphan,) = children(first.pid)
     assert f"\t{number.strip()}\n" in Path(f"/proc/{orphan}/status").read_text().split("NSpid:")[1]
@@ -71,7 +71,7 @@ def test_a_stop_drains(first: First) -> None:
     assert first.has("DAEMON_STOPPING") and first.has("DAEMON_STOPPED")
 
 
-def test_nobody_inside_can_kill_it(first: First) -> None:
+def test_processes_inside_cannot_kill_it(first: First) -> None:
     first.inside("kill -KILL 1; kill -ABRT 1; kill -STOP 1; true")
     time.sleep(0.5)
     assert state(first.pid) in "SR"

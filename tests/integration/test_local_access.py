@@ -116,7 +116,7 @@ def test_the_request_log(stack: Stack) -> None:
     assert all(line["allowed"] for line in lines if line["who"].endswith(":user/stack") and line["action"].startswith("sqs:"))
 
 
-def test_a_bucket_for_tls_alone(stack: Stack) -> None:
+def test_a_bucket_that_requires_tls(stack: Stack) -> None:
     """Requests on loopback count as encrypted; a policy that denies unencrypted ones does not affect them."""
     s3 = stack.account.client("s3")
     s3.create_bucket(Bucket="tls-alone", CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
@@ -130,7 +130,7 @@ def test_a_bucket_for_tls_alone(stack: Stack) -> None:
     assert refused(lambda: s3.get_object(Bucket="tls-alone", Key="x"))
 
 
-def test_a_call_that_is_not_here(stack: Stack) -> None:
+def test_a_call_that_is_not_supported(stack: Stack) -> None:
     """It answers 501, which is not an outage that a client would retry."""
     with pytest.raises(ClientError) as caught:
         stack.accounts["deployer"].client("sns").get_data_protection_policy(ResourceArn=stack.cloud.loading.topic_arn)

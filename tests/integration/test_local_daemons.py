@@ -115,7 +115,7 @@ def test_the_daemons_environment(place: Path, monkeypatch: pytest.MonkeyPatch) -
         ("impostor", "was not ready in time"),
     ],
 )
-def test_a_daemon_that_does_not_come_up(place: Path, behaviour: str, problem: str) -> None:
+def test_a_daemon_that_does_not_start(place: Path, behaviour: str, problem: str) -> None:
     settings = {"FAKE": behaviour}
     stack = Stack(place / "stack", programs=fake_programs(place), settings=settings, fsync=False, ready_timeout_s=5)
     try:
@@ -127,7 +127,7 @@ def test_a_daemon_that_does_not_come_up(place: Path, behaviour: str, problem: st
     assert left_in(place) == [] and naming(place) == {}
 
 
-def test_a_daemon_that_does_not_end_is_killed_with_its_children(
+def test_a_daemon_that_does_not_exit_is_killed_with_its_children(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"FAKE": "stubborn"}

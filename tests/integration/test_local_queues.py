@@ -143,7 +143,7 @@ def test_handles_that_never_were(make_queue: Make) -> None:
 # --- many at once
 
 
-def test_nothing_is_lost_or_handed_out_twice(queue: Any, stack: Any) -> None:
+def test_nothing_is_lost_or_delivered_twice(queue: Any, stack: Any) -> None:
     """Senders, receivers and deleters work at the same time."""
     n = 400
     received: list[str] = []

@@ -273,7 +273,7 @@ def test_bad_publish(sns: Any, topic: str, parameters: dict[str, Any], code: str
     assert refused(sns.publish, TopicArn=topic, **parameters) == code
 
 
-def test_publish_of_the_very_limit(sns: Any, topic: str) -> None:
+def test_publish_exactly_at_the_limit(sns: Any, topic: str) -> None:
     sns.publish(TopicArn=topic, Message="x" * (KIB_256 - 12), MessageAttributes={"ab": text("cdef")})
 
 

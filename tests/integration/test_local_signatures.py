@@ -68,7 +68,7 @@ def test_a_good_signature(stack: Stack) -> None:
     assert ask(signed(stack, body=body_of(stack)))[0] == 200
 
 
-def test_what_is_not_as_it_was_signed(stack: Stack) -> None:
+def test_requests_that_were_changed_after_signing(stack: Stack) -> None:
     request = signed(stack, body=body_of(stack))
     good = request.headers["Authorization"]
     last = "0" if good[-1] != "0" else "1"
@@ -129,7 +129,7 @@ def test_the_clock(stack: Stack, monkeypatch: pytest.MonkeyPatch, minutes: int, 
         assert "Date" in answer[2], "clients correct their clocks with it"
 
 
-def test_a_form_is_checked_as_it_was_sent(stack: Stack) -> None:
+def test_a_form_is_checked_in_the_format_that_was_sent(stack: Stack) -> None:
     """SNS: a client may escape more than boto3 does, in any order. A bad signature is answered in XML."""
     message = quote("a ~é", safe="").replace("~", "%7E")
     form = (

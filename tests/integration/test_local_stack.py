@@ -29,7 +29,7 @@ def test_queues_as_designed(stack: Stack, sqs: Any) -> None:
         assert stage.topic_arn in queue["Policy"]
 
 
-def test_env_is_enough_for_a_shell(stack: Stack) -> None:
+def test_a_shell_needs_only_env(stack: Stack) -> None:
     """Even in a shell that is set up for another account and another database."""
     script = """
         . "$1"
@@ -98,7 +98,7 @@ ITEM = {
 }
 
 
-def test_the_secrets_role_loads_and_no_more(stack: Stack, tmp_path: Path, database: psycopg.Connection[Any]) -> None:
+def test_the_secrets_role_can_only_load(stack: Stack, tmp_path: Path, database: psycopg.Connection[Any]) -> None:
     answer = stack.account.client("secretsmanager").get_secret_value(SecretId=stack.cloud.secret_arn)
     secret = json.loads(answer["SecretString"])
     assert set(secret) == {"host", "port", "dbname", "username", "password"}

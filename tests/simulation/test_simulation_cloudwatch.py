@@ -71,6 +71,6 @@ def test_metric_math(expression: str, expected: Values) -> None:
 
 
 @pytest.mark.parametrize("expression", ["c", "a +", "SEARCH('x', 'Sum')", "a if b else 1", "a[0]"])
-def test_what_is_not_understood_is_said(expression: str) -> None:
+def test_unknown_syntax_is_an_error(expression: str) -> None:
     with pytest.raises(ExpressionError):
         evaluate(expression, SERIES)

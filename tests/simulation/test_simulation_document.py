@@ -44,7 +44,7 @@ def pair(results: command.Results, scenario: str, stage: str = "generation") -> 
     return run.of("ours", stage), run.of("original", stage)
 
 
-def test_what_it_says_of_the_scenarios(results: command.Results) -> None:
+def test_its_statements_about_the_scenarios(results: command.Results) -> None:
     ours, original = pair(results, "burst")
     assert ours.drained_s < original.drained_s and 7 <= original.dollars / ours.dollars <= 9
     ours, original = pair(results, "small")
@@ -62,7 +62,7 @@ def test_what_it_says_of_the_scenarios(results: command.Results) -> None:
     assert unkept.wake_s - kept.wake_s == 15 * 60
 
 
-def test_what_it_says_of_the_bill(results: command.Results) -> None:
+def test_its_statements_about_the_bill(results: command.Results) -> None:
     million, hundred = results.bills
     most = bill.capacity(results.terraform)
     assert most.itemloadd_task > 200 * most.itemgend_task
@@ -123,7 +123,7 @@ def test_its_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert all(outcome["done"] == 100 for outcome in outcomes)
 
 
-def test_a_scenario_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_scenario(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(monkeypatch, "--scenario", "brust")
     assert "no such scenario: brust; there are burst, " in capsys.readouterr().err

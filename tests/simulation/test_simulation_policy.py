@@ -98,7 +98,7 @@ def test_the_metric_queries(declared: policy.Terraform) -> None:
         )
 
 
-def test_the_root_hands_the_configuration_on() -> None:
+def test_the_root_passes_the_configuration_on() -> None:
     """The simulation uses the configuration's values as those of the modules."""
     daemons = hcl.parse_folder(TOP / "terraform")
     text = next(block.attributes["daemons"] for block in daemons.all("locals") if "daemons" in block.attributes)
@@ -136,7 +136,7 @@ def test_a_changed_number_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (stage.scaling.tracking.out_cooldown_s, stage.scaling.max_tasks, stage.scaling.keep_alive_s) == (77, 33, 300)
 
 
-def test_what_it_cannot_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expression_that_it_cannot_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modules = tmp_path / "modules"
     shutil.copytree(MODULES, modules)
     monkeypatch.setattr(policy, "MODULES", modules)

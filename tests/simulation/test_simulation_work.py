@@ -46,7 +46,7 @@ def test_generation_begins_with_the_environment() -> None:
     assert done[-1] == 100 and sum(n for _, n, _ in published) == 100
 
 
-def test_what_fails_is_tried_five_times_with_longer_and_longer_waits() -> None:
+def test_failed_messages_are_tried_five_times_with_longer_and_longer_waits() -> None:
     assert [RETRY.backoff_s(receives) for receives in range(1, 6)] == [30, 90, 270, 600, 600]
     queue = filled(10, 10)
     work = GenerationWork(queue, RETRY, GenerationTask(4, 2, 0, ITEM), lambda *_: None, Random(1))
@@ -69,7 +69,7 @@ def test_loading_takes_what_the_database_stores() -> None:
     assert database.rate == 1000 and queue.done == 10_000
 
 
-def test_a_lone_item_waits_for_company_and_is_loaded() -> None:
+def test_a_lone_item_waits_for_the_window_and_is_loaded() -> None:
     queue, database = filled(1), Database(2, ROW)
     work = LoadingWork(queue, RETRY, LoadingTask(2, 0.5, 1000, 2, ROW), database)
     done_s = None
@@ -104,7 +104,7 @@ def run(service: Service, queue: Queue, from_s: int, until_s: int) -> None:
         service.tick(now_s)
 
 
-def test_a_task_is_paid_from_its_launch_to_its_end() -> None:
+def test_a_task_costs_from_its_launch_to_its_end() -> None:
     queue = Queue(Random(1))
     service = a_service(queue)
     service.desired = 2
@@ -135,7 +135,7 @@ def test_no_task_that_holds_messages_is_ended() -> None:
     assert queue.done == 10 and service.tasks == []
 
 
-def test_an_interrupted_task_gives_its_messages_back() -> None:
+def test_an_interrupted_task_releases_its_messages() -> None:
     queue = filled(10)
     service = a_service(queue, Spot(base=1, share=1.0))
     service.desired = 3
@@ -187,7 +187,7 @@ def test_five_batches_first_then_five_more_each_second() -> None:
     assert running[0] == 5 and running[1] == 10 and max(running) == running[-1] == GENERATION.concurrency
 
 
-def test_what_an_invocation_is_paid() -> None:
+def test_the_price_of_an_invocation() -> None:
     """Ten items of 0.1 s on a full processor, on a share of 0.58, and their environment first."""
     queue = filled(10)
     function = GenerationFunction(queue, GENERATION, ITEM, 0, lambda *_: None, Random(1))
@@ -209,7 +209,7 @@ def test_items_that_take_too_long_come_back_whole() -> None:
     assert function.billed_ms == 5 * 120_000
 
 
-def test_a_row_that_the_database_refuses_takes_its_batch_along() -> None:
+def test_a_row_that_the_database_refuses_fails_its_batch() -> None:
     queue = filled(2000, 1)
     feed(LoadingFunction(queue, LOADING, ROW, 1e6), queue, 1000)
     assert (queue.done, queue.dead, queue.good_dead) == (1000, 1000, 999)
@@ -240,6 +240,6 @@ def test_rates_are_read_from_the_document() -> None:
 @pytest.mark.parametrize(
     "place", [("nothing", "ours", "items/s"), ("months", "nobody", "items/s"), ("months", "ours", "nothing")]
 )
-def test_a_rate_that_is_not_there_is_an_error(place: tuple[str, str, str]) -> None:
+def test_a_missing_rate_is_an_error(place: tuple[str, str, str]) -> None:
     with pytest.raises(RateError, match="noth|nobody"):
         measured(*place)

@@ -33,7 +33,7 @@ def with_scaling(terraform: policy.Terraform, **changes: object) -> policy.Terra
 
 
 @pytest.mark.parametrize("name", sorted(set(BY_NAME) - {"steady"}))
-def test_every_message_is_somewhere_all_the_time(name: str) -> None:
+def test_every_message_is_accounted_for_all_the_time(name: str) -> None:
     def look(_: int, requests: Queue, items: Queue) -> None:
         for queue in (requests, items):
             assert queue.visible + queue.hidden + queue.held + queue.done + queue.dead == queue.sent
@@ -107,7 +107,7 @@ def test_a_wait_for_files_needs_more_slots_not_more_processors() -> None:
     assert slow.drained_s > 3 * quick.drained_s
 
 
-def test_later_metrics_later_tasks() -> None:
+def test_later_metrics_mean_later_tasks() -> None:
     first = [simulate(scenario, TERRAFORM, 1).of("ours", "generation").wake_s for _, scenario in LATER]
     known = [wake_s for wake_s in first if wake_s is not None]
     assert known == sorted(known) and first[: len(known)] == known and len(known) >= 2
@@ -116,7 +116,7 @@ def test_later_metrics_later_tasks() -> None:
 NIGHT = Scenario("night", "", two_bursts(100, 10_000, 10 * 3600), 10 * 3600 + 60, times=TIMES)
 
 
-def test_the_schedule_keeps_the_way_out_of_zero_open() -> None:
+def test_the_schedule_keeps_scaling_from_zero_fast() -> None:
     """Without the schedule, the requests of the morning would not be noticed for a quarter of an hour."""
     kept, unkept = ours(NIGHT), ours(replace(NIGHT, keep_alive=False))
     assert kept.done == unkept.done == 10_100
@@ -146,7 +146,7 @@ def test_a_spot_interruption_loses_no_message_and_little_time() -> None:
     assert not_interrupted.drained_s < interrupted.drained_s < not_interrupted.drained_s + 180
 
 
-def test_what_fails_keeps_tasks_for_as_long_as_it_is_tried() -> None:
+def test_failed_messages_keep_tasks_running_until_their_last_attempt() -> None:
     """A message that waits for another attempt counts as in flight."""
     poisoned, good = ours(BY_NAME["poison"]), ours(burst(16_000))
     assert poisoned.dead == 4_000 and poisoned.drained_s > 16 * 60

@@ -196,7 +196,7 @@ BOTH = pytest.mark.parametrize("sandbox", ["bubblewrap", "limits"])
 
 
 @BOTH
-def test_items_are_held(parts: dict[str, str], sandbox: str) -> None:
+def test_limits_hold_for_items(parts: dict[str, str], sandbox: str) -> None:
     lines = parts[f"{sandbox} items"].splitlines()
     assert lines[:2] == [f"in force: sandbox {sandbox}, network open", "memory: cgroup v2"]
     ends = dict(zip(ITEMS, (line for line in lines[2:] if re.match("[a-z_]+: ", line)), strict=True))
@@ -208,7 +208,7 @@ def test_items_are_held(parts: dict[str, str], sandbox: str) -> None:
 
 
 @BOTH
-def test_commands_are_held(parts: dict[str, str], sandbox: str) -> None:
+def test_limits_hold_for_commands(parts: dict[str, str], sandbox: str) -> None:
     assert parts[f"{sandbox} command sysv"].splitlines()[1:] == ["memory: cgroup v2", KILLED]
     assert "\nout_of_memory: " in parts[f"{sandbox} command children"]
 
@@ -221,14 +221,14 @@ def test_package_code_cannot_raise_its_limit_by_what_it_mounts(parts: dict[str, 
     assert json.loads(tried[1]) == refused | {"memory.oom.group": "done", "mkdir": "EAGAIN"}
 
 
-def test_without_a_sandbox_it_can_change_its_own_and_is_sampled(parts: dict[str, str]) -> None:
+def test_without_a_sandbox_it_can_change_its_cgroup_and_is_sampled(parts: dict[str, str]) -> None:
     assert "memory: cgroup v2" in parts["limits raises"]
     assert re.search(r"out_of_memory: create-item took \d+ MiB of memory, more than memory_limit", parts["limits raises"])
 
 
 @BOTH
 @pytest.mark.parametrize(("place", "why"), [("not delegated", "Permission denied"), ("read-only", "Read-only file system")])
-def test_where_it_is_not_there_nothing_changes(parts: dict[str, str], sandbox: str, place: str, why: str) -> None:
+def test_without_cgroups_nothing_changes(parts: dict[str, str], sandbox: str, place: str, why: str) -> None:
     lines = parts[f"{sandbox} {place}"].splitlines()
     assert re.fullmatch(rf"memory: limits and samples, because cannot make a subgroup of /sys/fs/cgroup/system.slice/.*: {why}", lines[1])
     assert lines[2] == "made: nothing"

@@ -91,7 +91,7 @@ def test_lines_are_those_of_a_container(shipper: Booted, account: Account) -> No
     assert len(of(account, "DAEMON_STARTED")) == 1
 
 
-def test_what_could_not_be_sent_is_sent_later(shipper: Booted, account: Account) -> None:
+def test_entries_that_could_not_be_sent_are_sent_later(shipper: Booted, account: Account) -> None:
     """Also across a restart of the shipper: nothing twice, nothing left out."""
     shipper.run("systemctl start ship-journal itemloadd")
     wait_until("one more has started", lambda: len(of(account, "DAEMON_STARTED")) == 2)
@@ -162,7 +162,7 @@ def test_the_daemon_is_installed_and_started(booted: Booted, account: Account, p
     booted.run("systemctl stop example; dpkg --purge example-daemon")
 
 
-def test_one_that_cannot_be_set_up_ends_itself(booted: Booted, account: Account, package: str) -> None:
+def test_an_instance_that_cannot_be_set_up_shuts_down(booted: Booted, account: Account, package: str) -> None:
     said = set_up(booted, account, "example", "packages", "1.2.4/example.deb")
     assert "404" in said
     assert booted.run("cat /run/shutdown") == "-P +2 example could not be set up"

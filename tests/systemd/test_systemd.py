@@ -58,7 +58,7 @@ def bubblewrap(booted: Booted) -> None:
 @pytest.mark.usefixtures("bubblewrap")
 def test_the_unit_lets_package_code_into_bubblewrap(booted: Booted) -> None:
     start(booted, "itemgend")
-    chosen = wait_until("it is told", lambda: journal(booted, "itemgend", "EVENT=SANDBOX_CHOSEN"))[-1]
+    chosen = wait_until("it is logged", lambda: journal(booted, "itemgend", "EVENT=SANDBOX_CHOSEN"))[-1]
     assert chosen["SANDBOX"] == "bubblewrap", journal(booted, "itemgend", "EVENT=WARNING")
     assert chosen["MEMORY"] == "cgroup" or "; memory: limits and samples, because " in chosen["MESSAGE"]  # test_cgroup.py
     if booted.run("test -c /dev/net/tun && command -v slirp4netns", check=False):
@@ -66,7 +66,7 @@ def test_the_unit_lets_package_code_into_bubblewrap(booted: Booted) -> None:
 
 
 @pytest.mark.usefixtures("bubblewrap")
-def test_a_package_tells_what_it_sees(booted: Booted, pipeline: Pipeline, build: Path) -> None:
+def test_a_package_reports_what_it_sees(booted: Booted, pipeline: Pipeline, build: Path) -> None:
     with tempfile.TemporaryDirectory(dir=build) as folder:
         make_wheel(Path(folder))
         booted.run(f"rm -rf /usr/local/share/wheels; cp -r {folder} /usr/local/share/wheels; chmod 755 /usr/local/share/wheels")
@@ -98,7 +98,7 @@ echo end
 
 
 @pytest.mark.usefixtures("bubblewrap")
-def test_what_package_code_sees_under_the_unit(booted: Booted, build: Path) -> None:
+def test_the_view_of_package_code_under_the_unit(booted: Booted, build: Path) -> None:
     unit = "/run/systemd/system/itemgend-probe.service"
     booted.run(f"cp {build}/tests/sandbox /usr/local/bin/itemgend-probe; cat >/usr/local/bin/in-sandbox.sh <<'END'{PROBE}END")
     start = "/usr/local/bin/itemgend-probe -r /var/cache/itemgend -w /var/lib/itemgend/work sh /usr/local/bin/in-sandbox.sh"
@@ -195,7 +195,7 @@ def test_stop_drains(booted: Booted, pipeline: Pipeline) -> None:
     try:
         pipeline.publish_items([item(number) for number in range(240)])
         start(booted, "itemloadd")
-        wait_until("it is at work", lambda: len(pipeline.ids()) >= 40)
+        wait_until("it is working", lambda: len(pipeline.ids()) >= 40)
         booted.run("systemctl stop itemloadd")
     finally:
         booted.run("rm -r /run/systemd/system/itemloadd.service.d; mv /etc/stactools-ingest/environment.all /etc/stactools-ingest/environment")
@@ -223,7 +223,7 @@ def test_reload(booted: Booted) -> None:
     assert booted.run("systemctl show -p MainPID --value itemloadd") == pid
 
 
-def test_the_units_let_the_daemons_be_watched(booted: Booted) -> None:
+def test_the_units_allow_monitoring(booted: Booted) -> None:
     ports = {"itemgend": free_port(), "itemloadd": free_port()}
     booted.run("cp /etc/stactools-ingest/environment /run/before")
     for unit, port in ports.items():
@@ -244,7 +244,7 @@ def test_the_units_let_the_daemons_be_watched(booted: Booted) -> None:
         booted.run("cp /run/before /etc/stactools-ingest/environment")
 
 
-def test_bad_configuration_is_told_and_not_tried_again(booted: Booted) -> None:
+def test_a_bad_configuration_is_reported_and_not_tried_again(booted: Booted) -> None:
     booted.run("cp /etc/stactools-ingest/itemgend.yaml /tmp/good; echo 'workerz: 2' >>/etc/stactools-ingest/itemgend.yaml")
     try:
         booted.run("systemctl start itemgend", check=False)
@@ -256,7 +256,7 @@ def test_bad_configuration_is_told_and_not_tried_again(booted: Booted) -> None:
         booted.run("cp /tmp/good /etc/stactools-ingest/itemgend.yaml")
 
 
-def test_killed_is_started_again(booted: Booted, pipeline: Pipeline) -> None:
+def test_a_killed_daemon_is_restarted(booted: Booted, pipeline: Pipeline) -> None:
     start(booted, "itemloadd")
     booted.run("systemctl kill -s KILL itemloadd")
     wait_until("it is back", lambda: booted.run("systemctl show -p NRestarts --value itemloadd") == "1", timeout_s=30)

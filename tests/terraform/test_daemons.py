@@ -236,7 +236,7 @@ def test_a_second_plan_is_empty(deployment: Deployment) -> None:
     assert deployment.second_plan() == ""
 
 
-def test_tasks_are_told_what_terraform_made(deployment: Deployment, tasks: dict[str, Task]) -> None:
+def test_tasks_get_the_values_that_terraform_made(deployment: Deployment, tasks: dict[str, Task]) -> None:
     outputs = deployment.workspace.outputs()
     generation, loading = tasks["itemgend"], tasks["itemloadd"]
     assert generation.environment["ITEMGEND_QUEUE_URL"] == outputs["ItemGenQueueUrl"]
@@ -271,7 +271,7 @@ def test_tasks_are_healthy_and_protect_themselves(finished: Run) -> None:
         assert True in agent.protected and agent.protected[-1] is False, (daemon, agent.protected)
 
 
-def test_what_sns_cannot_deliver_is_kept(finished: Run) -> None:
+def test_messages_that_sns_cannot_deliver_are_kept(finished: Run) -> None:
     """The deployment lost no message; a message that its topic's queue does not accept is kept in a queue."""
     for url in finished.outputs["delivery_dead_letter_queue_urls"].values():
         answer = finished.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])

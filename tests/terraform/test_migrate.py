@@ -160,7 +160,7 @@ def things(catalog: Catalog) -> None:
     [(role, statement) for role in ("loader", "reader") for statement in BEYOND_BOTH]
     + [("reader", statement) for statement in BEYOND_THE_READER],
 )
-def test_neither_can_do_more_than_its_work(catalog: Catalog, role: str, statement: str) -> None:
+def test_neither_role_can_do_more_than_its_work(catalog: Catalog, role: str, statement: str) -> None:
     with catalog.connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement)  # type: ignore[call-overload]
 
@@ -172,7 +172,7 @@ def test_other_roles_of_the_server_are_kept_out(catalog: Catalog) -> None:
         psycopg.connect(dbname=catalog.name, sslmode="require", **options)  # type: ignore[arg-type]
 
 
-def test_new_passwords_are_taken_over_and_no_password_is_logged(catalog: Catalog) -> None:
+def test_new_passwords_are_used_and_passwords_are_not_logged(catalog: Catalog) -> None:
     old = dict(catalog.passwords)
     catalog.passwords |= {"loader": "loader-new", "reader": "reader-new"}
     status, said = catalog.migrate()
@@ -217,7 +217,7 @@ def test_settings_and_index_are_as_asked_for(make_catalog: Callable[..., Catalog
     assert catalog.rows("SELECT to_regclass('pgstac.searches_mosaic') IS NULL") == [(True,)]
 
 
-def test_an_older_pgstac_is_brought_up_to_date_and_keeps_its_items(
+def test_an_older_pgstac_is_upgraded_and_keeps_its_items(
     make_catalog: Callable[..., Catalog], build: Path
 ) -> None:
     catalog = make_catalog("older")
@@ -256,7 +256,7 @@ def test_two_at_once_take_turns(make_catalog: Callable[..., Catalog]) -> None:
     assert sum("pgstac is at no version" in text for text in said) == 1
 
 
-def test_what_is_missing_is_told_at_once() -> None:
+def test_missing_settings_are_reported_together() -> None:
     done = subprocess.run(
         [sys.executable, MIGRATE / "migrate.py"],
         env={
@@ -282,7 +282,7 @@ def test_what_is_missing_is_told_at_once() -> None:
     assert done.stderr == ""
 
 
-def test_a_wrong_password_is_told_at_once(catalog: Catalog) -> None:
+def test_a_wrong_password_is_reported_at_once(catalog: Catalog) -> None:
     wrong = Catalog(catalog.server, catalog.name, catalog.passwords | {"admin": "wrong"})
     before = time.monotonic()
     status, said = wrong.migrate()
@@ -292,7 +292,7 @@ def test_a_wrong_password_is_told_at_once(catalog: Catalog) -> None:
     assert time.monotonic() - before < 20
 
 
-def test_another_certificate_is_told(catalog: Catalog, tmp_path: Path) -> None:
+def test_another_certificate_is_reported(catalog: Catalog, tmp_path: Path) -> None:
     status, said = catalog.migrate({"PGSSLROOTCERT": "/etc/ssl/certs/ca-certificates.crt"})
     assert status == 1
     assert "certificate verify failed" in said
@@ -306,7 +306,7 @@ def test_another_certificate_is_told(catalog: Catalog, tmp_path: Path) -> None:
     assert 'does not match host name "elsewhere"' in said
 
 
-def test_without_postgis_it_says_who_may_make_it(make_catalog: Callable[..., Catalog]) -> None:
+def test_without_postgis_the_error_names_the_role_that_may_create_it(make_catalog: Callable[..., Catalog]) -> None:
     status, said = make_catalog("bare", postgis=False).migrate()
     assert status == 1
     assert "error: extension postgis: permission denied" in said

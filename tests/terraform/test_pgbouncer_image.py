@@ -172,7 +172,7 @@ def test_the_way_to_the_database_is_encrypted_and_its_certificate_checked(
         ({"dbname": "postgres"}, "no such database"),
     ],
 )
-def test_what_it_refuses(bouncer: Bouncer, catalog: Catalog, options: dict[str, str], error: str) -> None:
+def test_refused_connections(bouncer: Bouncer, catalog: Catalog, options: dict[str, str], error: str) -> None:
     with pytest.raises(psycopg.OperationalError, match=error):
         connect(bouncer, catalog, **options)
 
@@ -192,7 +192,7 @@ def test_health_is_pgbouncers_answer_not_the_sockets(make_bouncer: Callable[[], 
     assert bouncer.is_healthy()
 
 
-def test_a_stop_lets_what_is_under_way_finish(bouncer: Bouncer, catalog: Catalog) -> None:
+def test_a_stop_lets_running_queries_finish(bouncer: Bouncer, catalog: Catalog) -> None:
     with connect(bouncer, catalog) as client, client.transaction():
         client.execute("SELECT 1")
         assert bouncer.child
@@ -203,7 +203,7 @@ def test_a_stop_lets_what_is_under_way_finish(bouncer: Bouncer, catalog: Catalog
     assert bouncer.child.wait(20) == 0
 
 
-def test_passwords_are_in_nobodys_sight(bouncer: Bouncer, catalog: Catalog) -> None:
+def test_passwords_are_not_visible(bouncer: Bouncer, catalog: Catalog) -> None:
     run = bouncer.place / "run"
     assert {path.name: path.stat().st_mode & 0o777 for path in run.iterdir()} == {
         name: 0o600 for name in ("certificate.pem", "key.pem", "pgbouncer.ini", "users")
@@ -213,7 +213,7 @@ def test_passwords_are_in_nobodys_sight(bouncer: Bouncer, catalog: Catalog) -> N
     assert catalog.passwords["loader"] not in bouncer.log
 
 
-def test_what_is_missing_is_told(make_bouncer: Callable[[], Bouncer]) -> None:
+def test_missing_settings_are_reported(make_bouncer: Callable[[], Bouncer]) -> None:
     bouncer = make_bouncer()
     del bouncer.env["DB_HOST"], bouncer.env["DB_PASSWORD"]
     done = subprocess.run([ENTRYPOINT], env=bouncer.env, capture_output=True, text=True)

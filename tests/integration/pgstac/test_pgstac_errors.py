@@ -205,7 +205,7 @@ def test_read_only(db: Database) -> None:
     must_fail(db, "database_refused (outage)", "read-only transaction", "25006")
 
 
-def test_a_role_without_the_right(db: Database) -> None:
+def test_a_role_without_the_permission(db: Database) -> None:
     db.add_collection(make_collection("c"))
     must_fail(db, "database_refused (outage)", "permission denied for", "42501", user="reader")
 

@@ -111,7 +111,7 @@ def test_newest_wins(db: Database, times: list[int], winner: int, outcomes: list
     assert db.value("SELECT private->>'published_at' FROM items WHERE id = 'i'") == str(max(times))
 
 
-def test_a_redelivery_removes_the_twin_that_a_crash_left(db: Database) -> None:
+def test_a_redelivery_removes_the_duplicate_that_a_crash_left(db: Database) -> None:
     """
     The loader ended between its commit and the removal of the older row. The message comes again, and finds its row.
     """
@@ -232,7 +232,7 @@ def test_a_bad_row_fails_alone(db: Database) -> None:
     assert 4 <= failed <= 4 * 11, "halving must find each bad row with at most log2(1000) + 1 failed attempts"
 
 
-def test_a_partition_that_cannot_be_had_spares_the_others(db: Database) -> None:
+def test_a_partition_that_cannot_be_created_does_not_affect_others(db: Database) -> None:
     """pgstac cannot create one partition. Only its items fail, with PostgreSQL's error."""
     db.add_collection(make_collection("c"), "month")
     key = db.value("SELECT key FROM collections")
@@ -375,7 +375,7 @@ def test_a_stale_collection_never_wins(db: Database) -> None:
         assert versions(db) == (f"over {private}", {"published_at": 1})
 
 
-def test_of_two_new_versions_at_once_the_newer_stays(db: Database) -> None:
+def test_the_newer_of_two_concurrent_versions_stays(db: Database) -> None:
     """The older version arrives while the newer one is written, and is stale."""
     wait = "BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END"
     db.query(f"CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS '{wait}'")

@@ -13,8 +13,8 @@ import pytest
 from pgstac_support import Database, dumps, end_load, line, make_collection, make_item
 from random_items import Maker
 from test_pgstac_load import (  # noqa: F401
-    test_a_partition_that_cannot_be_had_spares_the_others,
-    test_a_redelivery_removes_the_twin_that_a_crash_left,
+    test_a_partition_that_cannot_be_created_does_not_affect_others,
+    test_a_redelivery_removes_the_duplicate_that_a_crash_left,
     test_a_stale_redelivery_removes_it_too,
     test_missing_collection,
     test_missing_collections_are_created,
@@ -62,7 +62,7 @@ def test_the_newest_stays(db: Database, months: int) -> None:
     assert (version, private) == (3, {"published_at": 9})
 
 
-def test_operators_things_of_many_items(db: Database) -> None:
+def test_private_values_of_many_items(db: Database) -> None:
     db.add_collection(make_collection("c"), "month")
     items = [make_item("c", f"i{n}", f"2020-{n % 6 + 1:02}-02T00:00:00Z") for n in range(30)]
     db.load_items(items, at=1).must_load()
@@ -126,7 +126,7 @@ def test_staging_stays_empty(db: Database) -> None:
     assert db.value("SELECT count(*) FROM items_staging") == 0
 
 
-def test_items_that_are_dropped_without_a_word(db: Database) -> None:
+def test_items_that_are_dropped_silently(db: Database) -> None:
     db.add_collection(make_collection("c"))
     db.load_items([make_item("c", "old")]).must_load()
     db.query("ALTER TABLE items_staging DISABLE TRIGGER USER")
@@ -172,7 +172,7 @@ def test_large_items(db: Database) -> None:
     assert {name: content["x:text"] for name, content in db.content("c").items()} == {i["id"]: i["x:text"] for i in items}
 
 
-def test_a_crs_spoils_no_search(db: Database) -> None:
+def test_a_crs_does_not_break_searches(db: Database) -> None:
     """Without our check, pgstac stores the point with the SRID that crs names."""
     db.add_collection(make_collection("c"))
     crs = {"crs": {"type": "name", "properties": {"name": "EPSG:3857"}}}

@@ -123,7 +123,7 @@ def begin_move(db: Database, holder: "psycopg.Connection[Any]", held: str) -> "s
     return loading
 
 
-def test_a_twin_that_is_written_while_it_is_swept(db: Database) -> None:
+def test_a_duplicate_that_is_written_while_it_is_removed(db: Database) -> None:
     """An operator writes it, or another loader's check, which copies `private` to it."""
     db.add_collection(make_collection("c"), "year")
     db.load_items([make_item("c", "i", "2020-01-01T00:00:00Z"), make_item("c", "other", "2022-01-01T00:00:00Z")]).must_load()
@@ -138,7 +138,7 @@ def test_a_twin_that_is_written_while_it_is_swept(db: Database) -> None:
     ]
 
 
-def test_a_repartition_brings_back_no_twin(db: Database) -> None:
+def test_a_repartition_does_not_bring_back_a_duplicate(db: Database) -> None:
     """
     A repartition copies all rows, waits for users of the old partitions, and drops them. A row that was deleted
     meanwhile would be back.
@@ -203,7 +203,7 @@ def test_base_item_changes_between_batches(db: Database) -> None:
     assert db.get_item("c", "i")["assets"] == {"x": {"title": "OLD"}}
 
 
-def test_a_loader_remembers_wrongly(db: Database) -> None:
+def test_a_loader_with_an_outdated_cache(db: Database) -> None:
     """Each time its cached partition has become wrong, and the item is loaded anyway."""
     db.add_collection(make_collection("c"))
     changes = [
@@ -222,7 +222,7 @@ def test_a_loader_remembers_wrongly(db: Database) -> None:
     assert db.rows("c").keys() == {"i5"}
 
 
-def test_partitioned_anew_while_loading(db: Database) -> None:
+def test_repartitioned_while_loading(db: Database) -> None:
     db.add_collection(make_collection("c"))
     items = {f"i{n}": make_item("c", f"i{n}", f"20{n % 3 + 10}-0{n % 4 + 1}-01T00:00:00Z") for n in range(1500)}
     truncs = itertools.cycle(["year", "month", None])

@@ -74,14 +74,14 @@ def generated(pipeline: Pipeline) -> list[str]:
     return [line["package"] for line in pipeline.log("itemgend", "ITEM_GENERATED")]
 
 
-def test_who_needs_the_registry_waits_and_others_go_on(pipeline: Pipeline, uvx: Uvx) -> None:
+def test_requests_that_need_the_registry_wait_and_others_go_on(pipeline: Pipeline, uvx: Uvx) -> None:
     uvx.tell("registry-is-down")
     start(pipeline, uvx)  # one worker
     for package in ("stactools-fresh", "stactools-there", "stactools-there"):
         pipeline.publish(pipeline.gen_topic, request(package))
     wait_until("the others are made", lambda: generated(pipeline) == ["stactools-there"] * 2)
-    wait_until("it is told", lambda: pipeline.log("itemgend", "DEPENDENCY_DOWN"))
-    wait_until("the one is held", lambda: pipeline.counts(pipeline.gen_queue) == (0, 1))
+    wait_until("it is logged", lambda: pipeline.log("itemgend", "DEPENDENCY_DOWN"))
+    wait_until("one message is in flight", lambda: pipeline.counts(pipeline.gen_queue) == (0, 1))
     # Each attempt fails twice: as the command, and once more to find out that uv failed. The registry must not come
     # back between the two.
     refused = uvx.refused()
@@ -94,7 +94,7 @@ def test_who_needs_the_registry_waits_and_others_go_on(pipeline: Pipeline, uvx: 
     assert pipeline.counts(pipeline.gen_dlq) == (0, 0)
 
 
-def test_a_stop_gives_back_what_waits(pipeline: Pipeline, uvx: Uvx) -> None:
+def test_a_stop_releases_waiting_messages(pipeline: Pipeline, uvx: Uvx) -> None:
     uvx.tell("registry-is-down")
     start(pipeline, uvx, ITEMGEND_WORKERS="2", ITEMGEND_VISIBILITY_TIMEOUT="10m")
     for _ in range(5):
@@ -106,14 +106,14 @@ def test_a_stop_gives_back_what_waits(pipeline: Pipeline, uvx: Uvx) -> None:
     assert len(pipeline.log("itemgend", "MESSAGE_RETURNED")) in (3, 4)
 
 
-def test_what_a_stop_gives_back_is_not_received_again(pipeline: Pipeline, uvx: Uvx) -> None:
+def test_released_messages_are_not_received_again_by_a_stopping_daemon(pipeline: Pipeline, uvx: Uvx) -> None:
     waiting = {"ITEMGEND_WAIT_TIME": "5s", "ITEMGEND_VISIBILITY_TIMEOUT": "10m"}
     start(pipeline, uvx, ITEMGEND_WORKERS="3", ITEMGEND_PACKAGES="stactools-limited concurrency=1", **waiting)
     for _ in range(3):
         pipeline.publish(pipeline.gen_topic, request("stactools-limited", "wait-for-it"))
-    wait_until("one is at work and two wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
+    wait_until("one item is being made and two messages wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
     os.kill(pipeline.stack.process("itemgend").pid, signal.SIGTERM)
-    wait_until("it is to stop", lambda: pipeline.log("itemgend", "DAEMON_STOPPING"))
+    wait_until("it is stopping", lambda: pipeline.log("itemgend", "DAEMON_STOPPING"))
     uvx.tell("go")  # this worker finishes while the two other messages still wait
     wait_until("it has stopped", lambda: pipeline.log("itemgend", "DAEMON_STOPPED"))
     assert [line["receive_count"] for line in pipeline.log("itemgend", "MESSAGE_RETURNED")] == ["1", "1"]
@@ -128,11 +128,11 @@ def test_a_command_that_is_too_long_fails_alone(pipeline: Pipeline, uvx: Uvx) ->
     assert [letter["error_code"] for letter in pipeline.dead_letters(pipeline.gen_dlq, 1)] == ["bad_command"]
 
 
-def test_concurrency_of_a_package_holds_and_holds_nobody_up(pipeline: Pipeline, uvx: Uvx) -> None:
+def test_concurrency_of_a_package_is_limited_and_delays_no_other(pipeline: Pipeline, uvx: Uvx) -> None:
     start(pipeline, uvx, ITEMGEND_WORKERS="2", ITEMGEND_PACKAGES="stactools-limited concurrency=1")
     for number in range(3):
         pipeline.publish(pipeline.gen_topic, request("stactools_limited", "wait-for-it", str(number)))
-    wait_until("one is at work and two wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
+    wait_until("one item is being made and two messages wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
     for _ in range(3):
         pipeline.publish(pipeline.gen_topic, request("stactools-free"))
     wait_until("the others are made", lambda: generated(pipeline) == ["stactools-free"] * 3)

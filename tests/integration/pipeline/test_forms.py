@@ -224,7 +224,7 @@ def test_events_of_eventbridge(pipeline: Pipeline, bucket: Bucket) -> None:
         assert any(expected in line for line in passed_over(pipeline))
 
 
-def test_packed_objects_and_messages(pipeline: Pipeline, bucket: Bucket) -> None:
+def test_compressed_objects_and_messages(pipeline: Pipeline, bucket: Bucket) -> None:
     """
     In a compressed object, collections also come first. The limit is on the uncompressed size. A message is not
     decompressed.
@@ -301,7 +301,7 @@ def test_without_permission(pipeline: Pipeline, bucket: Bucket) -> None:
     send(pipeline, letter["body"])
     allowed = {"ITEMLOADD_S3_BUCKETS": bucket.name, "ITEMLOADD_MISSING_COLLECTION": "create"}
     pipeline.start("itemloadd", AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"], **allowed)
-    wait_until("it is put off", lambda: pipeline.log("itemloadd", "MESSAGE_LATER"))
+    wait_until("it is put back for later", lambda: pipeline.log("itemloadd", "MESSAGE_LATER"))
     (line, *_) = pipeline.log("itemloadd", "MESSAGE_LATER")
     assert line["error_code"] == "access_denied" and "s3:GetObject" in line["message"] and bucket.name in line["message"]
     pipeline.stop_all()
@@ -339,13 +339,13 @@ def test_s3_down_and_back(pipeline: Pipeline, bucket: Bucket, closed_port: int) 
     settings = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{closed_port}", "ITEMLOADD_S3_BUCKETS": bucket.name, "ITEMLOADD_WORKERS": "1"}
     send(pipeline, item("message"), event(bucket.record("item.json")))
     pipeline.start("itemloadd", **settings)
-    wait_until("it is told", lambda: pipeline.log("itemloadd", "DEPENDENCY_DOWN"))
+    wait_until("it is logged", lambda: pipeline.log("itemloadd", "DEPENDENCY_DOWN"))
     assert pipeline.ids() == ["item-message"]
     assert pipeline.counts(pipeline.load_queue) == (0, 1)
     pipeline.stop_all()
     assert pipeline.counts(pipeline.load_queue) == (1, 0)
     pipeline.start("itemloadd", **settings)
-    wait_until("it is told again", lambda: len(pipeline.log("itemloadd", "DEPENDENCY_DOWN")) == 2)
+    wait_until("it is logged again", lambda: len(pipeline.log("itemloadd", "DEPENDENCY_DOWN")) == 2)
     http.server.ThreadingHTTPServer.allow_reuse_address = True
     with http.server.ThreadingHTTPServer(("127.0.0.1", closed_port), Store) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -177,7 +177,7 @@ def test_the_same_content_as_by_itemloadd(itemctl: Itemctl, pipeline: Pipeline) 
 # ------------------------------------------------------------------------- rejects
 
 
-def test_rejects_are_named_mended_and_loaded_again(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_rejects_are_named_corrected_and_loaded_again(itemctl: Itemctl, pipeline: Pipeline) -> None:
     broken = json.dumps(item(3))
     texts = [
         json.dumps(item(0)),
@@ -213,7 +213,7 @@ def test_rejects_are_named_mended_and_loaded_again(itemctl: Itemctl, pipeline: P
     assert numbers(pipeline) == {"item-0": 0, "item-2": 2, "item-3": 3, "item-6": 6}
 
 
-def test_without_a_file_rejects_are_told(itemctl: Itemctl) -> None:
+def test_without_a_file_rejects_are_reported(itemctl: Itemctl) -> None:
     path = itemctl.write("items.ndjson", lines([item(n, geometry=None) for n in range(30)] + [item(99)]))
     status, output, error = itemctl.run("load", "items", path)
     assert status == 2 and re.search(r"^31 items read in .*: 1 inserted, .* 30 rejected$", output, re.M)
@@ -266,7 +266,7 @@ def test_the_last_version_in_the_input_wins(jobs: int, itemctl: Itemctl, pipelin
     assert numbers(pipeline) == {f"item-{number}": 11 for number in range(401)}
 
 
-def test_an_older_version_is_loaded_where_the_newest_cannot_be(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_an_older_version_is_loaded_if_the_newest_cannot_be(itemctl: Itemctl, pipeline: Pipeline) -> None:
     """Both pass the checks; only the database notices that the second cannot be stored."""
     marked = item(2, id="item-1", extra="\U0001235f\u203b")
     summary = itemctl.load("-", input=lines([item(1), marked]), expect=2)
@@ -314,7 +314,7 @@ def test_wrong_usage(arguments: list[str], said: str, itemctl: Itemctl) -> None:
     assert (status, output) == (64, "") and said in error
 
 
-def test_what_cannot_go_on(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_loads_that_cannot_start(itemctl: Itemctl, pipeline: Pipeline) -> None:
     good = itemctl.write("good", lines([item(1)]))
     (itemctl.folder / "link").symlink_to("good")
     for arguments, env, said in [
@@ -434,7 +434,7 @@ def test_an_outage_is_waited_through(itemctl: Itemctl, pipeline: Pipeline) -> No
     assert json.loads(output)["read"] == 1499 and len(pipeline.ids()) == 1499
 
 
-def test_an_outage_ends_a_load_that_is_not_to_wait(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_an_outage_ends_a_load_with_no_wait(itemctl: Itemctl, pipeline: Pipeline) -> None:
     child = open_load(itemctl, pipeline, "--no-wait", "--checkpoint", "checkpoint")
     with Outage(pipeline):
         output, error = child.communicate(lines([item(2)]).encode(), timeout=60)
@@ -443,7 +443,7 @@ def test_an_outage_ends_a_load_that_is_not_to_wait(itemctl: Itemctl, pipeline: P
     assert pipeline.ids() == ["item-1"]
 
 
-def test_ctrl_c_finishes_what_is_under_way(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_ctrl_c_finishes_work_in_progress(itemctl: Itemctl, pipeline: Pipeline) -> None:
     text = lines([item(number) for number in range(1, 500)])
     path = itemctl.folder / "fifo"
     os.mkfifo(path)
@@ -468,7 +468,7 @@ def test_ctrl_c_finishes_what_is_under_way(itemctl: Itemctl, pipeline: Pipeline)
     assert len(pipeline.ids()) == 499 and not (itemctl.folder / "checkpoint").exists()
 
 
-def test_ctrl_c_while_nothing_comes(itemctl: Itemctl) -> None:
+def test_ctrl_c_while_no_input_arrives(itemctl: Itemctl) -> None:
     path = itemctl.folder / "fifo"
     os.mkfifo(path)
     for source in (str(path), "-"):
@@ -505,7 +505,7 @@ def test_a_checkpoint_is_for_its_own_load(itemctl: Itemctl, pipeline: Pipeline) 
     mark.write_text('{"command": "something else"}')
     other = itemctl.write("other", lines([item(1)]))
     child = open_load(itemctl, pipeline, "--checkpoint", "mine", "--checkpoint-interval", "10ms", other)
-    wait_until("there is a checkpoint", (itemctl.folder / "mine").exists)
+    wait_until("a checkpoint exists", (itemctl.folder / "mine").exists)
     child.kill()
     child.communicate()
     for arguments, said in [
@@ -548,7 +548,7 @@ def test_killed_at_any_moment_and_run_again(form: str, itemctl: Itemctl, pipelin
         if kills % 2:  # so that it makes progress: wait for a newer checkpoint
             before = mark.stat().st_mtime_ns if mark.exists() else 0
             newer = lambda: child.poll() is not None or (mark.exists() and mark.stat().st_mtime_ns != before)  # noqa: B023, E731
-            wait_until("it comes to a checkpoint or its end", newer)
+            wait_until("a checkpoint is written, or it has exited", newer)
         try:
             output, error = child.communicate(timeout=chance.uniform(0, 0.3) if kills < 8 else 120)
             ended = True
@@ -578,7 +578,7 @@ sys.exit(status)
 
 
 @pytest.mark.skipif("build/san" in os.environ.get("BUILD", ""), reason="sanitizers use more memory")
-def test_memory_does_not_grow_with_what_is_packed(itemctl: Itemctl) -> None:
+def test_memory_does_not_grow_with_compressed_input(itemctl: Itemctl) -> None:
     """One line of 300 MB, which is 300 KB compressed, is rejected. The documents after it are loaded."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     parts = [packer.compress(lines([item(1)]).encode() + b'{"a": "')]

@@ -86,7 +86,7 @@ def run_in(folder: Path, pipeline: Pipeline, requests: int, kills: int) -> None:
     pipeline.start("itemgend", **settings)
     pipeline.start("itemloadd")
     pipeline.publish(pipeline.gen_topic, bodies[0])
-    wait_until("the environment is there", pipeline.ids, 120)
+    wait_until("the first item is loaded", pipeline.ids, 120)
     for body in bodies[1:]:
         pipeline.publish(pipeline.gen_topic, body)
     killer = Killer(pipeline, settings)

@@ -30,7 +30,7 @@ def watched(pipeline: Pipeline, tmp_path: Path, build: Path):
     pipeline.stack.programs = original
 
 
-def test_a_request_to_the_catalog(watched: Pipeline, tmp_path: Path) -> None:
+def test_a_request_reaches_the_catalog(watched: Pipeline, tmp_path: Path) -> None:
     wheels = make_wheel(tmp_path / "wheels")
     watched.start("itemgend", UV_FIND_LINKS=str(wheels))
     watched.start("itemloadd", ITEMLOADD_MISSING_COLLECTION="reject")

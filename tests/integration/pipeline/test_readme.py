@@ -71,7 +71,7 @@ def test_getting_started(pipeline: Pipeline, typist, tmp_path: Path) -> None:
     assert pipeline.query("SELECT id FROM collections WHERE id <> 'test'") == [(COLLECTION,)]
     assert "MessageId" in page.type_in("Generate an item")
     wait_until("the item is loaded", lambda: pipeline.ids(COLLECTION) == ["2000_50N_090W"], timeout_s=180)
-    wait_until("the log says so", lambda: pipeline.log("itemloadd", "BATCH_LOADED"))
+    wait_until("the log shows it", lambda: pipeline.log("itemloadd", "BATCH_LOADED"))
     assert '"event":"BATCH_LOADED"' in page.type_in("Follow the logs").replace('": "', '":"')
     page.type_in("Generate many items")
     total = len((tmp_path / "urls.txt").read_text().splitlines())

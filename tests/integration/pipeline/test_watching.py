@@ -106,7 +106,7 @@ def test_an_outage_of_the_database(pipeline: Pipeline, port: int) -> None:
     pipeline.start("itemloadd", ITEMLOADD_METRICS_ADDRESS=f"127.0.0.1:{port}", ITEMLOADD_SECRET_ARN=secret,
                    ITEMLOADD_WORKERS="1", ITEMLOADD_PROBE_INTERVAL="500ms")  # fmt: skip
     waiting = "ready; waiting for something to work again: loader 1 (bad_secret)\n"
-    wait_until("it is told", lambda: get(port, "/ready")[:2] == (200, waiting))
+    wait_until("it is logged", lambda: get(port, "/ready")[:2] == (200, waiting))
     assert read("itemloadd", port)["workers_waiting"] == 1
     assert get(port, "/health")[0] == 200
     good = pipeline.secrets.get_secret_value(SecretId=pipeline.stack.env["PGSTAC_SECRET_ARN"])["SecretString"]
@@ -119,7 +119,7 @@ def test_metrics_for_cloudwatch(pipeline: Pipeline) -> None:
     pipeline.start("itemloadd", ITEMLOADD_METRICS_NAMESPACE="stactools-ingest")
     pipeline.publish_items([item(number) for number in range(3)])
     pipeline.wait_empty(pipeline.load_queue)
-    wait_until("they are there", lambda: len(pipeline.ids()) == 3)
+    wait_until("they are loaded", lambda: len(pipeline.ids()) == 3)
     pipeline.stop_all()
     (line,) = pipeline.log("itemloadd", "METRICS")
     assert line["Service"] == "itemloadd"
@@ -155,7 +155,7 @@ def test_a_task_of_ecs_is_protected_while_it_holds_messages(pipeline: Pipeline, 
 
 
 @pytest.mark.parametrize("step", [HANG, reply({"failure": {"Arn": "a", "Reason": "DEPLOYMENT_BLOCKED"}}, 400), Answer(500, "no")])
-def test_an_agent_that_does_not_do_it_holds_nothing_up(pipeline: Pipeline, agent: ScriptedServer, step: Answer | str) -> None:
+def test_an_agent_that_fails_delays_nothing(pipeline: Pipeline, agent: ScriptedServer, step: Answer | str) -> None:
     agent.steps(step)
     pipeline.start("itemloadd", ECS_AGENT_URI=f"{agent.url}/api/1")
     for number in range(3):

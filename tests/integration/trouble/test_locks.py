@@ -14,7 +14,7 @@ TIMEOUT = {"ITEMLOADD_STATEMENT_TIMEOUT": "1s"}
 
 
 def wait_later(site: Site) -> None:
-    (late, *_) = wait_until("a message is put off", lambda: site.log("itemloadd", "MESSAGE_LATER"))
+    (late, *_) = wait_until("a message is put back for later", lambda: site.log("itemloadd", "MESSAGE_LATER"))
     assert late["error_code"] == "database_timeout" and "57014" in late["message"]
 
 
@@ -65,7 +65,7 @@ def test_collection_deleted_and_made_again(site: Site) -> None:
     site.wait_loaded()
     site.db.execute("DELETE FROM collections WHERE id = 'test'")
     site.publish_numbers(2)
-    (late, *_) = wait_until("a message is put off", lambda: site.log("itemloadd", "MESSAGE_LATER"))
+    (late, *_) = wait_until("a message is put back for later", lambda: site.log("itemloadd", "MESSAGE_LATER"))
     assert late["error_code"] == "missing_collection"
     site.add_collection("test")
     site.published = 1

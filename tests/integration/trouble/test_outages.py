@@ -29,7 +29,7 @@ def test_down_at_the_start(site: Site) -> None:
     site.check_outages(1)
 
 
-def test_broken_off_in_the_middle_of_a_batch(site: Site) -> None:
+def test_interrupted_in_the_middle_of_a_batch(site: Site) -> None:
     """
     Twice, once for longer than the visibility timeout: leased messages stay invisible, and the outage costs them no
     receive.

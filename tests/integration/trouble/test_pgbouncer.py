@@ -131,7 +131,7 @@ def test_server_restarted_behind_it(site: Site, bouncer: Bouncer) -> None:
 
 
 @pytest.mark.long
-def test_restarted_itself(site: Site, bouncer: Bouncer) -> None:
+def test_pgbouncer_restarted(site: Site, bouncer: Bouncer) -> None:
     site.publish_numbers(1)
     site.run()
     site.wait_loaded()

@@ -75,7 +75,7 @@ def test_upgraded_under_a_running_loader(older: Site) -> None:
     assert {line["load_path"] for line in older.log("itemloadd", "DATABASE_CONNECTED")} == {"fast"}
 
 
-def test_a_replaced_base_item_is_warned_of(older: Site) -> None:
+def test_a_replaced_base_item_causes_a_warning(older: Site) -> None:
     """
     The warning is logged once for a collection with items and a changed base item. It is not logged for an unchanged
     one, or without a base item.
