@@ -119,8 +119,8 @@ def run_cold(stack: Stack, repeat: int, say: Say) -> dict[str, Any]:
                 # The first download may come from a more distant server.
                 measure_neighbours(there, name, STARTERS[:: -1 if i % 2 else 1], Path(folder), found)
                 for contender in STARTERS:
-                    told = [f"{found[name, state, contender.label][-1].seconds:.2f} s, {state}" for state in STATES]
-                    say(f"{COLD}: {name}: {contender.label}: {'; '.join(told)}")
+                    notes = [f"{found[name, state, contender.label][-1].seconds:.2f} s, {state}" for state in STATES]
+                    say(f"{COLD}: {name}: {contender.label}: {'; '.join(notes)}")
         rows = cold_rows(found)
         return {
             "case": COLD,

@@ -270,10 +270,10 @@ def notes(case: Case, rows: Sequence[dict[str, Any]]) -> list[str]:
     version = [f"Both the database's pgstac and pypgstac: {case.pgstac}."] if case.pgstac else []
     rates = {row["label"]: row["rate"] for row in rows}
     busy = {row["label"]: row["busy"] for row in rows}
-    return version + [told(goal, rates, busy[goal.of.label]) for goal in case.goals if rates[goal.than.label]]
+    return version + [note(goal, rates, busy[goal.of.label]) for goal in case.goals if rates[goal.than.label]]
 
 
-def told(goal: Goal, rates: dict[str, float], busy: float) -> str:
+def note(goal: Goal, rates: dict[str, float], busy: float) -> str:
     times = rates[goal.of.label] / rates[goal.than.label]
     other = f" or the cores {goal.or_busy:.0%} busy: they are {busy:.0%}," if goal.or_busy else ""
     reached = times >= goal.least or (goal.or_busy is not None and busy >= goal.or_busy)

@@ -1,5 +1,5 @@
 """
-What a task does per second, read from the tables of docs/explanation/performance.md, so that the simulation always has
+The rates of a task, read from the tables of docs/explanation/performance.md, so that the simulation always has
 the newest measured rates.
 
 If a rate depends on what else used the machine, the processor time of an item counts ("CPU ms an item", "CPU s/1000"),

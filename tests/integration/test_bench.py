@@ -15,7 +15,7 @@ import pytest
 
 from bench import items, limit, loaders, report, sweep
 from bench.database import Server
-from bench.loaders import ALL, Goal, told
+from bench.loaders import ALL, Goal, note
 from local import environment
 from local.stack import Stack
 
@@ -118,8 +118,8 @@ def test_the_goals_are_reported(results: dict[str, Any]) -> None:
 )
 def test_a_goal_is_reached_or_not(rate: float, or_busy: float | None, said: str) -> None:
     rates = {loaders.OURS.label: rate, loaders.UPSERT.label: 50}
-    note = told(Goal(loaders.UPSERT, 20, or_busy=or_busy), rates, busy=0.93)
-    assert note == f"ours: {rate / 50:.2f} times the rate of pypgstac upsert ({said})."
+    text = note(Goal(loaders.UPSERT, 20, or_busy=or_busy), rates, busy=0.93)
+    assert text == f"ours: {rate / 50:.2f} times the rate of pypgstac upsert ({said})."
 
 
 @pytest.mark.parametrize(("rate", "said"), [(400, "1.50 times as long"), (399, "not reached")])
@@ -190,7 +190,7 @@ def test_items_are_the_same_for_a_seed_and_of_one_to_three_kilobytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loader", "queue", "database", "busy", "told"),
+    ("loader", "queue", "database", "busy", "expected"),
     [
         (0.40, 0.45, 0.50, 0.97, "at its limit is the queue with the database."),
         (0.95, 0.20, 0.30, 0.97, "at its limit is itemloadd."),
@@ -198,7 +198,7 @@ def test_items_are_the_same_for_a_seed_and_of_one_to_three_kilobytes() -> None:
         (0.20, 0.25, 0.30, 0.60, "no core was full; nearest to its limit is the queue with the database."),
     ],
 )
-def test_which_side_is_at_its_limit(loader: float, queue: float, database: float, busy: float, told: str) -> None:
+def test_which_side_is_at_its_limit(loader: float, queue: float, database: float, busy: float, expected: str) -> None:
     seated = [(limit.LOADER, 0, loader), (limit.QUEUE, 1, queue), (limit.DATABASE, 1, database)]
     seats = [{"label": name, "core": core, "of_core": share, "core_busy": busy} for name, core, share in seated]
-    assert limit.verdict(seats).endswith(told)
+    assert limit.verdict(seats).endswith(expected)

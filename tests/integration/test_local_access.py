@@ -1,4 +1,4 @@
-"""What the local AWS lets a caller do: users, roles, who may assume them, and the log of requests."""
+"""Permissions in the local AWS: users, roles, who may assume them, and the log of requests."""
 
 import itertools
 import json

@@ -37,7 +37,7 @@ class Counted:
 
 class Place:
     """
-    A stack that logs its requests. The tests use another user than the daemons, so their requests can be told apart.
+    A stack that logs its requests. The tests use another user than the daemons, so that their requests can be distinguished.
     """
 
     def __init__(self, stack: Stack) -> None:

@@ -163,7 +163,7 @@ echo "=== unit killed"
 kill -KILL $(systemctl show -P MainPID itemgend); held 3
 echo "=== unit stopped"
 systemctl stop itemgend; ls -d $group
-echo "=== unit told"
+echo "=== unit log"
 journalctl -q -u itemgend EVENT=SANDBOX_CHOSEN -o cat
 """
 
@@ -246,5 +246,5 @@ def test_our_unit(parts: dict[str, str]) -> None:
     for what in ("started", "reloaded", "killed"):
         assert parts[f"unit {what}"] == "processes: 0 and 1, divided: memory\n", what
     assert "No such file" in parts["unit stopped"]
-    told = parts["unit told"].splitlines()
-    assert len(told) == 3 and all(re.fullmatch("package code runs with sandbox bubblewrap, .*; memory: cgroup v2", line) for line in told)
+    lines = parts["unit log"].splitlines()
+    assert len(lines) == 3 and all(re.fullmatch("package code runs with sandbox bubblewrap, .*; memory: cgroup v2", line) for line in lines)

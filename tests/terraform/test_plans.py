@@ -213,8 +213,8 @@ def test_no_api(plans: dict[str, Resources], had: Existing) -> None:
     assert plan.of("aws_lb") == [] and len(plan.of("aws_ecs_service")) == 2
     notification = plan.one("aws_s3_bucket_notification")
     assert notification["bucket"] == had.bucket
-    told = notification["topic"][0]
-    assert (told["events"], told["filter_prefix"], told["filter_suffix"]) == (["s3:ObjectCreated:*"], "items/", ".json")
+    topic = notification["topic"][0]
+    assert (topic["events"], topic["filter_prefix"], topic["filter_suffix"]) == (["s3:ObjectCreated:*"], "items/", ".json")
     keys = {one.values["kms_master_key_id"] for one in plan.of("aws_sqs_queue")}
     assert len(keys) == 1 and str(keys.pop()).startswith("arn:aws:kms:")
 

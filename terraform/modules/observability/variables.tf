@@ -4,7 +4,7 @@ variable "name" {
 }
 
 variable "stages" {
-  description = "What to watch, by stage (ItemGen, ItemLoad): its queues, its topic, its workers (an ECS service or an Auto Scaling group), and how old a message may become."
+  description = "The stages to watch, by name (ItemGen, ItemLoad): its queues, its topic, its workers (an ECS service or an Auto Scaling group), and how old a message may become."
   type = map(object({
     queue_name             = string
     dlq_name               = string

@@ -46,7 +46,7 @@ class Uvx:
         self.program.write_text(UVX.replace("DIR", str(folder)))
         self.program.chmod(0o755)
 
-    def tell(self, name: str) -> None:
+    def set_flag(self, name: str) -> None:
         (self.folder / name).touch()
 
     def calls(self) -> list[list[str]]:
@@ -75,7 +75,7 @@ def generated(pipeline: Pipeline) -> list[str]:
 
 
 def test_requests_that_need_the_registry_wait_and_others_go_on(pipeline: Pipeline, uvx: Uvx) -> None:
-    uvx.tell("registry-is-down")
+    uvx.set_flag("registry-is-down")
     start(pipeline, uvx)  # one worker
     for package in ("stactools-fresh", "stactools-there", "stactools-there"):
         pipeline.publish(pipeline.gen_topic, request(package))
@@ -95,7 +95,7 @@ def test_requests_that_need_the_registry_wait_and_others_go_on(pipeline: Pipelin
 
 
 def test_a_stop_releases_waiting_messages(pipeline: Pipeline, uvx: Uvx) -> None:
-    uvx.tell("registry-is-down")
+    uvx.set_flag("registry-is-down")
     start(pipeline, uvx, ITEMGEND_WORKERS="2", ITEMGEND_VISIBILITY_TIMEOUT="10m")
     for _ in range(5):
         pipeline.publish(pipeline.gen_topic, request("stactools-fresh"))
@@ -114,7 +114,7 @@ def test_released_messages_are_not_received_again_by_a_stopping_daemon(pipeline:
     wait_until("one item is being made and two messages wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
     os.kill(pipeline.stack.process("itemgend").pid, signal.SIGTERM)
     wait_until("it is stopping", lambda: pipeline.log("itemgend", "DAEMON_STOPPING"))
-    uvx.tell("go")  # this worker finishes while the two other messages still wait
+    uvx.set_flag("go")  # this worker finishes while the two other messages still wait
     wait_until("it has stopped", lambda: pipeline.log("itemgend", "DAEMON_STOPPED"))
     assert [line["receive_count"] for line in pipeline.log("itemgend", "MESSAGE_RETURNED")] == ["1", "1"]
     assert pipeline.counts(pipeline.gen_queue) == (2, 0)
@@ -137,7 +137,7 @@ def test_concurrency_of_a_package_is_limited_and_delays_no_other(pipeline: Pipel
         pipeline.publish(pipeline.gen_topic, request("stactools-free"))
     wait_until("the others are made", lambda: generated(pipeline) == ["stactools-free"] * 3)
     assert len([call for call in uvx.calls() if "wait-for-it" in call]) == 1
-    uvx.tell("go")
+    uvx.set_flag("go")
     wait_until("all are made", lambda: len(generated(pipeline)) == 6)
     pipeline.wait_empty(pipeline.gen_queue)
 

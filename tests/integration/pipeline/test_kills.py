@@ -113,19 +113,19 @@ def check(pipeline: Pipeline, killer: Killer, names: list[str]) -> None:
     pipeline.wait_empty(pipeline.gen_queue, timeout_s=300)
     pipeline.wait_empty(pipeline.load_queue, timeout_s=120)
     dead = letters(pipeline)
-    told = f"killed {killer.killed}, SEED={killer.seed}, dead letters: {[(letter.get('error_code'), letter.get('error')) for letter in dead]}"
-    print(told)
-    assert pipeline.query("SELECT count(*), count(DISTINCT id) FROM items") == [(len(names) - len(dead), len(names) - len(dead))], told
+    summary = f"killed {killer.killed}, SEED={killer.seed}, dead letters: {[(letter.get('error_code'), letter.get('error')) for letter in dead]}"
+    print(summary)
+    assert pipeline.query("SELECT count(*), count(DISTINCT id) FROM items") == [(len(names) - len(dead), len(names) - len(dead))], summary
     reasons = {letter["body"]: letter.get("error_code", "") for letter in dead}
     missing = [name for name in names if name not in pipeline.ids() and not [body for body in reasons if f'"{name}"' in body]]
-    assert missing == [], told
-    assert [body for body, reason in reasons.items() if not reason] == [], told
-    assert all(killer.killed.values()) or len(names) < 100, told
+    assert missing == [], summary
+    assert [body for body, reason in reasons.items() if not reason] == [], summary
+    assert all(killer.killed.values()) or len(names) < 100, summary
     daemon = pipeline.stack.process("itemgend").pid
     wait_until("no zombie is left", lambda: zombies(daemon) == [], 20)
     pipeline.stop_all()
     work = Path(pipeline.stack.directory) / "work"
-    assert [path.relative_to(work) for path in work.rglob("*")] == [], told
+    assert [path.relative_to(work) for path in work.rglob("*")] == [], summary
 
 
 def test_killed_at_random(pipeline: Pipeline) -> None:

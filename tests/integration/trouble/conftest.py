@@ -113,8 +113,8 @@ class Site(Pipeline):
 
     def wait_warning(self, code: str, *words: str) -> None:
         """Checks the current cause of an outage, which is logged once."""
-        told = lambda: [line["message"] for line in self.log("itemloadd", "WARNING") if line.get("error_code") == code]
-        (message, *_) = wait_until(f"a warning: {code}", told)
+        warnings = lambda: [line["message"] for line in self.log("itemloadd", "WARNING") if line.get("error_code") == code]
+        (message, *_) = wait_until(f"a warning: {code}", warnings)
         assert all(word in message for word in words), message
 
     def wait_up(self, number: int = 1) -> None:
@@ -131,8 +131,8 @@ class Site(Pipeline):
     def check_outages(self, number: int) -> None:
         """Checks that this many outages were logged, and that they cost each message at most one receive."""
         self.stop_all()
-        told = [line["event"] for line in self.log("itemloadd") if line["event"].startswith("DEPENDENCY")]
-        assert told == ["DEPENDENCY_DOWN", "DEPENDENCY_UP"] * number
+        events = [line["event"] for line in self.log("itemloadd") if line["event"].startswith("DEPENDENCY")]
+        assert events == ["DEPENDENCY_DOWN", "DEPENDENCY_UP"] * number
         (stopped,) = self.log("itemloadd", "DAEMON_STOPPED")
         assert (int(stopped["received"]), int(stopped["done"])) == (self.published, self.published)
         assert len(self.log("itemloadd", "WARNING")) <= 4 * number
