@@ -103,7 +103,7 @@ output "migration" {
 }
 
 output "task_role_arns" {
-  description = "Role of each daemon, for policies of its own buckets and keys."
+  description = "Role of each daemon, for policies of your buckets and keys."
   value = merge(
     { for daemon, service in module.service : daemon => service.task_role_arn },
     { for daemon, group in module.instances : daemon => group.role_arn },

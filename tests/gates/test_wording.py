@@ -42,7 +42,6 @@ TO_COME = (
     "tests/integration/pipeline/test_generation.py",
     "tests/integration/pipeline/test_hostile.py",
     "tests/integration/pipeline/test_injection.py",
-    "tests/integration/sigv4_oracle.py",
     "tests/integration/test_aws",
     "tests/integration/test_credentials",
     "tests/integration/test_environments.py",

@@ -161,7 +161,7 @@ variable "config" {
 
   validation {
     condition     = var.config.compute != "ecs-ec2" || var.config.nat_gateway_count > 0 || try(length(var.config.vpc.private_subnet_ids) > 0, false)
-    error_message = "compute ecs-ec2 needs nat_gateway_count 1 or 2, or a vpc with private_subnet_ids: a task on EC2 gets no public address of its own."
+    error_message = "compute ecs-ec2 needs nat_gateway_count 1 or 2, or a vpc with private_subnet_ids: a task on EC2 gets no public address."
   }
 
   validation {
@@ -186,7 +186,7 @@ variable "config" {
 
   validation {
     condition     = var.config.database_secret_arn == null || !var.config.pgbouncer
-    error_message = "pgbouncer works only with a new database: with database_secret_arn, let that secret name a pgbouncer of your own."
+    error_message = "pgbouncer works only with a new database: with database_secret_arn, let that secret name your own pgbouncer."
   }
 
   validation {

@@ -185,7 +185,7 @@ variable "pgbouncer" {
 
   validation {
     condition     = !var.pgbouncer || var.existing_secret_arn == null
-    error_message = "pgbouncer works only with a new database: the secret of an existing one may name a pgbouncer of its own."
+    error_message = "pgbouncer works only with a new database: the secret of an existing one may name its own pgbouncer."
   }
 }
 

@@ -158,7 +158,7 @@ def test_private_member(db: Database) -> None:
 
 
 PRIVATE = {
-    "published_at of one's own": ({"published_at": 99, "x": 1}, {"x": 1}),
+    "an own published_at": ({"published_at": 99, "x": 1}, {"x": 1}),
     "empty": ({}, {}),
     "null": (None, {}),
     "text": ("x", {"private": "x"}),
