@@ -180,7 +180,7 @@ class Contest:
             for child in self._children:
                 output, _ = child.communicate(timeout=RUN_TIMEOUT_S)
                 if child.returncode != 0:
-                    raise RuntimeError(f"{child.args} ended with {child.returncode}")
+                    raise RuntimeError(f"{child.args} exited with {child.returncode}")
                 answers.append(json.loads(output))
             return answers
         finally:

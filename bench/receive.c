@@ -23,7 +23,7 @@ static double seconds(clockid_t clock)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* The largest resident size so far, in KiB. getrusage's value does not do: it begins with that of the parent. */
+/* The largest resident size so far, in KiB. getrusage is not used, because its value begins with the parent's. */
 static long peak_kib(void)
 {
     FILE *file = fopen("/proc/self/status", "re");

@@ -52,7 +52,7 @@ def drain(client: Any, queue_url: str, count: Count) -> None:
 
 
 def peak_kib() -> int:
-    """getrusage's value does not do: it begins with that of the parent."""
+    """getrusage is not used, because its value begins with the parent's."""
     found = re.search(r"^VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(), re.M)
     return int(found[1]) if found else 0
 

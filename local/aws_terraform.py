@@ -53,7 +53,7 @@ class ScalingTags(ApplicationAutoScalingResponse):
 class Containers(EC2ContainerServiceResponse):
     """
     Services with everything that they were created with, and the protection of a task against scale-in, which an ECS
-    agent asks for. Nothing scales in here.
+    agent asks for. This server never scales in.
     """
 
     protected: dict[str, dict[str, Any]] = {}

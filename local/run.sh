@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [DIR]: follows docs/getting-started.md on this machine, step by step, on its own stack, and ends the stack at the end.
+# run.sh [DIR]: follows docs/getting-started.md on this machine, step by step, on its own stack, which it stops at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=${1:-build/run}
@@ -35,7 +35,7 @@ wait_for() {
     local what=$1
     shift
     until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || fail "$what did not come within ten minutes"
+        [ "$SECONDS" -lt "$deadline" ] || fail "$what did not arrive within ten minutes"
         sleep 0.5
     done
 }
@@ -59,7 +59,7 @@ has_dead_letter() { [ "$(dead_letters "$1")" -ge 1 ]; }
 step "Deployment: a stack on loopback, with both daemons"
 "$python" -m local.stack up --dir "$dir" >"$work/up.log" 2>&1 || {
     cat "$work/up.log" >&2
-    fail "the stack did not come up"
+    fail "the stack did not start"
 }
 # shellcheck disable=SC1091 # written by up
 . "$dir/env"

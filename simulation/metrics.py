@@ -69,7 +69,7 @@ class Feed:
 
     def observe(self, now_s: int) -> None:
         """Called each second."""
-        if self._queue_is_told(now_s):
+        if self._queue_is_measured(now_s):
             self._add(now_s, VISIBLE, self._queue.visible)
             self._add(now_s, NOT_VISIBLE, self._queue.in_flight)
         if self._service.running > 0:  # Container Insights reports nothing for a service without tasks
@@ -93,7 +93,7 @@ class Feed:
             minute = self._minutes[name].setdefault(number, _Minute(arrives_s=arrives_s))
         minute.add(value)
 
-    def _queue_is_told(self, now_s: int) -> bool:
+    def _queue_is_measured(self, now_s: int) -> bool:
         last_use_s = self._queue.last_use_s
         is_active = self._queue.backlog > 0 or (last_use_s is not None and now_s - last_use_s < ACTIVE_S)
         if is_active and not self._is_active:

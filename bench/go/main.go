@@ -73,7 +73,7 @@ func cpuSeconds() float64 {
 	return float64(now.Utime.Nano()+now.Stime.Nano()) / 1e9
 }
 
-// peakKiB is the largest resident size so far. getrusage's value does not do: it begins with that of the parent.
+// peakKiB is the largest resident size so far. getrusage is not used, because its value begins with the parent's.
 func peakKiB() int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

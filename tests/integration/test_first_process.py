@@ -50,7 +50,7 @@ class First:
 @pytest.fixture
 def first(tmp_path: Path) -> Iterator[First]:
     if subprocess.run([*UNSHARE, "true"], capture_output=True).returncode:
-        pytest.skip("no PID namespace can be made here")
+        pytest.skip("cannot create a PID namespace")
     made = First(tmp_path / "log")
     yield made
     made.outer.kill()

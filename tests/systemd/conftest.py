@@ -47,7 +47,7 @@ class Booted:
                 return text
             output.append(line.rstrip("\n"))
         if self.shell.wait() == 77:
-            pytest.skip("no systemd can be booted here")
+            pytest.skip("cannot boot systemd on this machine")
         raise AssertionError(f"the booted system ended at: {command}\n" + "\n".join(output))
 
     def close(self) -> None:

@@ -52,7 +52,7 @@ def bubblewrap(booted: Booted) -> None:
     """Outside of any unit: a failure here is not caused by the unit."""
     done = booted.run("bwrap --unshare-user --unshare-pid --ro-bind / / echo works", check=False)
     if done != "works":
-        pytest.skip(f"bubblewrap does not work here: {done}")
+        pytest.skip(f"bubblewrap does not work on this machine: {done}")
 
 
 @pytest.mark.usefixtures("bubblewrap")
@@ -148,7 +148,7 @@ def test_metadata_endpoints_closed_by_the_documented_drop_in(booted: Booted) -> 
         properties = " ".join(f"-p {denied.split('=')[0]}={word}" for word in denied.split("=")[1].split())
         reached = reach(properties)
         if "closed" not in reached.values() and "closed" not in reach("-p IPAddressDeny=any").values():
-            pytest.skip("systemd cannot close addresses here: no cgroup BPF")
+            pytest.skip("systemd cannot close addresses on this machine: no cgroup BPF")
         assert reached == dict.fromkeys(METADATA, "closed") | dict.fromkeys(ORDINARY, "reached")
     finally:
         booted.run("systemctl stop stand-in; ip netns del metadata", check=False)

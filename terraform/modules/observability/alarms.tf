@@ -98,7 +98,7 @@ locals {
       namespace   = "AWS/SQS"
       dimensions  = { QueueName = of.queue_name }
       expression  = "IF(FILL(visible, 0) > 0 AND FILL(deleted, 0) == 0, 1, 0)"
-      # This is what exists all the time; it leaves out what comes and goes between two measurements.
+      # Minimum counts messages that wait all the time, and leaves out those that are received soon.
       metrics = {
         visible = ["ApproximateNumberOfMessagesVisible", "Minimum"]
         deleted = ["NumberOfMessagesDeleted", "Sum"]

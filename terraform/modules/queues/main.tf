@@ -124,7 +124,7 @@ resource "aws_sns_topic_subscription" "this" {
   raw_message_delivery = var.delivery == "raw"
   redrive_policy       = jsonencode({ deadLetterTargetArn = aws_sqs_queue.undelivered.arn })
 
-  # Messages that are published at once must not be lost.
+  # The queue must admit the topic before the first message is delivered.
   depends_on = [aws_sqs_queue_policy.this]
 }
 
