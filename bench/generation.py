@@ -1,6 +1,6 @@
 """
-Items per second made by itemgend and by the original's handler, on one core, from the same queue to the same topic; and
-the time of the first item, when nothing is downloaded or cached yet.
+Measures the items per second of itemgend and of the original's handler, on one core, from the same queue to the same
+topic. Another case measures the time of the first item, when nothing is downloaded or cached yet.
 """
 
 import json

@@ -1,6 +1,6 @@
 """
-vm.py COMMAND: boots this machine's own files in a virtual machine with its own Linux kernel and systemd, with cgroups
-of version 2 whatever the host has, and lets bash run COMMAND there as root. Output and exit status are COMMAND's.
+vm.py COMMAND: boots this machine's own files in a virtual machine with its own Linux kernel and systemd. It has cgroups
+of version 2, whatever the host has. There, bash runs COMMAND as root. Output and exit status are COMMAND's.
 
 The kernel is Debian's (the package linux-image-amd64): this machine's, or one that was unpacked into the folder that
 VM_KERNEL names. The machine has no network, /tmp is empty, and changes are thrown away. The processor is emulated: it
