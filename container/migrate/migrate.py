@@ -227,7 +227,7 @@ def make_pgstac_roles(admin: psycopg.Connection[Any]) -> None:
             member = admin.execute("SELECT pg_has_role(current_user, %s, 'USAGE')", [name]).fetchone()
             if not (member and member[0]):
                 admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
-    with step("role pgstac_admin"):  # which repartitions collections, and migrates to 0.10, with temporary tables
+    with step("role pgstac_admin"):  # it needs temporary tables to repartition collections, and to migrate to 0.10
         database = sql.Identifier(admin.info.dbname)
         admin.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO pgstac_admin").format(database))
 
