@@ -1,15 +1,15 @@
-# stactools-ingest: make run goes through the whole example on this machine, make test tests it.
+# stactools-ingest: `make run` runs the whole example on this machine, `make test` runs the tests.
 #
-#   make              build the daemons                      make deps     install what is missing (says what)
+#   make              build the daemons                      make deps     install missing dependencies (lists them)
 #   make run          set up, build, run the whole example   make test     set up, build, run the tests
 #   make bench        rates and ratios: BENCH=one_partition,queue BENCH_ITEMS=10000 BENCH_REPEAT=3 (docs/explanation/performance.md)
-#   make simulate     what the scaling policy of terraform/ does with bursts and idle nights (docs/explanation/scaling.md)
-#   make up, down     a local stack to work against; it writes build/local/env (LOCAL=build/other: another beside it)
-#   make generate     write what etc/, man/ and docs/reference/ say of configuration keys and metrics from the C tables
+#   make simulate     simulate the scaling policy of terraform/ with bursts and idle nights (docs/explanation/scaling.md)
+#   make up, down     start and stop a local stack; it writes build/local/env (LOCAL=build/other: a second one)
+#   make generate     write the configuration keys and metrics in etc/, man/ and docs/reference/ from the C tables
 #   make install DESTDIR= PREFIX=/usr/local                   make format, check-format, lint
-#   make deploy, destroy      what config.yaml says, on AWS   make images, deb    container images; a Debian package
+#   make deploy, destroy      the deployment of config.yaml   make images, deb    container images; a Debian package
 #   make docs         the documentation as a site, in build/site
-#   TEST_PROCESSES=2: files of tests at the same time (0: one after another, for a debugger); PYTEST="-k leaks": options
+#   TEST_PROCESSES=2: test files that run at the same time (0: one after another, for a debugger); PYTEST="-k leaks": options
 #   V=1: show the commands    SAN=1: with AddressSanitizer and UndefinedBehaviorSanitizer    CC=clang: with clang
 
 Q := $(if $(V),,@)
@@ -22,7 +22,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
-# The one place of the version: programs, man pages, package and images take it from there.
+# The only place of the version: programs, man pages, package and images read it.
 VERSION := $(shell cat VERSION)
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Werror
 LIBRARIES := libcurl openssl libcjson libpq libsystemd yaml-0.1 expat libmicrohttpd zlib
@@ -47,20 +47,20 @@ PROGRAMS := $(patsubst daemons/%/main.c,%,$(wildcard daemons/*/main.c))
 # The sources in a folder and in the folders in it; their objects.
 sources = $(wildcard $(1)/*.c $(1)/*/*.c)
 objects = $(patsubst %.c,$(OUT)/obj/%.o,$(call sources,$(1)))
-# Each folder of lib/ is an archive. The linker reads them in this order, so each can use only those behind it.
+# Each folder of lib/ is an archive. The linker reads them in this order, so each can use only the archives after it.
 LIBS := worker daemon pgstac sqs stac aws sigv4 http base
 ARCHIVES := $(LIBS:%=$(OUT)/lib/lib%.a)
 # itemgend's modules, for their unit tests.
 ITEMGEND := $(OUT)/lib/libitemgend.a
 BINARIES := $(PROGRAMS:%=$(OUT)/bin/%)
-# What a daemon starts and nobody else: it is looked for at ../libexec/stactools-ingest from the daemon's own place.
+# Programs that only a daemon starts. It looks for them at ../libexec/stactools-ingest from its own directory.
 HELPERS := $(OUT)/libexec/stactools-ingest/itemgend-network $(OUT)/libexec/stactools-ingest/forkserver.py
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(wildcard tests/unit/test_*.c))
-# Programs that tests run, each one file: tests/unit/tool_sigv4_suite.c is $(OUT)/tests/sigv4-suite.
+# Programs that tests run, one file each: tests/unit/tool_sigv4_suite.c is $(OUT)/tests/sigv4-suite.
 TEST_TOOLS := $(foreach t,$(wildcard tests/unit/tool_*.c),$(OUT)/tests/$(subst _,-,$(patsubst tests/unit/tool_%.c,%,$(t))))
 TEST_OBJECTS := $(OUT)/obj/tests/unit/test.o
-# Each one file too: bench/load.c is $(OUT)/bench/load.
+# Also one file each: bench/load.c is $(OUT)/bench/load.
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(OUT)/bench/%,$(wildcard bench/*.c))
 
 .PHONY: all deps deps-test docs test test-now test-long test-terraform bench simulate run up down status install uninstall deb deb-now images deploy destroy generate format check-format analyze cppcheck lint clean
@@ -89,13 +89,13 @@ $(foreach p,$(PROGRAMS),$(eval $(call PROGRAM_RULE,$(p))))
 
 NETWORK := libexec/stactools-ingest/itemgend-network
 ifdef SAN
-# Without sanitizers, which reserve more memory than the limits of an item that it runs in leave.
+# Without sanitizers: they reserve more memory than the limits of an item allow, and it runs inside these limits.
 $(OUT)/$(NETWORK): $(wildcard libexec/itemgend-network/*.[ch]) $(ARCHIVES)
 	@mkdir -p $(@D)
 	@$(MAKE) --no-print-directory SAN= build/$(NETWORK)
 	$(Q)install -m 755 build/$(NETWORK) $@
 else
-# Small on purpose: one stays beside each sandbox.
+# Small on purpose: one runs beside each sandbox.
 $(OUT)/$(NETWORK): $(call objects,libexec/itemgend-network) $(ARCHIVES)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
@@ -129,7 +129,8 @@ $(OUT)/tests/test_sigv4 $(OUT)/tests/sigv4-suite: $(OUT)/obj/tests/unit/sigv4_ca
 .SECONDARY:
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
 
-# What needs the Debian packages of deps is made by a make of its own: this one asked pkg-config before they were there.
+# Targets that need the Debian packages of deps run another make, because this one called pkg-config before they were
+# installed.
 TOOLS := build/venv/bin
 LOCAL ?= build/local
 TEST_PROCESSES ?= 2
@@ -158,7 +159,7 @@ test: deps-test
 test-now: all $(UNIT_TESTS) $(TEST_TOOLS) $(BENCH_PROGRAMS)
 	@BUILD=$(OUT) $(TOOLS)/pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST) $(TESTS)
 
-# BENCH: cases, with commas between; BENCH_ITEMS, BENCH_REPEAT: sizes. docs/explanation/performance.md has the cases.
+# BENCH: cases, separated by commas; BENCH_ITEMS, BENCH_REPEAT: sizes. docs/explanation/performance.md lists the cases.
 bench: deps
 	@$(MAKE) --no-print-directory -s all $(BENCH_PROGRAMS)
 	@$(TOOLS)/python -m bench --programs $(OUT)
@@ -172,11 +173,12 @@ docs:
 simulate:
 	@python3 -m simulation $(SIMULATE)
 
-# What takes minutes as well: a hundred seeds of the model test, other versions of pgstac, terraform's apply and destroy.
+# Also the tests that take minutes: a hundred seeds of the model test, other versions of pgstac, terraform's apply and
+# destroy.
 test-long:
 	@LONG=1 $(MAKE) --no-print-directory test
 
-# Of these terraform/ alone.
+# The long tests of terraform/ only.
 test-terraform:
 	@LONG=1 $(MAKE) --no-print-directory test TESTS=tests/terraform
 
@@ -194,7 +196,7 @@ format:
 check-format:
 	clang-format --dry-run -Werror $(FORMATTED)
 
-# Objects of their own: the analyzer looks at each file while it is compiled.
+# In a separate directory, because the analyzer needs each file to be compiled again.
 analyze:
 	@$(MAKE) --no-print-directory OUT=build/analyze CFLAGS="-O1 -fanalyzer" $(SOURCES:%.c=build/analyze/obj/%.o)
 
@@ -211,7 +213,7 @@ define INSTALL_IN
 sed -e 's|@bindir@|$(PREFIX)/bin|g' -e 's|@libexecdir@|$(PREFIX)/libexec/stactools-ingest|g' -e 's|@sysconfdir@|$(SYSCONFDIR)|g' $(1) >$(2)
 endef
 
-# The man pages name the version, and the documents where they are installed.
+# The man pages name the version and the directory of the installed documents.
 define INSTALL_MAN
 sed -e 's|^\.Os stactools-ingest$$|& $(VERSION)|' -e 's|/usr/local/share/doc|$(PREFIX)/share/doc|' $(1) >$(2)
 endef
@@ -228,11 +230,11 @@ install: all
 	    install -D -m 644 "docs/$$page" "$(DESTDIR)$(PREFIX)/share/doc/stactools-ingest/docs/$$page" || exit; done
 	$(call INSTALL_IN,systemd/itemgend.service.in,"$(DESTDIR)$(UNITDIR)/itemgend.service")
 	$(call INSTALL_IN,systemd/itemloadd.service.in,"$(DESTDIR)$(UNITDIR)/itemloadd.service")
-	@# An administrator's own configuration stays; the new one lies beside it.
+	@# An administrator's configuration is kept, and the new one is installed beside it.
 	@for file in itemgend.yaml itemloadd.yaml constraints.txt; do \
 	    target="$(DESTDIR)$(SYSCONFDIR)/stactools-ingest/$$file"; \
 	    if [ -e "$$target" ] && ! cmp -s "etc/$$file" "$$target"; then \
-	        install -m 644 "etc/$$file" "$$target.new" && echo "kept $$target, the new one is $$target.new"; \
+	        install -m 644 "etc/$$file" "$$target.new" && echo "kept $$target; the new one is $$target.new"; \
 	    else install -m 644 "etc/$$file" "$$target"; fi; done
 	@echo "installed; next: edit $(SYSCONFDIR)/stactools-ingest/*.yaml, systemctl daemon-reload, systemctl enable --now itemgend itemloadd"
 
@@ -245,9 +247,9 @@ uninstall:
 
 ARCHITECTURE ?= $(shell dpkg --print-architecture)
 DEB := build/stactools-ingest_$(VERSION)_$(ARCHITECTURE).deb
-# Of all files in it: the last commit's time, so that what is built again is the same.
+# The time of all files in it is the last commit's, so that a second build is identical.
 SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
-# Where uv and uvx lie.
+# The directory of uv and uvx.
 UV ?= $(TOOLS)
 
 deb:
@@ -263,7 +265,7 @@ images:
 	@release=$$(container/images.sh release) && for name in itemgend itemloadd migrate pgbouncer; do \
 	    container/images.sh build $$name stactools-ingest/$$name:$$release || exit; done
 
-# CONFIG=config.yaml CONFIRM=yes PLAN=1 (says what would be done): terraform/deploy.sh has all.
+# CONFIG=config.yaml CONFIRM=yes PLAN=1 (prints what would be done): terraform/deploy.sh explains them.
 deploy:
 	@terraform/deploy.sh $(if $(PLAN),--plan)
 

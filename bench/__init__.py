@@ -1,1 +1,4 @@
-"""What loading and receiving cost, ours and the peers: `make bench`; docs/explanation/performance.md says what the cases mean."""
+"""
+Measures loading, receiving and generation, ours and the peers': `make bench`. docs/explanation/performance.md explains
+the cases.
+"""

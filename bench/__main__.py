@@ -3,10 +3,11 @@
 
     python -m bench [--programs build] [--folder build/bench] [--markdown]
 
-BENCH: names of cases, with commas between (generation: all that begin so); BENCH_LONG=1: the long ones too.
-BENCH_ITEMS, BENCH_MESSAGES, BENCH_BATCHES, BENCH_REQUESTS: sizes; BENCH_REPEAT: how often each contender runs; BENCH_FSYNC=0: a database that waits for no disk. --markdown: runs
-nothing, prints the results that are there as docs/explanation/performance.md has them. BENCH_PGSTAC=0.9.10: another version of pgstac,
-for the peers and for the database, in the loaders' cases.
+BENCH: names of cases, separated by commas (generation: all whose names begin so). BENCH_LONG=1: the long ones too.
+BENCH_ITEMS, BENCH_MESSAGES, BENCH_BATCHES, BENCH_REQUESTS: sizes. BENCH_REPEAT: how often each contender runs.
+BENCH_FSYNC=0: the database does not wait for the disk. BENCH_PGSTAC=0.9.10: another version of pgstac, for the peers
+and for the database, in the loaders' cases. --markdown: runs nothing, and prints the existing results in the format of
+docs/explanation/performance.md.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def number(name: str, default: int, least: int) -> int:
 
 
 def chosen() -> list[str]:
-    """The cases to run: those that are named, or all that are not long."""
+    """The cases to run: the named ones, or all that are not long."""
     short = [case.name for case in loaders.CASES if not case.long] + ["sweep", "storage", "queue", "end_to_end"]
     long = [case.name for case in loaders.CASES] + ["partitions_grid", "elasticmq", "memory", *generation.CASES]
     known = list(dict.fromkeys(short + long))
@@ -55,7 +56,7 @@ def chosen() -> list[str]:
     if "generation" in names:
         names = [name for name in names if name != "generation"] + list(generation.CASES)
     if unknown := set(names) - set(known):
-        sys.exit(f"BENCH: no such case: {', '.join(sorted(unknown))}; there are {', '.join(known)}, generation")
+        sys.exit(f"BENCH: unknown case: {', '.join(sorted(unknown))}; there are {', '.join(known)}, generation")
     return names or (known if is_long() else list(dict.fromkeys(short)))
 
 
@@ -64,7 +65,7 @@ def is_long() -> bool:
 
 
 def loader_cases(names: Sequence[str]) -> list[loaders.Case]:
-    """Of a named case's parts the long ones only with BENCH_LONG, but where all are."""
+    """The parts of the named cases. Long parts are left out without BENCH_LONG, unless all parts are long."""
     with_short = {case.name for case in loaders.CASES if not case.long}
     return [
         case
@@ -85,7 +86,7 @@ def install(names: Sequence[str]) -> list[str]:
     if "elasticmq" in names:
         parts += ["go", "elasticmq"]
         if not queues.has_elasticmq():
-            say("no java or no mvn here: the case elasticmq is left out")
+            say("java or mvn is not installed: the case elasticmq is left out")
             names = [name for name in names if name != "elasticmq"]
     subprocess.run([ROOT / "bench" / "deps.sh", *parts], check=True)
     return list(names)
@@ -155,7 +156,7 @@ def main() -> int:
     try:
         results = run(options.programs.absolute(), options.folder.absolute(), chosen())
     except process.Interrupted:
-        print("interrupted: everything that was started has been ended", file=sys.stderr)
+        print("interrupted: all processes that were started have been stopped", file=sys.stderr)
         return 130
     print(report.text(results))
     print(f"written: {os.path.relpath(options.folder / RESULTS)}")

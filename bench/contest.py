@@ -1,4 +1,7 @@
-"""One run of a loader, ours or a peer's: started, awaited until it is ready, let go; its answer and the processors'."""
+"""
+One run of a loader, ours or a peer's: start it, wait until it is ready, let it go, and collect its answer and CPU
+times.
+"""
 
 import json
 import pickle
@@ -20,35 +23,35 @@ RUN_TIMEOUT_S = 1800
 
 
 def peer_python(pgstac: str) -> Path:
-    """Whose pypgstac is of this version; "": the one that bench/requirements.txt names."""
+    """The Python whose pypgstac has this version; "": the version in bench/requirements.txt."""
     return PEER_PYTHON.parents[2] / f"venv-{pgstac}" / "bin" / "python" if pgstac else PEER_PYTHON
 
 
 @dataclass(frozen=True)
 class Programs:
-    load: Path  # ours
-    python: Path = PEER_PYTHON  # that the peers run in
+    load: Path  # our loader
+    python: Path = PEER_PYTHON  # the peers' Python
 
 
 @dataclass(frozen=True)
 class Contender:
     label: str
-    kind: str  # "ours", or peer.py's
-    at_once: int = 1  # connections of ours, processes of a peer
-    share: float = 1  # of the case's items: a slow one is given fewer
+    kind: str  # "ours", or a KIND of peer.py
+    at_once: int = 1  # our connections, or a peer's processes
+    share: float = 1  # part of the case's items; a slow contender gets fewer
 
 
 @dataclass
 class Run:
     items: int
-    stored: int  # rows that are in the database afterwards
+    stored: int  # number of rows in the database afterwards
     seconds: float
     client_cpu_s: float
     database_cpu_s: float
-    busy: float  # of all cores, by anything on this machine while the run lasted
+    busy: float  # share of all cores that any process on this machine used during the run
     errors: list[str] = field(default_factory=list)
-    parts: dict[str, float] = field(default_factory=dict)  # of ours: parse, load and statistics, in seconds
-    only_stored: bool = False  # a rate of what was to be refused says nothing
+    parts: dict[str, float] = field(default_factory=dict)  # ours only: parse, load and statistics, in seconds
+    only_stored: bool = False  # count only stored items in the rate: refused ones say nothing about it
 
     @property
     def rate(self) -> float:
@@ -56,7 +59,7 @@ class Run:
 
 
 class Inputs:
-    """A case's items in the form that each contender reads, in files that are made once."""
+    """A case's items in each contender's format, in files that are written once."""
 
     def __init__(self, folder: Path, name: str, made: Sequence[dict[str, Any]]) -> None:
         self._folder = folder
@@ -82,7 +85,7 @@ class Inputs:
         return self._file("rows", n)
 
     def prepare(self, server: Server, database: str, n: int) -> None:
-        """The rows of the first n items, which `database` holds, batch by batch, as COPY's binary format has them."""
+        """The rows of the first n items in `database`, batch by batch, in COPY's binary format."""
         columns = "id, geometry, collection, datetime, end_datetime, content, private"
         batches = []
         with server.connect(database) as connection:
@@ -98,7 +101,7 @@ class Inputs:
         self.prepared(n).write_bytes(pickle.dumps(batches))
 
     def split(self, path: Path, parts: int) -> list[Path]:
-        """The batches of a file of lines, dealt out to `parts` processes."""
+        """Divides the batches of a file of lines among `parts` processes."""
         if parts == 1:
             return [path]
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -119,7 +122,7 @@ def copied_out(connection: Any, select: str, ids: list[str]) -> bytes:
 
 
 def envelope(item: dict[str, Any]) -> str:
-    """A notification as SNS puts it into a queue without raw delivery."""
+    """A notification in SNS's envelope, as a queue without raw delivery gets it."""
     return json.dumps(
         {
             "Type": "Notification",
@@ -152,7 +155,7 @@ def commands(
 
 
 class Contest:
-    """Programs that have read their input, and wait."""
+    """Starts programs and waits until they have read their input."""
 
     def __init__(self, argvs: Sequence[Sequence[str]], settings: Mapping[str, str] | None = None) -> None:
         pipe = subprocess.PIPE
@@ -162,7 +165,7 @@ class Contest:
             for child in self._children:
                 assert child.stdout
                 if child.stdout.readline().strip() != "ready":
-                    raise RuntimeError(f"{child.args} ended with {child.wait()} before it was ready")
+                    raise RuntimeError(f"{child.args} exited with {child.wait()} before it was ready")
         except BaseException:
             self.end()
             raise
@@ -177,7 +180,7 @@ class Contest:
             for child in self._children:
                 output, _ = child.communicate(timeout=RUN_TIMEOUT_S)
                 if child.returncode != 0:
-                    raise RuntimeError(f"{child.args} ended with {child.returncode}")
+                    raise RuntimeError(f"{child.args} exited with {child.returncode}")
                 answers.append(json.loads(output))
             return answers
         finally:

@@ -1,4 +1,6 @@
-"""Databases that cost a copy: one of the stack's PostgreSQL for each run, from a template for each case."""
+"""
+Databases that are cheap to create: copies of a template for each case, one for each run, in the stack's PostgreSQL.
+"""
 
 import json
 import subprocess
@@ -20,7 +22,7 @@ class Server:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._number = 0
-        self._templates = {"": DATABASE}  # by the version of pgstac
+        self._templates = {"": DATABASE}  # by version of pgstac
 
     @property
     def log(self) -> Path:
@@ -53,7 +55,7 @@ class Server:
         machine.pin(self._pid, cores)
 
     def template_of(self, pgstac: str, pypgstac: Path) -> str:
-        """An empty database with the pgstac that this program migrates to; "": the stack's own."""
+        """Creates an empty database with the pgstac that this program migrates to; "": the stack's own."""
         if pgstac not in self._templates:
             name = self._templates[pgstac] = f"bench_template_{len(self._templates)}"
             self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -64,7 +66,7 @@ class Server:
 
     @contextmanager
     def copy_of(self, template: str = DATABASE) -> Iterator[str]:
-        """A database that goes again."""
+        """A database that is dropped afterwards."""
         self._number += 1
         name = f"bench_{self._number}"
         source, target = sql.Identifier(template), sql.Identifier(name)
@@ -76,13 +78,13 @@ class Server:
 
     def empty(self, database: str, months: int) -> None:
         """
-        Much quicker than another copy. Its partitions stay, and are again as wide as add_partitions made them: pypgstac
-        narrows them to what it loads.
+        Empties the tables, which is much faster than another copy. The partitions stay, with the widths that
+        add_partitions gave them, because pypgstac narrows them to what it loads.
         """
         self.execute("TRUNCATE pgstac.items", database)
         self.add_partitions(database, months)
 
-    # --- what cases begin with
+    # --- the state before a case
 
     def add_collection(self, database: str, trunc: str | None) -> None:
         with self.connect(database) as connection:
@@ -90,7 +92,10 @@ class Server:
             connection.execute("UPDATE collections SET partition_trunc = %s WHERE id = %s", [trunc, COLLECTION])
 
     def add_partitions(self, database: str, months: int) -> None:
-        """Those of the first `months` months, as wide as they are, or the one that an undivided collection has."""
+        """
+        Adds the partitions of the first `months` months, with their full width, or the one of an undivided
+        collection.
+        """
         with self.connect(database) as connection:
             for number in range(months):
                 bounds = (month_start(number).isoformat(), month_start(number + 1).isoformat())

@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# deps.sh python|pgstac=VERSION|queue|go|elasticmq...: installs what the benchmarks need beside `make deps`, and says what it
-# does. python: the peers of bench/requirements.txt into build/bench/venv. pgstac: another pypgstac into build/bench/venv-VERSION. queue: fauxqs and its Node into build/bench/fauxqs; needs npm.
-# go: the client of bench/go as build/bench/receive-go; needs go. elasticmq: that queue into build/bench/elasticmq; needs
-# mvn and java. What needs something that is not here is left out.
+# deps.sh python|pgstac=VERSION|queue|go|elasticmq...: installs what the benchmarks need beside `make deps`, and prints
+# what it does.
+# python: the peers of bench/requirements.txt into build/bench/venv.
+# pgstac: another pypgstac into build/bench/venv-VERSION.
+# queue: fauxqs and its Node into build/bench/fauxqs; needs npm.
+# go: the client in bench/go as build/bench/receive-go; needs go.
+# elasticmq: that queue into build/bench/elasticmq; needs mvn and java.
+# A part whose tools are not installed is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build/bench
@@ -18,7 +22,7 @@ run() {
     }
 }
 
-# is_done NAME FILE...: whether NAME was installed from these very files.
+# is_done NAME FILE...: succeeds if NAME was installed from these very files.
 is_done() { [ "$(sha256sum "${@:2}")" = "$(cat "build/bench/$1/.complete" 2>/dev/null)" ]; }
 done_with() { sha256sum "${@:2}" >"build/bench/$1/.complete"; }
 

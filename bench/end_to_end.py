@@ -1,5 +1,6 @@
 """
-From the queue into the catalog by itemloadd itself: how quick, what takes the processors, and what it holds in memory.
+Measures itemloadd from the queue to the catalog: how fast it is, what uses the processors, and how much memory it
+takes.
 """
 
 import json
@@ -17,7 +18,7 @@ from bench.queues import QueueServer, fauxqs
 from local.stack import Stack
 
 BATCH = 1000
-BACKLOG = 10000  # at most so many messages wait while a long run goes on
+BACKLOG = 10000  # most messages that wait at the same time in a long run
 PATIENCE_S = 900
 MEMORY_EVERY = 20 * BATCH
 RATE_WORKERS = (1, 2, 4)
@@ -37,7 +38,7 @@ class Run:
 
 @dataclass
 class Place:
-    """What a run needs: a database with its secret, and a queue."""
+    """Everything for a run: a database with its secret, and a queue."""
 
     stack: Stack
     server: Server
@@ -52,7 +53,7 @@ class Place:
             "ITEMLOADD_QUEUE_URL": self.queue_url,
             "ITEMLOADD_SECRET_ARN": self.secret_arn,
             "ITEMLOADD_WORKERS": str(workers),
-            "ITEMLOADD_WAIT_TIME": "1s",  # of a receive from an empty queue: the stop waits for it
+            "ITEMLOADD_WAIT_TIME": "1s",  # of a receive from an empty queue; a stop waits for it
         }
 
 
@@ -73,7 +74,7 @@ def place(stack: Stack, server: Server) -> Iterator[Place]:
 
 
 def follow(there: Place, pid: int, messages: int, resident_mib: list[float]) -> int:
-    """Until the catalog has so many; how many it has then."""
+    """Waits until the catalog has this many items. Returns how many it has then."""
     deadline = time.monotonic() + PATIENCE_S
     with there.server.connect(there.database) as connection:
         while True:
@@ -89,13 +90,16 @@ def follow(there: Place, pid: int, messages: int, resident_mib: list[float]) -> 
 
 
 def without_last_batches(messages: int, workers: int) -> int:
-    """Each worker's last batch is not full, and waits batch_idle for company: the more workers, the longer in so short a run."""
+    """
+    Each worker's last batch is not full and waits batch_idle for more. With more workers, that is a larger part of a
+    short run.
+    """
     full = messages - workers * BATCH
     return full if full >= BATCH else messages
 
 
 def measure(there: Place, workers: int, messages: int) -> Run:
-    """The rates are those of full batches; all is loaded at the end."""
+    """Returns the rates of full batches. In the end everything is loaded."""
     resident_mib: list[float] = []
     database, queue, busy = there.server.cpu_seconds(), there.queue.cpu_seconds(), machine.busy_seconds()
     began = time.monotonic()
@@ -184,5 +188,5 @@ def run_memory(stack: Stack, server: Server, batches: int, say: Callable[[str], 
         "title": f"{batches} batches of {BATCH} items of {size:.0f} bytes by itemloadd, 2 workers",
         "unit": "items/s",
         "rows": [summary("itemloadd", [run]) | {"resident_mib_then": run.resident_mib}],
-        "notes": [f"Resident MiB after each {MEMORY_EVERY // BATCH} batches: {shown or 'fewer were run'}."],
+        "notes": [f"Resident MiB after each {MEMORY_EVERY // BATCH} batches: {shown or 'too few batches'}."],
     }

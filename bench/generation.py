@@ -1,6 +1,6 @@
 """
-Items made per second by itemgend and by the original's handler, on one core, from the same queue to the same topic; and
-how long the first one takes where nothing is there yet.
+Measures the items per second of itemgend and of the original's handler, on one core, from the same queue to the same
+topic. Another case measures the time of the first item, when nothing is downloaded or cached yet.
 """
 
 import json
@@ -19,7 +19,7 @@ WARM = {"generation_glclu": "glclu", "generation_gfc": "gfc"}
 COLD = "generation_cold"
 CASES = (*WARM, COLD)
 REQUESTS = 100
-SLOW = 0.05  # of the items: for who starts uvx for each
+SLOW = 0.05  # share of the items for contenders that start uvx for each item
 
 ONE = {"ITEMGEND_WORKERS": "1"}
 TWO = {"ITEMGEND_WORKERS": "2"}
@@ -36,12 +36,12 @@ Say = Callable[[str], None]
 
 
 def in_force(there: Place) -> str:
-    """What itemgend's log says of its sandbox, the default one."""
+    """The sandbox that itemgend's log reports, which is the default one."""
     lines = there.itemgend_log.read_text().splitlines()
     events = [json.loads(line) for line in lines if line.startswith("{")]
     chosen = [event for event in events if event.get("event") == "SANDBOX_CHOSEN" and "sandbox" in event]
     if not chosen:
-        return "itemgend's log names no sandbox"
+        return "itemgend's log does not name its sandbox"
     return f"sandbox: {chosen[0]['sandbox']}, network: {chosen[0].get('network', 'open')}"
 
 
@@ -99,14 +99,14 @@ def warm_row(label: str, runs: Sequence[Run], ours: Sequence[Run]) -> dict[str, 
 
 
 NOTHING, DOWNLOADS = STATES = ("nothing there", "downloads there")
-OFFLINE = {"UV_OFFLINE": "1"}  # how long an index takes to say that nothing has changed is no matter of ours
-AGAIN = 3  # times that one is made from the same downloads, which takes little
+OFFLINE = {"UV_OFFLINE": "1"}  # the time in which an index answers that nothing has changed does not count
+AGAIN = 3  # number of repetitions with the same downloads; one takes little time
 STARTERS = (Contender("ours", ONE), Contender("the original's handler"))
 Firsts = dict[tuple[str, str, str], list[First]]  # by package, state and contender
 
 
 def remove_environments(cache: Path) -> None:
-    """Ours and uvx's, so that nothing but the downloads is left."""
+    """Removes our environments and uvx's, so that only the downloads are left."""
     for directory in cache.glob("environments*"):
         shutil.rmtree(directory)
 
@@ -116,11 +116,11 @@ def run_cold(stack: Stack, repeat: int, say: Say) -> dict[str, Any]:
     with place(stack) as there, tempfile.TemporaryDirectory(dir=stack.directory, prefix="caches.") as folder:
         for name in PACKAGES:
             for i in range(repeat):
-                # What is downloaded first may come from further away.
+                # The first download may come from a more distant server.
                 measure_neighbours(there, name, STARTERS[:: -1 if i % 2 else 1], Path(folder), found)
                 for contender in STARTERS:
-                    told = [f"{found[name, state, contender.label][-1].seconds:.2f} s, {state}" for state in STATES]
-                    say(f"{COLD}: {name}: {contender.label}: {'; '.join(told)}")
+                    notes = [f"{found[name, state, contender.label][-1].seconds:.2f} s, {state}" for state in STATES]
+                    say(f"{COLD}: {name}: {contender.label}: {'; '.join(notes)}")
         rows = cold_rows(found)
         return {
             "case": COLD,
@@ -128,7 +128,7 @@ def run_cold(stack: Stack, repeat: int, say: Say) -> dict[str, Any]:
             "unit": "s, best",
             "in_force": in_force(there),
             "rows": rows,
-            "notes": [f"{in_force(there)}. Downloads come from the package index that is set here. {cold_goal(rows)}"],
+            "notes": [f"{in_force(there)}. Downloads come from the configured package index. {cold_goal(rows)}"],
         }
 
 
@@ -138,7 +138,7 @@ def cold_goal(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def measure_neighbours(there: Place, name: str, contenders: Sequence[Contender], folder: Path, found: Firsts) -> None:
-    """One right after the other: a machine's own speed may change within minutes."""
+    """Runs the contenders one right after the other, because a machine's speed may change within minutes."""
     request = PACKAGES[name].make_requests(1, there.stack.asset_url)[0]
     caches = {contender.label: Path(tempfile.mkdtemp(dir=folder)) for contender in contenders}
     for state, uv in ((NOTHING, {}), *[(DOWNLOADS, OFFLINE)] * AGAIN):
@@ -151,7 +151,10 @@ def measure_neighbours(there: Place, name: str, contenders: Sequence[Contender],
 
 
 def cold_rows(found: Firsts) -> list[dict[str, Any]]:
-    """Ours before the original's, for each package and state; the ratio is the median of neighbours' ratios."""
+    """
+    Ours before the original's, for each package and state. The ratio is the median of the ratios of neighbouring
+    runs.
+    """
     rows = []
     for name in PACKAGES:
         for state in STATES:

@@ -1,10 +1,10 @@
 """
-handler.py QUEUE_URL TOPIC_ARN: item generation as the original's Lambda function does it, for comparison: up to ten
-messages are handed to the handler at once, which makes one item after another by uvx in a temporary directory and
-publishes each; those that failed are left to the queue.
+handler.py QUEUE_URL TOPIC_ARN: makes items as the original's Lambda function does, for comparison. The handler gets up
+to ten messages at a time, makes one item after another with uvx in a temporary directory, and publishes each. It leaves
+failed messages in the queue.
 
-It makes its clients, writes "ready" and works until stdin ends; what fails is told on stderr. UV_CACHE_DIR,
-UV_CONSTRAINT and the like are uv's own.
+It creates its clients, writes "ready" and works until stdin ends. It reports failures on stderr. UV_CACHE_DIR,
+UV_CONSTRAINT and similar variables are read by uv.
 """
 
 import json
@@ -35,7 +35,7 @@ def make_item(request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         done = subprocess.run(command(request), cwd=directory, capture_output=True, text=True)
         if done.returncode != 0:
-            raise RuntimeError(f"{done.args} ended with {done.returncode}: {done.stderr[-2000:]}")
+            raise RuntimeError(f"{done.args} exited with {done.returncode}: {done.stderr[-2000:]}")
         item: dict[str, Any] = json.loads((Path(directory) / OUTPUT).read_text())
     if request.get("collection_id"):
         item["collection"] = request["collection_id"]
@@ -48,14 +48,14 @@ def handle(event: dict[str, Any], sns: Any, topic_arn: str) -> dict[str, Any]:
         try:
             item = make_item(json.loads(json.loads(record["body"])["Message"]))
             sns.publish(TopicArn=topic_arn, Message=json.dumps(item))
-        except Exception:  # a message that fails is the queue's again
+        except Exception:  # a failed message goes back to the queue
             traceback.print_exc()
             failures.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failures}
 
 
 def poll(sqs: Any, queue_url: str, sns: Any, topic_arn: str) -> None:
-    """What Lambda's event source mapping does for a function."""
+    """Does what Lambda's event source mapping does for a function."""
     answer = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=AT_ONCE, WaitTimeSeconds=1)
     messages = answer.get("Messages", [])
     if not messages:

@@ -1,8 +1,9 @@
 """
-The items of the benchmarks: shaped as those of a land cover package's create-item, 1 to 3 KB, the same for one seed.
+The items of the benchmarks: shaped like those of a land cover package's create-item, 1 to 3 KB, the same for the same
+seed.
 
-An item has a raster asset with classes and statistics, projection members and derived assets; its collection's
-item_assets hold what is the same in all of them, so that there is something to dehydrate.
+An item has a raster asset with classes and statistics, projection members and derived assets. Its collection's
+item_assets contain the members that all of them share, so that there is something to dehydrate.
 """
 
 import calendar
@@ -55,7 +56,7 @@ def rectangle(west: float, south: float, size: float) -> dict[str, Any]:
 
 
 def polygon(random_: random.Random, west: float, south: float, points: int) -> dict[str, Any]:
-    """A closed ring around a centre, as a footprint that was traced from a mask."""
+    """A closed ring around a centre, like a footprint that was traced from a mask."""
     ring = []
     for i in range(points - 1):
         angle, radius = 2 * math.pi * i / (points - 1), 2 + random_.random() / 10
@@ -127,7 +128,10 @@ def month_start(number: int) -> datetime:
 def make_items(
     n: int, *, months: int = 1, seed: int = 1, points: int = 0, n_derived: int | None = None
 ) -> list[dict[str, Any]]:
-    """Items scattered at random over `months` months from 2000-01 on; `n_derived` assets each, else up to three."""
+    """
+    Items scattered at random over `months` months from 2000-01 on, with `n_derived` assets each, or else up to
+    three.
+    """
     random_ = random.Random(seed)
     made = []
     for number in range(n):
@@ -140,8 +144,8 @@ def make_items(
 
 def spoil(item: dict[str, Any], how: str) -> dict[str, Any]:
     """
-    `check`: what shows before the database is asked (no datetime). `database`: what only it finds: an id too long for
-    an index row.
+    Spoils an item. `check`: we notice it before asking the database (no datetime). `database`: only the database
+    notices it (an id too long for an index row).
     """
     if how == "check":
         return item | {"properties": {key: item["properties"][key] for key in item["properties"] if key != "datetime"}}

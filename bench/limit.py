@@ -1,6 +1,6 @@
 """
-Between the queue and the catalog, which side is the limit? itemloadd gets a core of its own; the queue and the database
-share another, or have one each where there are three. Who sits on the core that is full is the limit.
+Which side is the limit between the queue and the catalog? itemloadd gets its own core. The queue and the database share
+another core, or get one each if there are three. The side whose core is full is the limit.
 """
 
 import statistics
@@ -15,23 +15,23 @@ from bench.end_to_end import BATCH, Place, follow, place
 from local.stack import Stack
 
 WORKERS = 2
-ENDS = BATCH * (WORKERS + 1)  # items that are loaded outside of the time that is looked at: start, and last batches
+ENDS = BATCH * (WORKERS + 1)  # items that are loaded outside of the measured time: during the start, and in the last batches
 FULL = 0.9  # of a core
 LOADER, DATABASE, QUEUE = "itemloadd", "the database", "the queue"
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Since whenever, until a moment of a run."""
+    """Sums from any starting point up to a moment of a run."""
 
     seconds: float
     items: int
     cpu_s: Mapping[str, float]
-    busy_s: Mapping[int, float]  # of a core, by anything
+    busy_s: Mapping[int, float]  # by core, used by any process
 
 
 def seats() -> dict[str, int]:
-    """By name, the core."""
+    """The core of each program, by name."""
     cores = machine.cores()
     return {LOADER: cores[0], QUEUE: cores[1], DATABASE: cores[2] if len(cores) > 2 else cores[1]}
 
@@ -47,7 +47,7 @@ def usage(there: Place, pid: int, cores: Sequence[int]) -> Usage:
 
 
 def watch(there: Place, messages: int, seated: Mapping[str, int]) -> tuple[Usage, Usage]:
-    """When the first batch was in the catalog, and when no more full ones were to come."""
+    """Returns the usage when the first batch was in the catalog, and when the last full batch was."""
     there.queue.pin([seated[QUEUE]])
     there.server.pin([seated[DATABASE]])
     daemon = there.stack.start_daemon("itemloadd", there.settings(WORKERS))
@@ -92,9 +92,9 @@ def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def run(stack: Stack, server: Server, messages: int, repeat: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """The case; none where it would say nothing."""
+    """Runs the case. Returns nothing if the result would be meaningless."""
     if len(machine.cores()) < 2 or messages < 2 * ENDS:
-        say(f"end_to_end: to tell the limit, two cores and {2 * ENDS} messages are wanted")
+        say(f"end_to_end: finding the limit needs two cores and {2 * ENDS} messages")
         return []
     bodies = items.lines(items.make_items(messages, months=12)).splitlines()
     seated = seats()

@@ -1,10 +1,11 @@
 /*
  * build/bench/load [-j CONNECTIONS] [-b BATCH] [-p PUBLISHED_AT_MS] FILE KEYWORD=VALUE...: loads the items of FILE, one
- * a line, through lib/pgstac, and says what it cost.
+ * a line, through lib/pgstac, and reports the costs.
  *
- * The lines are in memory and the connections open before it writes "ready" and waits for a line on stdin: the clock
- * runs from there. Connection i of N takes the batches i, i+N, ... Statistics are written behind the clock, with one of
- * their own: itemloadd writes them once a minute, whatever it loads. A line of JSON on stdout; exit 1: stderr says why.
+ * It reads the lines into memory and opens the connections, writes "ready" and waits for a line on stdin. The clock
+ * runs from there. Connection i of N takes the batches i, i+N, ... Statistics are written after the clock has stopped,
+ * with a time of their own: itemloadd writes them once a minute, whatever it loads. Prints a line of JSON to stdout.
+ * Exit 1: stderr has the reason.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -23,7 +24,7 @@ struct line {
     size_t len;
 };
 
-struct job { /* the same for all, and not written while they work */
+struct job { /* the same for all, and constant while they work */
     struct buf file;
     struct line *lines;
     size_t n_lines, batch, n_loaders;
@@ -38,7 +39,7 @@ struct loader {
     pthread_t thread;
     /* Results */
     int result;
-    struct err err; /* of result; else of the first item that failed */
+    struct err err; /* of result, or else of the first item that failed */
     size_t loaded, failed;
     double parse_s, load_s;
 };
@@ -50,7 +51,7 @@ static double seconds(clockid_t clock)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* The largest resident size so far, in KiB. Not getrusage's: that one begins with what the parent of the fork had. */
+/* The largest resident size so far, in KiB. getrusage is not used, because its value begins with the parent's. */
 static long peak_kib(void)
 {
     FILE *file = fopen("/proc/self/status", "re");
@@ -150,7 +151,7 @@ static int read_file(const char *name, struct job *job, struct err *err)
     for (const char *text = job->file.data; job->n_lines < n_lines; job->n_lines++) {
         const char *end = strchr(text, '\n');
         if (!end)
-            return err_never(err, "file", "%s has a NUL in it", name);
+            return err_never(err, "file", "%s contains a NUL byte", name);
         job->lines[job->n_lines] = (struct line){ text, (size_t)(end - text) };
         text = end + 1;
     }
@@ -208,7 +209,7 @@ static int measure(struct loader *loaders, size_t n, struct err *err)
     puts("ready");
     fflush(stdout);
     if (!fgets(go, sizeof(go), stdin))
-        return err_never(err, "stdin", "nobody said go");
+        return err_never(err, "stdin", "stdin ended before the start line");
     struct cost cost = { .wall_s = -seconds(CLOCK_MONOTONIC), .cpu_s = -seconds(CLOCK_PROCESS_CPUTIME_ID) };
     int r = run(loaders, n, err);
     cost.wall_s += seconds(CLOCK_MONOTONIC);
@@ -231,7 +232,7 @@ static int connect_all(struct loader *loaders, const struct job *job, char **wor
     for (int i = 0; i < n_words; i++) {
         char *equals = strchr(words[i], '=');
         if (!equals || i == (int)N_ELEMENTS(keywords) - 1)
-            return err_never(err, "usage", "too many words, or no KEYWORD=VALUE: %s", words[i]);
+            return err_never(err, "usage", "unexpected argument, KEYWORD=VALUE is expected: %s", words[i]);
         *equals = '\0';
         keywords[i] = words[i];
         values[i] = equals + 1;

@@ -1,4 +1,4 @@
-"""The loaders' cases: what each begins with, who takes part, and how the figures come about."""
+"""The loaders' cases: the state before each, the contenders, and how the figures are computed."""
 
 import os
 import statistics
@@ -14,10 +14,10 @@ from bench.database import Server
 from local.postgres import DATABASE
 
 PGSTAC = os.environ.get("BENCH_PGSTAC", "")  # its version, for the peers and for the database
-PREVIOUS_PGSTAC = "0.9.12"  # the last one whose items name no version of their base item
-ORIGINALS_PGSTAC = "0.9.5"  # that the original's users are told to install
+PREVIOUS_PGSTAC = "0.9.12"  # the last version whose items do not name a version of their base item
+ORIGINALS_PGSTAC = "0.9.5"  # the version that the original's documentation recommends
 
-OURS = Contender("ours", "ours", at_once=2)  # as itemloadd and itemctl load unless told otherwise
+OURS = Contender("ours", "ours", at_once=2)  # the default of itemloadd and itemctl
 OURS_ALONE = Contender("ours, 1 connection", "ours")
 COPY_UPSERT = Contender("bare COPY + upsert", "copy_upsert")
 COPY = Contender("bare COPY", "copy")
@@ -29,12 +29,12 @@ ALL = (OURS, OURS_ALONE, COPY_UPSERT, COPY, UPSERT, DELSERT, ORIGINAL)
 
 @dataclass(frozen=True)
 class Goal:
-    """Of the rate of ours, as a multiple of another contender's."""
+    """A goal for our rate, as a multiple of another contender's."""
 
     than: Contender
     least: float
     of: Contender = OURS
-    or_busy: float | None = None  # then no more was to be had: the share of all cores
+    or_busy: float | None = None  # share of all cores that also counts as reached: the machine had no more to give
 
 
 @dataclass(frozen=True)
@@ -42,22 +42,22 @@ class Case:
     name: str
     title: str
     contenders: Sequence[Contender]
-    months: int = 1  # that the items are scattered over
-    trunc: str | None = "month"  # how the collection is divided; None: not at all
-    partitions: int = 0  # that are there before
+    months: int = 1  # number of months that the items are scattered over
+    trunc: str | None = "month"  # how the collection is divided; None: undivided
+    partitions: int = 0  # partitions before the run
     n: float = 1  # items, as a multiple of BENCH_ITEMS
     points: int = 0  # of each polygon; 0: a rectangle
     loaded_before: bool = False  # every contender has loaded the same items before the clock starts
-    spoiled: str = ""  # one in a hundred, see items.spoil
+    spoiled: str = ""  # kind of the bad items, one in a hundred; see items.spoil
     rows_before: int = 0
-    pgstac: str = ""  # its version; "": what all others run with
+    pgstac: str = ""  # its version; "": the version of all other cases
     goals: Sequence[Goal] = ()
-    slower: float = 0  # an item may take so many times as long as in the part before this one, of the same case
-    long: bool = False  # only when it is named, or with BENCH_LONG=1
+    slower: float = 0  # most times that an item may take longer than in the previous part of the same case
+    long: bool = False  # only if it is named, or with BENCH_LONG=1
 
 
 def few(contenders: Sequence[Contender], share: float) -> tuple[Contender, ...]:
-    """Those that take long are given a part of the items; their rate does not depend on how many there are."""
+    """Gives slow contenders a part of the items; their rate does not depend on the number of items."""
     return tuple(c if c.kind in ("ours", "copy", "copy_upsert") else replace(c, share=share) for c in contenders)
 
 
@@ -162,7 +162,7 @@ class Bench:
     items: int
     repeat: int
     say: Callable[[str], None]
-    template: str = DATABASE  # of the databases that are loaded into
+    template: str = DATABASE  # databases that contenders load into
 
     def at(self, pgstac: str) -> "Bench":
         """The same with this version of pgstac, for the peers and for the databases."""
@@ -188,12 +188,12 @@ def load(bench: Bench, database: str, contender: Contender, inputs: Inputs, n: i
     argvs = commands(contender, inputs, n, keywords, bench.programs, published_at)
     run = measure(bench.server, database, argvs, n)
     if contender.at_once > 1:
-        run.parts = {}  # of several connections they overlap
+        run.parts = {}  # they overlap with several connections
     return run
 
 
 def prepare_rows(bench: Bench, case: Case, scratch: str, inputs: Inputs, n: int) -> None:
-    """What the bare COPYs are given: the rows as our own loader stores them."""
+    """Writes the input of the bare COPYs: the rows as our own loader stores them."""
     if inputs.prepared(n).exists():
         return
     bench.server.empty(scratch, case.partitions)
@@ -202,7 +202,9 @@ def prepare_rows(bench: Bench, case: Case, scratch: str, inputs: Inputs, n: int)
 
 
 def fill(bench: Bench, database: str, rows: int) -> None:
-    """Copies of a thousand items under other ids: as large as real ones, and made inside the server."""
+    """
+    Adds copies of a thousand items with other ids. They are as large as real ones, and are made inside the server.
+    """
     bench.say(f"filling a table with {rows} rows")
     load(bench, database, OURS, Inputs(bench.folder, "fill", items.make_items(1000, seed=1000)), 1000)
     columns = "geometry, collection, datetime, end_datetime, content, private"
@@ -250,7 +252,7 @@ def run_case(bench: Bench, case: Case) -> dict[str, Any]:
             fill(bench, database, case.rows_before)
         for turn in range(bench.repeat):
             for place, contender in enumerate(case.contenders):
-                # What is loaded into a table that is not emptied has to be new each time.
+                # If the table is not emptied, the items have to be new each time.
                 seed = 1 + turn + place * bench.repeat * bool(case.rows_before)
                 inputs = make_inputs(bench, case, max(sizes.values()), seed)
                 if contender.kind.startswith("copy"):
@@ -268,10 +270,10 @@ def notes(case: Case, rows: Sequence[dict[str, Any]]) -> list[str]:
     version = [f"Both the database's pgstac and pypgstac: {case.pgstac}."] if case.pgstac else []
     rates = {row["label"]: row["rate"] for row in rows}
     busy = {row["label"]: row["busy"] for row in rows}
-    return version + [told(goal, rates, busy[goal.of.label]) for goal in case.goals if rates[goal.than.label]]
+    return version + [note(goal, rates, busy[goal.of.label]) for goal in case.goals if rates[goal.than.label]]
 
 
-def told(goal: Goal, rates: dict[str, float], busy: float) -> str:
+def note(goal: Goal, rates: dict[str, float], busy: float) -> str:
     times = rates[goal.of.label] / rates[goal.than.label]
     other = f" or the cores {goal.or_busy:.0%} busy: they are {busy:.0%}," if goal.or_busy else ""
     reached = times >= goal.least or (goal.or_busy is not None and busy >= goal.or_busy)
@@ -304,7 +306,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def summary(label: str, runs: Sequence[Run], ours: Sequence[Run]) -> dict[str, Any]:
-    """`ratio`: the rate of ours as a multiple of this one's. CPU seconds are per 1000 items."""
+    """`ratio`: our rate as a multiple of this one's. CPU seconds are per 1000 items."""
     rate = median([run.rate for run in runs])
     thousands = runs[0].items / 1000
     row: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What ran, on what, and how much of the processors it took."""
+"""The machine: which programs ran, on which cores, and how much CPU time they used."""
 
 import os
 import re
@@ -14,7 +14,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def _stat(pid: int | str) -> list[str]:
-    """The fields of /proc/PID/stat from the third on; none where the process is gone."""
+    """The fields of /proc/PID/stat from the third on; empty if the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -22,7 +22,7 @@ def _stat(pid: int | str) -> list[str]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Of a process and of all children that it has waited for."""
+    """CPU time of a process and of all children that it has waited for."""
     return sum(map(int, _stat(pid)[11:15])) / TICKS_PER_S
 
 
@@ -31,18 +31,18 @@ def _children(pid: int) -> list[int]:
 
 
 def cpu_seconds_with_children(pid: int) -> float:
-    """The children that run too, which makes it exact for a postmaster: every backend is its child."""
+    """Adds the running children, which makes it exact for a postmaster: every backend is its child."""
     children = _children(pid)
     return cpu_seconds(pid) + sum(cpu_seconds(child) for child in children)
 
 
 def own_cpu_seconds(pid: int) -> float:
-    """Of a process without any child."""
+    """CPU time of a process without its children."""
     return sum(map(int, _stat(pid)[11:13])) / TICKS_PER_S
 
 
 def descendants(pid: int) -> list[int]:
-    """All that a process has started and that has not ended, whatever namespaces it is in."""
+    """All running processes that a process has started, directly or indirectly, in any namespace."""
     parents = {int(name): int(of[1]) for name in os.listdir("/proc") if name.isdigit() and (of := _stat(name))}
     found: list[int] = []
     generation = {pid}
@@ -52,13 +52,13 @@ def descendants(pid: int) -> list[int]:
 
 
 def tree_cpu_seconds(pid: int) -> float:
-    """Of a process, all that it has started, and what those have waited for."""
+    """CPU time of a process, of everything it has started, and of what those have waited for."""
     return sum(cpu_seconds(each) for each in [pid, *descendants(pid)])
 
 
 @contextmanager
 def only_on(cores: Set[int]) -> Iterator[None]:
-    """This thread, and what it starts meanwhile."""
+    """Pins this thread, and what it starts meanwhile, to these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -68,7 +68,7 @@ def only_on(cores: Set[int]) -> Iterator[None]:
 
 
 def pin(pid: int, cores: Iterable[int]) -> None:
-    """A process and its children to these cores, and so whatever they start."""
+    """Pins a process and its children, and so everything they start, to these cores."""
     for process in [pid, *_children(pid)]:
         with suppress(FileNotFoundError, ProcessLookupError):
             for thread in os.listdir(f"/proc/{process}/task"):
@@ -76,7 +76,7 @@ def pin(pid: int, cores: Iterable[int]) -> None:
 
 
 def busy_seconds(core: int | None = None) -> float:
-    """What all processors, or one, have spent on anything since boot."""
+    """CPU time that all processors, or one, have spent on anything since boot."""
     name = "cpu" if core is None else f"cpu{core}"
     line = next(line for line in Path("/proc/stat").read_text().splitlines() if line.split()[0] == name)
     fields = [int(field) for field in line.split()[1:]]
@@ -95,7 +95,7 @@ def memory_kib(pid: int, field: str) -> int:
 
 
 def memory_share_kib(pid: int) -> int:
-    """Resident memory, where pages that several processes share count by parts; 0 where it may not be asked for."""
+    """Resident memory; pages that several processes share count in part. 0 if reading it is not permitted."""
     try:
         found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
     except OSError:

@@ -1,4 +1,7 @@
-"""Who makes items in the generation cases: itemgend and the original's handler, on one core, between two queues."""
+"""
+The programs that make items in the generation cases: itemgend and the original's handler, on one core, between two
+queues.
+"""
 
 import json
 import os
@@ -28,12 +31,12 @@ Request = dict[str, Any]
 @dataclass(frozen=True)
 class Package:
     requirement: str
-    goal: int  # how many times the original's rate is wanted
-    make_requests: Callable[[int, str], list[Request]]  # so many; where its files are served
+    goal: int  # goal: how many times the original's rate
+    make_requests: Callable[[int, str], list[Request]]  # returns this many requests, given the URL of the files
 
 
 def glclu_requests(n: int, asset_url: str) -> list[Request]:
-    """Each opens a small GeoTIFF on loopback."""
+    """Requests for a package that opens a small GeoTIFF on loopback for each item."""
     files = [f"{asset_url}/v2/{year}/{tile}.tif" for year in YEARS for tile in TILES]
     return [
         {
@@ -47,7 +50,7 @@ def glclu_requests(n: int, asset_url: str) -> list[Request]:
 
 
 def gfc_requests(n: int, _asset_url: str) -> list[Request]:
-    """They open no file: names are all that this package looks at."""
+    """Requests for a package that looks only at file names, and opens none."""
     layers = ("gain", "treecover2000", "lossyear", "datamask")
     return [
         {
@@ -70,7 +73,7 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Cores:
-    """One for who makes items, the others for the queue, the files and this program; on a single one they share it."""
+    """One core for the maker, the others for the queue, the files and this program. On a single core they share it."""
 
     makers: int
     others: frozenset[int]
@@ -82,7 +85,7 @@ def share_out() -> Cores:
 
 
 class Queues:
-    """What both take requests from and publish to."""
+    """The queue and the topic that both take requests from and publish to."""
 
     def __init__(self, server: QueueServer) -> None:
         self._server = server
@@ -119,7 +122,7 @@ class Queues:
         return messages
 
     def take_items(self, n: int, patience_s: float = PATIENCE_S) -> float:
-        """Waits for so many. Returns when the last one was published, in seconds since 1970."""
+        """Waits for this many items. Returns when the last one was published, in seconds since 1970."""
         last_ms, left, deadline = 0, n, time.monotonic() + patience_s
         while left > 0:
             messages = self._receive(self.items.queue_url, 1)
@@ -133,7 +136,7 @@ class Queues:
             elif dead := self._receive(self.requests.dlq_url, 0):
                 raise RuntimeError(f"a request was dead-lettered: {dead[0].get('MessageAttributes')}")
             elif time.monotonic() > deadline:
-                raise RuntimeError(f"{left} of {n} items do not come")
+                raise RuntimeError(f"{left} of {n} items did not arrive")
         return last_ms / 1000
 
 
@@ -167,12 +170,15 @@ def place(stack: Stack) -> Iterator[Place]:
 @dataclass(frozen=True)
 class Contender:
     label: str
-    settings: Mapping[str, str] | None = None  # of itemgend; None: the original's handler
-    share: float = 1  # of the case's items: a slow one is given fewer
+    settings: Mapping[str, str] | None = None  # itemgend's; None: the original's handler
+    share: float = 1  # part of the case's items; a slow contender gets fewer
 
 
 def started(there: Place, contender: Contender, cache: Path, uv: Mapping[str, str] = {}) -> AbstractContextManager[int]:
-    """One that runs on its core, by its process's number. `cache`: where uv keeps its downloads and environments; `uv`: settings of uv's own."""
+    """
+    Runs a contender on its core and yields its process id. `cache`: uv's directory of downloads and environments. `uv`:
+    uv's own settings.
+    """
     if contender.settings is None:
         return handler(there, {"UV_CACHE_DIR": str(cache), **uv})
     return itemgend(there, {"ITEMGEND_CACHE_DIR": str(cache), **uv, **contender.settings})
@@ -187,7 +193,7 @@ def itemgend(there: Place, settings: Mapping[str, str]) -> Iterator[int]:
         "ITEMGEND_QUEUE_URL": queues.requests.queue_url,
         "ITEMGEND_LOAD_TOPIC_ARN": queues.items.topic_arn,
         "ITEMGEND_LOOPBACK_PORTS": str(urlsplit(there.stack.asset_url).port),
-        "ITEMGEND_WAIT_TIME": "1s",  # of a receive from an empty queue: the stop waits for it
+        "ITEMGEND_WAIT_TIME": "1s",  # of a receive from an empty queue; a stop waits for it
     }
     begins = size_of(there.itemgend_log)
     with machine.only_on({there.cores.makers}):
@@ -198,7 +204,7 @@ def itemgend(there: Place, settings: Mapping[str, str]) -> Iterator[int]:
         there.stack.stop_daemon("itemgend")
     lines = there.itemgend_log.read_text()[begins:].splitlines()
     if failed := [line for line in lines if '"event":"MESSAGE_LATER"' in line]:
-        raise RuntimeError(f"{len(failed)} items failed at first: {failed[0]}")
+        raise RuntimeError(f"{len(failed)} items failed during the warm-up: {failed[0]}")
 
 
 @contextmanager
@@ -213,7 +219,7 @@ def handler(there: Place, settings: Mapping[str, str]) -> Iterator[int]:
     }
     pipe = subprocess.PIPE
     with machine.only_on({there.cores.makers}), there.handler_log.open("a") as log:
-        # Python keeps its bytecode, as it does where nobody tells it not to: uvx's Pythons would start at half the speed.
+        # Python keeps its bytecode, which is its default: without it, uvx's Pythons would start at half the speed.
         tools = {name: value for name, value in environment.for_tools().items() if not name.startswith("PYTHON")}
         env = tools | ACCOUNT | uv | dict(settings)
         child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=log, text=True, env=env)
@@ -222,7 +228,7 @@ def handler(there: Place, settings: Mapping[str, str]) -> Iterator[int]:
         if child.stdout.readline().strip() != "ready":
             raise RuntimeError(f"the handler did not start: {process.tail(there.handler_log)}")
         yield child.pid
-        child.stdin.close()  # a receive that is cut off takes messages with it
+        child.stdin.close()  # an aborted receive would lose its messages
         child.wait(timeout=60)
         if size_of(there.handler_log) > 0:
             raise RuntimeError(f"the handler failed: {process.tail(there.handler_log)}")
@@ -232,7 +238,7 @@ def handler(there: Place, settings: Mapping[str, str]) -> Iterator[int]:
 
 
 class Sampler:
-    """The most memory that a process's descendants had together, and what it had itself, looked at now and then."""
+    """Samples the memory of a process and of its descendants together. Returns the maximum of both."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -259,8 +265,8 @@ class Run:
     items: int
     seconds: float
     own_cpu_s: float  # of itemgend or the handler without its children
-    cpu_s: float  # with all that was started for the items
-    busy: float  # of their core, by anything on this machine while the run lasted
+    cpu_s: float  # of it and everything that was started for the items
+    busy: float  # share of their core that any process on this machine used during the run
     resident_mib: float
     peak_mib: float
     children_mib: float
@@ -271,7 +277,7 @@ class Run:
 
 
 def measure_warm(there: Place, contender: Contender, requests: Sequence[Request], cache: Path) -> Run:
-    """The environment is there and the package imported, where that lasts, when the clock starts."""
+    """When the clock starts, the environment exists, and if the process is kept warm, the package is imported."""
     with started(there, contender, cache) as pid:
         there.queues.send(requests[:1])
         there.queues.take_items(1)
@@ -303,7 +309,7 @@ class First:
 
 
 def measure_first(there: Place, contender: Contender, request: Request, cache: Path, uv: Mapping[str, str]) -> First:
-    """Of one that has made none yet."""
+    """Measures the first item of a maker that has made none yet."""
     with started(there, contender, cache, uv) as pid:
         began, cpu = time.time(), machine.tree_cpu_seconds(pid)
         there.queues.send([request])

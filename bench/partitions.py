@@ -1,6 +1,7 @@
 """
-New items into one of many partitions, beside as many into the only one: the rate of the one as a share of the other's.
-Which ids the items have matters to whoever looks for them: they begin with the date, or with path and row, or are random.
+Loads new items into one of many partitions, and the same number into a single partition. The result is the first rate
+as a share of the second. The form of the ids matters to the search for existing items: they begin with the date, or
+with path and row, or are random.
 """
 
 import random
@@ -13,7 +14,7 @@ from bench.contest import Inputs
 from bench.items import month_start
 from bench.loaders import OURS_ALONE, Bench, load, median
 
-LEAST = {"date": 0.7, "path": 0.7, "random": 0.5}  # of the rate with one partition, at 240 of 400 rows
+LEAST = {"date": 0.7, "path": 0.7, "random": 0.5}  # share of the rate with one partition, for 240 partitions of 400 rows
 LEAST_ANYWHERE = 0.3
 ROWS_MAX = 3_000_000  # in a table
 
@@ -40,7 +41,7 @@ LONG = [
     if rows * partitions <= ROWS_MAX and (rows, partitions) != (400, 240)
 ]
 
-# As Landsat has them, and as other missions do.
+# As in Landsat's ids, and as in those of other missions.
 IDS = {
     "date": "'LC-' || to_char({day}, 'YYYYMMDD') || '-' || lpad({n}::text, 8, '0')",
     "path": "'LC08_L2SP_' || lpad(({n} * 7919 % 233)::text, 3, '0') || lpad(({n} * 104729 % 248)::text, 3, '0') || '_' || "
@@ -57,7 +58,7 @@ def new_id(kind: str, dice: random.Random, day: str, number: int) -> str:
 
 
 def new_items(corner: Corner, n: int, seed: int) -> list[dict[str, Any]]:
-    """Of the first month."""
+    """All in the first month."""
     dice = random.Random(seed)
     made = items.make_items(n, seed=seed)
     for number, item in enumerate(made):
@@ -66,7 +67,10 @@ def new_items(corner: Corner, n: int, seed: int) -> list[dict[str, Any]]:
 
 
 def fill(bench: Bench, database: str, corner: Corner) -> None:
-    """Each partition with copies of a thousand items: as large as real ones, and made inside the server."""
+    """
+    Fills each partition with copies of a thousand items. They are as large as real ones, and are made inside the
+    server.
+    """
     bench.say(f"filling {corner}")
     load(bench, database, OURS_ALONE, Inputs(bench.folder, "fill", items.make_items(1000, seed=1000)), 1000)
     key = bench.server.partitions(database)[0].split("_")[2]
@@ -86,7 +90,7 @@ def fill(bench: Bench, database: str, corner: Corner) -> None:
 
 
 def measured(bench: Bench, corner: Corner) -> dict[str, Any]:
-    """In turns, because a machine's own speed changes."""
+    """The runs alternate, because a machine's speed changes."""
     one = Corner(corner.kind, corner.rows, 1)
     rates: dict[Corner, list[float]] = {corner: [], one: []}
     with bench.server.copy_of(bench.template) as many, bench.server.copy_of(bench.template) as single:
@@ -123,6 +127,6 @@ def run(bench: Bench, corners: Sequence[Corner], title: str) -> dict[str, Any]:
 
 
 def run_all(bench: Bench, *, long: bool) -> Iterator[dict[str, Any]]:
-    yield run(bench, SHORT, "new items into one of 240 partitions of 400 rows, and into the only one")
+    yield run(bench, SHORT, "new items into one of 240 partitions of 400 rows, and into a single one")
     if long:
-        yield run(bench, LONG, "new items into one of some partitions, and into the only one")
+        yield run(bench, LONG, "new items into one of several partitions, and into a single one")

@@ -1,14 +1,14 @@
 """
-peer.py KIND KEYWORDS FILE: loads what FILE holds as one of the peers does, in batches of a thousand.
+peer.py KIND KEYWORDS FILE: loads the content of FILE as one of the peers does, in batches of a thousand.
 
-    upsert, delsert    pypgstac's Loader; FILE has an item a line
-    original           messages as the Lambda function gets them: SNS envelopes, validated with stac-pydantic, then
-                       pypgstac's upsert for each collection of a batch; FILE has a message's body a line
-    copy, copy_upsert  the database's own speed: rows made ready (prepare.py), by COPY alone, or by COPY into a
-                       temporary table and one upsert a partition
+upsert, delsert    pypgstac's Loader; FILE has an item on each line
+original           messages as the Lambda function gets them: SNS envelopes, validated with stac-pydantic, then
+                   pypgstac's upsert for each collection of a batch; FILE has a message's body on each line
+copy, copy_upsert  the database's own speed: prepared rows (prepare.py), by COPY alone, or by COPY into a
+                   temporary table and one upsert for each partition
 
-KEYWORDS: of the connection, as JSON. It reads everything and connects, writes "ready", waits for a line, and writes
-what it took as JSON. What fails ends a batch, not the run, as a Lambda function's would; errors are counted.
+KEYWORDS: of the connection, as JSON. It reads everything and connects, writes "ready", waits for a line, and prints its
+costs as JSON. A failure ends a batch, not the run, as in a Lambda function; errors are counted.
 """
 
 import json
@@ -63,7 +63,7 @@ def original_work(keywords: dict[str, str]) -> Work:
     from stac_pydantic.item import Item
 
     loader = make_loader(keywords)
-    # It builds its models at the first use, which a warm function has behind it.
+    # Builds the models, which happens at their first use. A warm function has done that before.
     Item.model_json_schema()
 
     def work(bodies: Sequence[str]) -> None:

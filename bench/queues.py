@@ -1,4 +1,4 @@
-"""The queue client's case: messages received, parsed and deleted from a fast local queue, ours, boto3 and Go's SDK."""
+"""The queue client's case: ours, boto3 and Go's SDK receive, parse and delete messages from a fast local queue."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ FOLDER = ROOT / "build" / "bench"
 MESSAGES = 20000
 ATTEMPTS = 3
 KEY_ID = "AKIAEXAMPLEEXAMPLE00"
-# The server checks no signature; clients must have something to sign with, and must not look for it elsewhere.
+# The server checks no signature. Clients need keys to sign with, and must not look for them elsewhere.
 ACCOUNT = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
@@ -37,7 +37,7 @@ ACCOUNT = {
 
 
 class QueueServer:
-    """One server, spoken to without a signature: filling is not what is measured."""
+    """One server. Requests are sent without a valid signature, because the time to fill the queue is not measured."""
 
     def __init__(self, child: "subprocess.Popen[Any]", port: int) -> None:
         self._child = child
@@ -65,7 +65,7 @@ class QueueServer:
         return found
 
     def make(self, name: str, **attributes: str) -> str:
-        """Its URL, with the address instead of the name that the server gives itself."""
+        """The queue's URL, with the address instead of the name that the server gives itself."""
         made = self.call("CreateQueue", QueueName=name, Attributes=attributes)["QueueUrl"]
         return self.url + urlsplit(made).path
 
@@ -77,11 +77,11 @@ class QueueServer:
             entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
             sent = self.call("SendMessageBatch", QueueUrl=queue_url, Entries=entries)
             if len(sent["Successful"]) != len(entries):
-                raise RuntimeError(f"not all of a batch was taken: {sent}")
+                raise RuntimeError(f"the queue did not accept the whole batch: {sent}")
 
 
 def fauxqs_problem() -> str:
-    return "" if shutil.which("npm") else "no npm here: the queue's cases are left out"
+    return "" if shutil.which("npm") else "npm is not installed: the queue's cases are left out"
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def run_patiently(
     bodies: Sequence[str],
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """A receive whose answer is lost takes its messages along for as long as they stay invisible: that run is over."""
+    """If a receive's answer is lost, its messages stay invisible for a while. The run then has no result."""
     for attempt in range(ATTEMPTS):
         try:
             return run_once(start, client, bodies)

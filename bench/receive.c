@@ -1,10 +1,10 @@
 /*
- * build/bench/receive [-j REQUESTS] QUEUE_URL MESSAGES: receives, parses and deletes so many messages through lib/sqs,
- * and says what it cost.
+ * build/bench/receive [-j REQUESTS] QUEUE_URL MESSAGES: receives, parses and deletes this many messages through
+ * lib/sqs, and reports the costs.
  *
- * One thread. REQUESTS receives are under way at once; what they bring is parsed as JSON and deleted in batches of ten.
- * It writes "ready" and waits for a line on stdin: the clock runs from there. A line of JSON on stdout; exit 1: stderr
- * says why.
+ * One thread. REQUESTS receives run at the same time; it parses their messages as JSON and deletes them in batches of
+ * ten. It writes "ready" and waits for a line on stdin. The clock runs from there. Prints a line of JSON to stdout.
+ * Exit 1: stderr has the reason.
  */
 #include <stdio.h>
 #include <time.h>
@@ -23,7 +23,7 @@ static double seconds(clockid_t clock)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* The largest resident size so far, in KiB. Not getrusage's: that one begins with what the parent of the fork had. */
+/* The largest resident size so far, in KiB. getrusage is not used, because its value begins with the parent's. */
 static long peak_kib(void)
 {
     FILE *file = fopen("/proc/self/status", "re");
@@ -45,7 +45,7 @@ static int parse(const struct sqs_message *message, struct err *err)
     return r != 0 ? r : json_parse(envelope.payload, envelope.payload_len, &json, err);
 }
 
-/* What one round of receives brought, done away with. */
+/* Parses and deletes the messages of one round of receives. */
 static int drain_once(struct sqs *sqs, size_t n_requests, size_t *ret_n, struct err *err)
 {
     const struct sqs_receive options = { .n_requests = n_requests, .max_messages = SQS_BATCH_MAX, .wait_s = 1 };
@@ -79,7 +79,7 @@ static int drain(struct sqs *sqs, size_t n_requests, size_t total, size_t *ret_n
         if (*ret_n > before)
             deadline_ms = time_mono_ms() + PATIENCE_MS;
     }
-    return r == 0 && *ret_n < total ? err_later(err, "timeout", "only %zu of %zu messages came", *ret_n, total) : r;
+    return r == 0 && *ret_n < total ? err_later(err, "timeout", "only %zu of %zu messages arrived", *ret_n, total) : r;
 }
 
 static int measure(struct sqs *sqs, size_t n_requests, size_t total, struct err *err)
@@ -88,7 +88,7 @@ static int measure(struct sqs *sqs, size_t n_requests, size_t total, struct err 
     puts("ready");
     fflush(stdout);
     if (!fgets(go, sizeof(go), stdin))
-        return err_never(err, "stdin", "nobody said go");
+        return err_never(err, "stdin", "stdin ended before the start line");
     double began = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
     size_t n = 0;
     int r = drain(sqs, n_requests, total, &n, err);

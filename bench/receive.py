@@ -1,6 +1,6 @@
 """
-receive.py THREADS QUEUE_URL MESSAGES: receives, parses and deletes so many messages with boto3, as build/bench/receive
-does with lib/sqs: "ready", a line awaited, what it cost as JSON.
+receive.py THREADS QUEUE_URL MESSAGES: receives, parses and deletes this many messages with boto3, as
+build/bench/receive does with lib/sqs: it writes "ready", waits for a line, and prints its costs as JSON.
 """
 
 import json
@@ -52,7 +52,7 @@ def drain(client: Any, queue_url: str, count: Count) -> None:
 
 
 def peak_kib() -> int:
-    """Not getrusage's: that one begins with what the parent of the fork had."""
+    """getrusage is not used, because its value begins with the parent's."""
     found = re.search(r"^VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(), re.M)
     return int(found[1]) if found else 0
 

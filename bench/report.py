@@ -1,10 +1,10 @@
-"""The results as tables: for a terminal, and in markdown for docs/explanation/performance.md."""
+"""The results as tables: for a terminal, and in Markdown for docs/explanation/performance.md."""
 
 from collections.abc import Sequence
 from typing import Any
 
 RATE = "{:,.0f}"
-# A row's key, its column's head, how it is written. A case shows those that one of its rows has.
+# A row's key, its column's heading, and its format. A case shows the columns for which one of its rows has a value.
 COLUMNS = (
     ("label", "", "{}"),
     ("rate", "{unit}", RATE),
@@ -45,14 +45,14 @@ COLUMNS = (
 
 
 def written(form: str, value: Any) -> str:
-    """A rate may be an item in two seconds, or thousands in one."""
+    """A rate may be one item in two seconds, or thousands in one."""
     if value is None:
         return ""
     return f"{value:.2f}" if form == RATE and 0 < value < 100 else form.format(value)
 
 
 def table(case: dict[str, Any]) -> list[list[str]]:
-    """Its head, then its rows."""
+    """The heading, then the rows."""
     columns = [column for column in COLUMNS if any(column[0] in row for row in case["rows"])]
     head = [title.format(unit=case["unit"]) for _, title, _ in columns]
     return [head] + [[written(form, row.get(key)) for key, _, form in columns] for row in case["rows"]]

@@ -1,4 +1,7 @@
-"""What an item takes of the database's disk: of its table with TOAST, its indexes, and the log while it is loaded."""
+"""
+How much of the database's disk an item takes: in its table with TOAST, in its indexes, and in the log while it is
+loaded.
+"""
 
 from typing import Any
 

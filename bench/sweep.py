@@ -1,6 +1,6 @@
 """
-Where the database's time goes while we load, by the server's own log of statements: what the check for moved items
-costs, which runs in a transaction of its own behind each batch's load.
+Where the database spends its time while we load, from the server's own log of statements. In particular: the cost of
+the check for moved items, which runs in its own transaction after each batch.
 """
 
 import re
@@ -20,7 +20,7 @@ CHECK = "check for moved items"
 
 
 def transactions(log: str) -> Iterator[list[tuple[float, str]]]:
-    """Milliseconds and text of each statement, by transaction. What is outside of one is a transaction of its own."""
+    """Milliseconds and text of each statement, by transaction. A statement outside of a transaction counts as one."""
     open_: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for line in log.splitlines():
         if not (found := LINE.match(line)):
@@ -47,7 +47,7 @@ def verb(text: str) -> str:
 
 
 def tally(log: str) -> dict[str, float]:
-    """Milliseconds by what they were for; the load's by statement."""
+    """Milliseconds by purpose; those of the load by statement."""
     spent: dict[str, float] = defaultdict(float)
     for transaction in transactions(log):
         name = kind(transaction)
@@ -57,7 +57,7 @@ def tally(log: str) -> dict[str, float]:
 
 
 def moved(item: dict[str, Any], number: int) -> dict[str, Any]:
-    """Every other one, by a year: into another partition."""
+    """Moves every other item by a year, into another partition."""
     if number % 2:
         return item
     properties = item["properties"]
@@ -82,7 +82,7 @@ def measured(bench: Bench, database: str, name: str, made: list[dict[str, Any]],
 
 
 def rows(name: str, spent: dict[str, float], n: int) -> list[dict[str, Any]]:
-    """Statistics are left out of the whole: they are written once a minute, whatever was loaded."""
+    """The total leaves out statistics: they are written once a minute, whatever was loaded."""
     whole = sum(ms for what, ms in spent.items() if what != "statistics")
     ordered = sorted(spent.items(), key=lambda pair: -pair[1])
     return [

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Container images, with the builder that is there: docker, podman or buildah (or BUILDER).
+# Builds container images with the builder that is installed: docker, podman or buildah. BUILDER chooses one.
 #
-#   images.sh release                  prints what the images are tagged with: a hash of all that goes into them
-#   images.sh builder                  prints which builder is used
+#   images.sh release                  prints the images' tag: a hash of everything that goes into them
+#   images.sh builder                  prints the builder that is used
 #   images.sh build NAME TAG           builds container/NAME/Dockerfile as TAG
 #   images.sh package FOLDER           builds the Debian package into FOLDER
-#   images.sh login REGISTRY           takes the password of the user AWS from stdin
-#   images.sh push TAG                 pushes what was built
+#   images.sh login REGISTRY           logs in as the user AWS, with the password from stdin
+#   images.sh push TAG                 pushes an image that was built
 #
-# BASE: the base image, best with its digest (debian:12-slim@sha256:...). WARM, EXTRA_PACKAGES: what itemgend's brings along.
-# DB_CA_BUNDLE: the database's certificates. ARCHITECTURE: x86_64 or arm64, if it is not this machine's. BUILD_OPTIONS,
-# PUSH_OPTIONS: words for the builder. docs/reference/containers.md says more.
+# BASE: the base image, best with its digest (debian:12-slim@sha256:...). WARM, EXTRA_PACKAGES: additions to itemgend's
+# image. DB_CA_BUNDLE: the certificates to trust for the database. ARCHITECTURE: x86_64 or arm64, if it is not this
+# machine's. BUILD_OPTIONS, PUSH_OPTIONS: options for the builder. docs/reference/containers.md has the details.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,15 +29,15 @@ find_builder() {
         echo "$name"
         return
     done
-    fail "no image builder is here: install docker (its engine has to run), podman or buildah"
+    fail "no image builder found: install docker (and start its engine), podman or buildah"
 }
 
 machine=$(uname -m | sed 's/aarch64/arm64/')
 architecture=${ARCHITECTURE:-$machine}
-# What .dockerignore lets through.
+# The files that .dockerignore lets through.
 mapfile -t context < <(sed -n 's/^!//p' .dockerignore)
 
-# Of the context's files, the arguments and the architecture: the same release is the same image.
+# Hashes the context's files, the arguments and the architecture: the same release is the same image.
 release() {
     local version name
     version=$(cat VERSION)
@@ -48,7 +48,7 @@ release() {
     } | sha256sum | cut -c 1-12 | sed "s/^/$version-/"
 }
 
-# The last commit that changed the context, in git's words for it (%H, %ct); nothing where this is no clone.
+# Prints the last commit that changed the context, in git's format (%H, %ct). Prints nothing outside a clone.
 commit() { git log -1 --format="$1" -- "${context[@]}" 2>/dev/null || true; }
 
 # build_with DOCKERFILE OPTION...
@@ -56,20 +56,20 @@ build_with() {
     local file=$1 options=() name epoch=${SOURCE_DATE_EPOCH:-$(commit %ct)}
     shift
     for name in "${arguments[@]}"; do
-        # One that the file does not have is a warning of the builder's.
+        # An argument that the Dockerfile does not have makes the builder print a warning.
         [ -z "${!name+set}" ] || ! grep -q "^ARG $name\b" "$file" || options+=(--build-arg "$name=${!name}")
     done
     ! grep -q '^ARG REVISION' "$file" || options+=(--build-arg "REVISION=$(commit %H)")
     [ "$architecture" = "$machine" ] || options+=(--platform "linux/${architecture/x86_64/amd64}")
     options+=(--build-arg "SOURCE_DATE_EPOCH=${epoch:-0}")
-    # HEALTHCHECK is not in OCI's format.
+    # OCI's image format has no HEALTHCHECK.
     [ "$builder" = docker ] || options+=(--format docker --timestamp "${epoch:-0}")
-    # shellcheck disable=SC2086 # words by intent
+    # shellcheck disable=SC2086 # split into words on purpose
     "$builder" build "${options[@]}" ${BUILD_OPTIONS:-} --file "$file" "$@" .
 }
 
 push() {
-    # shellcheck disable=SC2086 # words by intent
+    # shellcheck disable=SC2086 # split into words on purpose
     "$builder" push ${PUSH_OPTIONS:-} "$1"
 }
 
@@ -86,7 +86,7 @@ case $command:$# in
 release:0) release ;;
 builder:0) echo "$builder" ;;
 build:2)
-    [ -e "container/$1/Dockerfile" ] || fail "there is no container/$1/Dockerfile"
+    [ -e "container/$1/Dockerfile" ] || fail "container/$1/Dockerfile does not exist"
     build_with "container/$1/Dockerfile" --tag "$2"
     ;;
 package:1) build_with container/deb/Dockerfile --output "$1" ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# build.sh ROOT UV PACKAGE: packs ROOT, which `make install PREFIX=/usr DESTDIR=ROOT` has filled, as the Debian package
-# PACKAGE (.../NAME_VERSION_ARCH.deb). uv and uvx, which Debian 12 does not have, are taken from the folder UV. The same
-# input makes the same file: all times are SOURCE_DATE_EPOCH.
+# build.sh ROOT UV PACKAGE: packs the directory ROOT as the Debian package PACKAGE (.../NAME_VERSION_ARCH.deb).
+# `make install PREFIX=/usr DESTDIR=ROOT` fills ROOT. uv and uvx, which Debian 12 does not have, are copied from the
+# folder UV. The same input gives the same file: all times are SOURCE_DATE_EPOCH.
 set -euo pipefail
 [ $# -eq 3 ] || {
     sed -n 2,4p "$0" >&2
@@ -17,7 +17,7 @@ helpers=$root/usr/libexec/$name
 
 for program in uv uvx; do
     [ -x "$uv/$program" ] || {
-        echo "build.sh: there is no $uv/$program: make deps installs it" >&2
+        echo "build.sh: $uv/$program does not exist: run make deps" >&2
         exit 1
     }
     install -m 755 "$uv/$program" "$helpers"
@@ -25,7 +25,7 @@ done
 chmod 644 "$helpers/forkserver.py" # an argument of Python's
 find "$root/usr/bin" "$helpers" -type f -exec sh -c 'head -c 4 "$1" | grep -q ELF && strip --remove-section=.comment "$1"' - {} \;
 
-# ------------------------------------------------------------ documents, as Debian's policy wants them
+# ------------------------------------------------------------ documents that Debian's policy requires
 install -m 644 "$here/copyright" "$doc/copyright"
 date=$(date --utc --date="@$SOURCE_DATE_EPOCH" '+%a, %d %b %Y %H:%M:%S +0000')
 printf '%s (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' "$name" "$version" "$maintainer" "$date" |
@@ -33,7 +33,7 @@ printf '%s (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\
 find "$root/usr/share/man" -name '*.[1-9]' -exec gzip -9nf {} +
 install -D -m 644 "$here/lintian-overrides" "$root/usr/share/lintian/overrides/$name"
 
-# ------------------------------------------------------------ what dpkg is told
+# ------------------------------------------------------------ dpkg's control files
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/debian" "$root/DEBIAN"

@@ -1,4 +1,7 @@
-"""A public bucket on loopback: GeoTIFF tiles named as GLAD GLCLU2020 names them, with HEAD and Range, over HTTP."""
+"""
+A public bucket on loopback. It serves GeoTIFF tiles over HTTP, named like those of GLAD GLCLU2020, with HEAD and
+Range.
+"""
 
 import argparse
 import json
@@ -13,18 +16,18 @@ from typing import BinaryIO
 
 TILES = ("50N_090W", "40N_080W", "10N_060W", "00N_020E", "10S_130E", "60N_010E")
 YEARS = ("2000", "2020")
-SIZE = 400  # pixels, both ways
-DEGREES = 10  # what a tile covers, both ways
+SIZE = 400  # pixels, width and height
+DEGREES = 10  # size of a tile, width and height
 
-SHORT, LONG, DOUBLE = 3, 4, 12  # TIFF 6.0, field types
+SHORT, LONG, DOUBLE = 3, 4, 12  # field types of TIFF 6.0
 FORMATS = {SHORT: "H", LONG: "I", DOUBLE: "d"}
 
 
 def upper_left(tile: str) -> tuple[float, float]:
-    """Longitude and latitude of a tile's upper left corner: 50N_090W is (-90, 50)."""
+    """Longitude and latitude of a tile's upper left corner. 50N_090W is (-90, 50)."""
     match = re.fullmatch(r"(\d\d)([NS])_(\d\d\d)([EW])", tile)
     if not match:
-        raise ValueError(f"{tile}: not a tile's name, like 50N_090W")
+        raise ValueError(f"{tile}: not the name of a tile, for example 50N_090W")
     latitude = float(match[1]) * (1 if match[2] == "N" else -1)
     longitude = float(match[3]) * (1 if match[4] == "E" else -1)
     return longitude, latitude
@@ -32,7 +35,7 @@ def upper_left(tile: str) -> tuple[float, float]:
 
 def _fields(longitude: float, latitude: float, offset: int) -> list[tuple[int, int, tuple[float, ...]]]:
     """
-    The image's tags in ascending order (TIFF 6.0; GeoTIFF 1.1): number, type, values. `offset`: where the pixels begin.
+    The image's tags in ascending order (TIFF 6.0; GeoTIFF 1.1): number, type, values. The pixels begin at `offset`.
     """
     geo_keys = (
         *(1, 1, 0, 3),  # version 1.1.0, three keys
@@ -58,7 +61,7 @@ def _fields(longitude: float, latitude: float, offset: int) -> list[tuple[int, i
 
 
 def geotiff(tile: str, year: str) -> bytes:
-    """A tile of SIZE x SIZE land cover classes, which differ from tile to tile and year to year."""
+    """A tile of SIZE x SIZE land cover classes, which differ between tiles and years."""
     header = 8
     longitude, latitude = upper_left(tile)
     n_fields = len(_fields(longitude, latitude, 0))
@@ -78,7 +81,7 @@ def geotiff(tile: str, year: str) -> bytes:
 
 
 def generate(directory: Path, base_url: str) -> None:
-    """v2/YEAR/TILE.tif for each tile and year, and v2/YEAR.txt, the inventory that lists their URLs."""
+    """Writes v2/YEAR/TILE.tif for each tile and year, and v2/YEAR.txt, the inventory that lists their URLs."""
     for year in YEARS:
         folder = directory / "v2" / year
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,8 +93,8 @@ def generate(directory: Path, base_url: str) -> None:
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:
     """
-    First and last byte of a Range header (RFC 9110, 14.1.2), last < first where it cannot be satisfied. None: not a
-    single range of bytes, which a server may ignore.
+    First and last byte of a Range header (RFC 9110, 14.1.2). last < first if the range cannot be satisfied. None if the
+    header is not a single range of bytes; a server may ignore such a header.
     """
     match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header.strip())
     if not match or not (match[1] or match[2]):
@@ -107,11 +110,11 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files with Range; GDAL reads a TIFF by parts."""
+    """Serves files with Range, because GDAL reads a TIFF in parts."""
 
     protocol_version = "HTTP/1.1"
     timeout = 30
-    disable_nagle_algorithm = True  # a file follows its headers at once
+    disable_nagle_algorithm = True  # so that a file follows its headers at once
 
     def send_head(self) -> BinaryIO | None:
         path = Path(self.translate_path(self.path))
@@ -132,7 +135,7 @@ class Handler(SimpleHTTPRequestHandler):
         return file
 
     def _refuse(self) -> None:
-        """The connection stays, as S3's does: GDAL asks for dozens of files that are not there."""
+        """Keeps the connection open, as S3 does: GDAL asks for dozens of files that do not exist."""
         self.send_response(HTTPStatus.NOT_FOUND)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -160,8 +163,8 @@ class Server(ThreadingHTTPServer):
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="local.assets", description=__doc__)
-    parser.add_argument("--directory", type=Path, required=True, help="where the files are made")
-    parser.add_argument("--ready-fd", type=int, required=True, help='where {"url": ...} is written once it serves')
+    parser.add_argument("--directory", type=Path, required=True, help="where to write the files")
+    parser.add_argument("--ready-fd", type=int, required=True, help='descriptor to write {"url": ...} to when the server is ready')
     options = parser.parse_args()
 
     def handler(*args: object) -> Handler:

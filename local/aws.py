@@ -1,8 +1,9 @@
 """
-AWS on loopback: moto with what the real services refuse and it does not (local.aws_limits), standard queues that behave
-(local.aws_queue), SNS deliveries (local.aws_sns) and signatures checked on the bytes (local.aws_auth).
+AWS on loopback: moto, completed by the refusals of the real services (local.aws_limits), standard queues with the
+documented behaviour (local.aws_queue), SNS deliveries (local.aws_sns) and a check of signatures on the bytes
+(local.aws_auth).
 
-For developing and testing: nothing is stored, nothing leaves the machine.
+It is for development and tests: nothing is stored, and nothing leaves the machine.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-# moto reads these when it is imported; the caller's own AWS settings are none of its business.
+# moto reads these when it is imported. The caller's own AWS settings must not reach it.
 for name in [name for name in os.environ if name.startswith(("AWS_", "MOTO_"))]:
     del os.environ[name]
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
@@ -37,7 +38,7 @@ from local import aws_access, aws_auth, aws_sns, aws_sqs  # noqa: E402
 ACCOUNT = "123456789012"
 USER = "stack"
 DEPLOYER = "deployer"
-# By user. The deployer's is what whoever runs terraform has.
+# By user. The deployer has the permissions of the person who runs terraform.
 ACTIONS = {
     USER: ["iam:*", "s3:*", "secretsmanager:*", "sns:*", "sqs:*", "sts:*"],
     DEPLOYER: ["*"],
@@ -46,10 +47,13 @@ ACTIONS = {
 
 
 class Handler(MotoRequestHandler):
-    """HTTP/1.1 with connections that stay open, as AWS's do: werkzeug's own closes each after one answer."""
+    """
+    HTTP/1.1 with connections that stay open, as AWS's do. werkzeug's own handler closes each connection after one
+    answer.
+    """
 
     protocol_version = "HTTP/1.1"
-    timeout = 120  # of an idle connection; Go's clients, and with them terraform's provider, end theirs after 90 s
+    timeout = 120  # for an idle connection; Go clients, such as terraform's provider, close theirs after 90 s
     disable_nagle_algorithm = True
     one_at_a_time = threading.Lock()
 
@@ -81,22 +85,25 @@ class Handler(MotoRequestHandler):
         return answer[0], answer[1], body
 
     def _turn(self) -> AbstractContextManager[Any]:
-        """moto is not made for several threads; queues are (local.aws_queue), and their polls last long."""
+        """
+        A lock, because moto is not thread-safe. Queues are (local.aws_queue), and their long polls must not block
+        others.
+        """
         is_queue = "/sqs/aws4_request" in self.headers.get("Authorization", "")
         return nullcontext() if is_queue else self.one_at_a_time
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Refusals only: a poll a second would bury them."""
+        """Logs refusals only: one poll a second would hide them."""
         if str(code)[:1] not in "23":
             self.log("warning", '"%s %s" %s %s', self.command, self.path, self.headers.get("X-Amz-Target", "-"), code)
 
     def log_error(self, format: str, *arguments: object) -> None:
-        if not format.startswith("Request timed out"):  # an idle connection's end
+        if not format.startswith("Request timed out"):  # an idle connection was closed
             super().log_error(format, *arguments)
 
 
 def create_user(name: str, actions: list[str]) -> dict[str, str]:
-    """One who may do that with everything; his key."""
+    """Creates a user who may do `actions` on everything, and returns his key."""
     statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
     backend = iam_backends[ACCOUNT]["aws"]
     backend.create_user("us-east-1", name)
@@ -106,7 +113,7 @@ def create_user(name: str, actions: list[str]) -> dict[str, str]:
 
 
 def secret_resource(self: Any) -> str:
-    """Of a policy check: the secret's ARN where the request gives one."""
+    """For a policy check: the secret's ARN, if the request names it."""
     return self._get_param("SecretId") or "*"
 
 
@@ -116,25 +123,25 @@ def build(log: aws_access.RequestLog | None, *, for_terraform: bool) -> aws_auth
     aws_auth.install()
     aws_access.install(log)
     if for_terraform:
-        from local import aws_terraform  # its services take moto most of a second to import
+        from local import aws_terraform  # moto needs most of a second to import its services
 
         aws_terraform.install()
     SecretsManagerResponse._determine_resource = secret_resource  # type: ignore[attr-defined]
     dispatcher = DomainDispatcherApplication(create_backend_app)
     for service in ("iam", "secretsmanager", "sns", "sqs", "sts"):
-        get_backend(service)  # imported now: the first request need not wait
+        get_backend(service)  # imported now, so that the first request need not wait
     return aws_auth.Authenticated(dispatcher, ACCOUNT)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="local.aws", description=__doc__)
     parser.add_argument(
-        "--ready-fd", type=int, required=True, help="where the URL and the user's key are written once it serves"
+        "--ready-fd", type=int, required=True, help="descriptor to write the URL and the user's key to when the server is ready"
     )
     parser.add_argument(
-        "--request-log", type=Path, help="a file to which a line is written for each request: who, action, resource"
+        "--request-log", type=Path, help="file that gets a line for each request: caller, action, resource"
     )
-    parser.add_argument("--terraform", action="store_true", help="with what terraform's provider needs")
+    parser.add_argument("--terraform", action="store_true", help="also serve the calls of terraform's provider")
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

@@ -1,8 +1,9 @@
 """
-What the caller may do: moto's policy check with IAM's own names of actions and principals, and a log of what was asked.
+Checks what the caller may do: moto's policy check with IAM's own names of actions and principals, and a log of all
+requests.
 
-From the service authorization reference (an operation on a batch needs the single one's permission) and the IAM user
-guide ("AWS JSON policy elements: Principal"). Of a policy's conditions only that on TLS is looked at.
+Sources: the service authorization reference (an operation on a batch needs the permission for a single one) and the
+IAM user guide ("AWS JSON policy elements: Principal"). Of a policy's conditions, only the one on TLS is evaluated.
 """
 
 import json
@@ -18,12 +19,12 @@ ACTIONS = {
     "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
     "sqs:SendMessageBatch": "sqs:SendMessage",
 }
-# AWS's own, which assume the roles of what they run: users of these names here.
+# AWS services that assume the roles of what they run. Here they are users with these names.
 SERVICES = ("ecs-tasks.amazonaws.com", "ec2.amazonaws.com")
 
 
 class RequestLog:
-    """A JSON line for each check: who, action, resource, allowed."""
+    """Writes a JSON line for each check: caller, action, resource, allowed."""
 
     def __init__(self, file: Path) -> None:
         self._file = file.open("a", encoding="utf-8", buffering=1)
@@ -40,7 +41,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def is_principal(principal: Any, caller: str) -> bool:
-    """Whether a statement's Principal means the caller: an ARN of a user or of a role's session."""
+    """True if a statement's Principal matches the caller, given as the ARN of a user or of a role's session."""
     if principal in (None, "*"):
         return True
     if not isinstance(principal, dict):
@@ -54,7 +55,7 @@ def is_principal(principal: Any, caller: str) -> bool:
 
 
 def is_of_plain_http(statement: dict[str, Any]) -> bool:
-    """Of requests without TLS, for which loopback stands here."""
+    """True if the statement is about requests without TLS. Requests on loopback count as encrypted."""
     return bool(statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") == "false")
 
 

@@ -1,9 +1,9 @@
 """
-Who asks: signature version 4, checked on the request's own bytes before moto sees it.
+Identifies the caller: checks signature version 4 on the request's own bytes before moto sees the request.
 
-moto checks it too, but on a form it parsed and wrote again, it believes X-Amz-Content-Sha256 without looking at the
-body, and knows neither clock nor expiry. From the IAM user guide, "Create a signed AWS API request" and "Troubleshoot";
-botocore, which signs for boto3, calculates. What the caller may do is then for moto's policy check.
+moto checks signatures too, but on a parsed and rewritten form. It believes X-Amz-Content-Sha256 without looking at the
+body, and ignores clock and expiry. Sources: the IAM user guide, "Create a signed AWS API request" and "Troubleshoot".
+botocore, which signs for boto3, computes the signatures. moto's policy check then decides what the caller may do.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ SKEW_S3 = timedelta(minutes=15)
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 UNSIGNED_ACTION = "AssumeRoleWithWebIdentity"
 
-# The same refusals under the names that JSON services give them ("Common errors").
+# The names that JSON services give to the same refusals ("Common errors").
 JSON_NAMES = {
     "AccessDenied": "AccessDeniedException",
     "SignatureDoesNotMatch": "InvalidSignatureException",
@@ -59,7 +59,7 @@ class Denied(Exception):
 
 @dataclass
 class Signature:
-    """An Authorization header's parts."""
+    """The parts of an Authorization header."""
 
     key_id: str
     date: str
@@ -84,7 +84,9 @@ def parse_authorization(header: str) -> Signature:
 
 
 def find_credentials(key_id: str, token: str | None, account: str, now: datetime) -> Credentials:
-    """The secret that belongs to a key: an IAM user's, or an assumed role's with its token and time."""
+    """
+    Returns the secret that belongs to a key: of an IAM user, or of an assumed role with its token and expiry time.
+    """
     for user in iam_backends[account]["aws"].list_users("/", None, None):
         for key in user.access_keys:
             if key.access_key_id == key_id and key.status == "Active" and token is None:
@@ -160,7 +162,7 @@ def is_never_signed(environ: Environ, body: bytes) -> bool:
 
 
 def check(environ: Environ, body: bytes, account: str, now: datetime) -> None:
-    """Denied, or the request is signed by a key that is known here (or is one that is never signed)."""
+    """Raises Denied unless the request is signed by a known key, or is one that is never signed."""
     authorization = environ.get("HTTP_AUTHORIZATION")
     if not authorization:
         if is_never_signed(environ, body):
@@ -185,7 +187,7 @@ def check(environ: Environ, body: bytes, account: str, now: datetime) -> None:
 
 
 def render(denied: Denied, is_json: bool) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Status, headers and body as the service's protocol has them."""
+    """Returns status, headers and body in the format of the service's protocol."""
     request_id = str(uuid.uuid4())
     headers = [("x-amzn-RequestId", request_id)]
     if is_json:
@@ -203,7 +205,7 @@ def render(denied: Denied, is_json: bool) -> tuple[str, list[tuple[str, str]], b
 
 
 class Authenticated:
-    """A WSGI application in front of moto's. moto's own control pages are not reachable through it."""
+    """A WSGI application in front of moto. It hides moto's own control pages."""
 
     def __init__(self, app: WsgiApp, account: str) -> None:
         self._app = app
@@ -226,14 +228,14 @@ class Authenticated:
                 raise policy_refusal(text)
         except Denied as denied:
             status, headers, text = render(denied, is_json)
-        except NotImplementedError as missing:  # of moto; clients try 500 again, for minutes
+        except NotImplementedError as missing:  # an error in moto; clients would retry status 500 for minutes
             _, headers, text = render(Denied("NotImplemented", str(missing)), is_json)
             status = "501 Not Implemented"
         start_response(status, headers)
         return [text]
 
     def _ask(self, environ: Environ, body: bytes) -> tuple[str, list[tuple[str, str]], bytes]:
-        """moto's answer."""
+        """Calls moto and returns its answer."""
         answer: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
@@ -250,13 +252,13 @@ class Authenticated:
 
 
 def policy_refusal(text: bytes) -> Denied:
-    """What moto wrote in XML, whatever the service's protocol."""
+    """Converts an error that moto wrote in XML to the service's protocol."""
     message = re.search(rb"<Message>(.*?)</Message>", text, re.DOTALL)
     return Denied("AccessDenied", unescape(message[1].decode()) if message else "Access Denied")
 
 
 def install() -> None:
-    """Turns moto's policy check on; the signature has been checked by then."""
+    """Turns on moto's policy check. The signature has been checked before."""
     settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
     IAMRequestBase.check_signature = lambda self: None  # type: ignore[method-assign]
     authorize = ActionAuthenticatorMixin._authenticate_and_authorize_action

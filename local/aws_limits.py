@@ -1,7 +1,7 @@
 """
-What SQS and SNS refuse, and the codes they refuse it with.
+The limits of SQS and SNS, and the error codes for requests beyond them.
 
-From the Amazon SQS and SNS API references and developer guides ("message metadata", "message quotas", "message
+Sources: the Amazon SQS and SNS API references and developer guides ("message metadata", "message quotas", "message
 attributes"). An attribute is what both services' models call it: {"DataType", "StringValue" or "BinaryValue"}.
 """
 
@@ -32,14 +32,14 @@ SQS_CHARACTERS = (
 
 
 class Refusal(ServiceException):
-    """moto writes it as the service's protocol writes errors."""
+    """moto formats it as an error of the service's protocol."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
 
 
 def invalid_value(message: str) -> Refusal:
-    """What SQS answers to most things."""
+    """The error code that SQS uses most."""
     return Refusal("InvalidParameterValue", message)
 
 
@@ -48,7 +48,7 @@ def has_forbidden_character(text: str) -> bool:
 
 
 def message_size(body: str, attributes: Attributes) -> int:
-    """What counts to a limit: the body and each attribute's name, type and value, in bytes."""
+    """The size that counts towards a limit: the body and each attribute's name, type and value, in bytes."""
     return len(body.encode("utf-8", "surrogatepass")) + sum(
         len(name.encode()) + len(attribute["DataType"].encode()) + len(_value_bytes(attribute))
         for name, attribute in attributes.items()
@@ -62,7 +62,7 @@ def _value_bytes(attribute: Mapping[str, Any]) -> bytes:
 
 
 def _is_number(text: str) -> bool:
-    """Up to 38 digits, from 10^-128 to 10^126."""
+    """True for up to 38 digits, from 10^-128 to 10^126."""
     if not re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", text):
         return False
     try:
@@ -123,7 +123,7 @@ def _check_sqs_attribute(name: str, attribute: Mapping[str, Any]) -> None:
 
 
 def check_sqs_entries(entries: Sequence[Mapping[str, Any]], name: str) -> None:
-    """`name`: of the entry's shape, as "SendMessageBatchRequestEntry"."""
+    """`name`: the shape of an entry, for example "SendMessageBatchRequestEntry"."""
     if not entries:
         raise Refusal(
             "AWS.SimpleQueueService.EmptyBatchRequest", f"There should be at least one {name} in the request."
@@ -157,7 +157,7 @@ def check_sqs_batch_size(entries: Sequence[Mapping[str, Any]]) -> None:
 
 
 def sized_attributes(entry: Mapping[str, Any]) -> Attributes:
-    """An entry's attributes, as far as they have a type: the others are refused one by one later."""
+    """Size of an entry's attributes that have a type. Those without one are refused later, one by one."""
     return {k: v for k, v in (entry.get("MessageAttributes") or {}).items() if v.get("DataType")}
 
 
@@ -165,7 +165,7 @@ def sized_attributes(entry: Mapping[str, Any]) -> Attributes:
 
 
 def check_sns_message(message: str | None, attributes: Attributes, where: str) -> None:
-    """`where`: how the request's model leads to the attributes, for what is missing."""
+    """`where`: the path to the attributes in the request's model, for the error about a missing value."""
     for name, attribute in attributes.items():
         _check_sns_attribute(name, attribute, where)
     if not message:

@@ -1,11 +1,11 @@
 """
-One standard queue: what becomes of a message between its sending and its deletion.
+One standard queue: a message's life from sending to deletion.
 
-moto keeps queues, tags and permissions; the messages are kept here. With several threads moto's own queue hands one
-message to two receivers, brings deleted ones back and refuses handles it has just given out; with one it deletes by an
-old handle, counts the twelve hours from the sending, and scans the whole queue for each receive. Rules: Amazon SQS API
-reference (ReceiveMessage, ChangeMessageVisibility, DeleteMessage) and developer guide ("visibility timeout",
-"dead-letter queues").
+moto keeps queues, tags and permissions; this module keeps the messages. With several threads, moto's own queue gives
+one message to two receivers, brings deleted messages back and refuses handles it has just given out. Even with one
+thread it deletes by an old handle, counts the twelve hours from the sending, and scans the whole queue for each
+receive. Rules: Amazon SQS API reference (ReceiveMessage, ChangeMessageVisibility, DeleteMessage) and developer guide
+("visibility timeout", "dead-letter queues").
 """
 
 import heapq
@@ -47,16 +47,16 @@ class Message:
     first_received_at: int = 0
     received_at: int = 0
     hidden_until: int = 0
-    source_arn: str | None = None  # of the queue whose redrive policy brought it here
-    handles: list[str] = field(default_factory=list)  # in the queue where it is now, the newest last
+    source_arn: str | None = None  # the queue whose redrive policy moved it here
+    handles: list[str] = field(default_factory=list)  # those of the queue it is in now, the newest last
 
     def as_new(self) -> "Message":
-        """What a move task makes of it: a new id and enqueue time, never received."""
+        """The message as a move task sends it: with a new id and enqueue time, never received."""
         return Message(self.body, self.attributes, self.system_attributes)
 
 
 def digests(body: str, attributes: dict[str, dict[str, Any]]) -> tuple[str, str]:
-    """MD5 of a message's body and of its attributes, as SQS writes them."""
+    """MD5 of a message's body and of its attributes, as SQS computes them."""
     digest = AttributeDigest("", body)
     digest.message_attributes = attributes
     return digest.body_md5, digest.attribute_md5
@@ -76,18 +76,18 @@ def _check_redrive_allow_policy(text: str) -> None:
 
 
 class LocalQueue(Queue):
-    """Every method may be called from any thread."""
+    """All methods are thread-safe."""
 
     BASE_ATTRIBUTES = [*Queue.BASE_ATTRIBUTES, "RedriveAllowPolicy"]
     redrive_allow_policy: str | None = None
 
     def __init__(self, name: str, region: str, account_id: str, **attributes: Any) -> None:
-        self._visible: dict[Message, None] = {}  # in the order in which they are handed out
+        self._visible: dict[Message, None] = {}  # in the order in which they are delivered
         self._hidden: list[
             tuple[int, int, Message]
-        ] = []  # a heap by time; an entry whose time was changed since is void
+        ] = []  # a heap by time; an entry is void if its message's time has changed since
         self._order = itertools.count()
-        self._handles: dict[str, Message | None] = {}  # every handle ever given out; None: its message is gone
+        self._handles: dict[str, Message | None] = {}  # every handle ever given out; None if its message is gone
         self._here: set[Message] = set()
         super().__init__(name, region, account_id, **attributes)
 
@@ -102,7 +102,7 @@ class LocalQueue(Queue):
             _check_redrive_allow_policy(attributes["RedriveAllowPolicy"])
         policy = getattr(self, "policy", None) if hasattr(self, "_policy_json") else None
         super()._set_attributes(attributes, now)
-        if "Policy" not in attributes and policy:  # moto forgets it whenever another attribute is set
+        if "Policy" not in attributes and policy:  # moto forgets it when another attribute is set
             self.policy = policy
 
     def _setup_dlq(self, policy: Any) -> None:
@@ -133,9 +133,9 @@ class LocalQueue(Queue):
         attributes = super().attributes
         for name in ("CreatedTimestamp", "LastModifiedTimestamp"):
             attributes[name] = int(attributes[name])
-        if not self.redrive_allow_policy:  # taken away by an empty one
+        if not self.redrive_allow_policy:  # an empty one removes it
             attributes.pop("RedriveAllowPolicy", None)
-        if self.redrive_policy:  # AWS writes no blanks, and terraform sees them as a difference
+        if self.redrive_policy:  # AWS writes no spaces, and terraform sees them as a difference
             attributes["RedrivePolicy"] = json.dumps(self.redrive_policy, separators=(",", ":"), sort_keys=True)
         return attributes
 
@@ -166,7 +166,9 @@ class LocalQueue(Queue):
             self._messages_lock.notify_all()
 
     def receive(self, count: int, wait_s: float, visibility_s: int) -> list[tuple[Message, str, int]]:
-        """Up to `count` messages, each with its receipt handle and receive count, as soon as there is one."""
+        """
+        Waits for the first message. Returns up to `count` messages, each with its receipt handle and receive count.
+        """
         deadline = time.monotonic() + wait_s
         with self._messages_lock:
             while True:
@@ -178,7 +180,7 @@ class LocalQueue(Queue):
                 self._messages_lock.wait(min(left, max(due, 1) / 1000))
 
     def delete(self, handle: str) -> None:
-        """With an older handle than the last it succeeds and deletes nothing, as the API reference says."""
+        """With an older handle than the last, it succeeds and deletes nothing, as the API reference says."""
         with self._messages_lock:
             message = self._of_handle(handle)
             if message is not None and message.handles[-1] == handle:
@@ -186,8 +188,8 @@ class LocalQueue(Queue):
 
     def change_visibility(self, handle: str, visibility_s: int) -> None:
         """
-        Any handle of a message in flight does (AWS takes older ones too). A message that became visible again stays so,
-        and the call still succeeds.
+        Accepts any handle of a message in flight, as AWS does. If the message is visible again it stays so, and the
+        call succeeds.
         """
         with self._messages_lock:
             message = self._of_handle(handle)
@@ -213,7 +215,7 @@ class LocalQueue(Queue):
                 self._remove(message)
 
     def take_for_move(self) -> Message | None:
-        """The next visible message, removed; of a move task."""
+        """Removes and returns the next visible message, for a move task."""
         with self._messages_lock:
             self._show_due()
             message = next(iter(self._visible), None)
@@ -268,7 +270,7 @@ class LocalQueue(Queue):
         return bool(policy) and message.receive_count >= policy["maxReceiveCount"]
 
     def _redrive(self, message: Message) -> None:
-        """Keeps its id, its enqueue time and its receive count."""
+        """Moves the message. It keeps its id, its enqueue time and its receive count."""
         self._remove(message)
         message.source_arn = self.queue_arn
         assert isinstance(self.dead_letter_queue, LocalQueue)

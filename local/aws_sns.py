@@ -1,9 +1,9 @@
 """
-SNS's Publish and PublishBatch, with the refusals of local.aws_limits, and what then reaches a queue.
+SNS's Publish and PublishBatch, with the refusals of local.aws_limits, and the delivery to queues.
 
-A queue is reached only where its policy admits the topic and SQS would take the message: what SQS refuses is discarded,
-as SNS does with a client-side error ("Amazon SNS message delivery retries"; "message attributes and raw message
-delivery"), and the server's log says so.
+A message reaches a queue only if the queue's policy admits the topic and SQS would accept it. SNS discards what SQS
+refuses, as with any client-side error ("Amazon SNS message delivery retries"; "message attributes and raw message
+delivery"), and so does this server. Its log says so.
 """
 
 import base64
@@ -37,7 +37,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _matches_topic(condition: dict[str, Any], topic_arn: str) -> bool:
-    """A condition on aws:SourceArn holds; one on anything else is not understood here and holds not."""
+    """True if a condition on aws:SourceArn is met. Any other condition is not understood, and counts as not met."""
     for operator, wanted in condition.items():
         values = {name.lower(): value for name, value in wanted.items()}
         if set(values) != {"aws:sourcearn"}:
@@ -53,7 +53,7 @@ def _matches_topic(condition: dict[str, Any], topic_arn: str) -> bool:
 
 
 def policy_admits(policy: str | None, queue_arn: str, topic_arn: str) -> bool:
-    """Whether a queue's policy lets SNS send to it for this topic ("Subscribing an Amazon SQS queue to a topic")."""
+    """True if a queue's policy lets SNS send to it for this topic ("Subscribing an Amazon SQS queue to a topic")."""
     for statement in _as_list(json.loads(policy or "{}").get("Statement", [])):
         principal = statement.get("Principal", {})
         services = _as_list(principal.get("Service", [])) if isinstance(principal, dict) else []
@@ -82,7 +82,7 @@ class LocalSubscription(Subscription):
     ) -> None:
         if self.protocol != "sqs":
             log.warning(
-                "topic %s: protocol %s is not here, message %s discarded", self.topic.name, self.protocol, message_id
+                "topic %s: protocol %s is not supported, message %s discarded", self.topic.name, self.protocol, message_id
             )
             return
         attributes = message_attributes or {}
@@ -92,7 +92,7 @@ class LocalSubscription(Subscription):
             message = self._parse_message_structure(message, self.protocol)
         try:
             self._deliver(message, message_id, subject, attributes)
-        except Exception as error:  # an answer to the publisher is due whatever becomes of the delivery
+        except Exception as error:  # the publisher gets an answer in any case
             log.warning("topic %s: message %s discarded for %s: %s", self.topic.name, message_id, self.endpoint, error)
 
     def _deliver(self, message: str, message_id: str, subject: str | None, attributes: dict[str, Any]) -> None:
@@ -116,7 +116,7 @@ class LocalSubscription(Subscription):
 
 
 def as_sqs_attribute(attribute: dict[str, str]) -> dict[str, Any]:
-    """From SNS's {"Type", "Value"}, a Binary value being base64."""
+    """Converts SNS's {"Type", "Value"}; a Binary value is base64."""
     if attribute["Type"].startswith("Binary"):
         return {"DataType": attribute["Type"], "BinaryValue": base64.b64decode(attribute["Value"])}
     return {"DataType": attribute["Type"], "StringValue": attribute["Value"]}
@@ -172,7 +172,7 @@ class LocalSNS(SNSResponse):
 
 
 def install() -> None:
-    """Puts these in the place of moto's own; before the first request."""
+    """Replaces moto's own operations. Call it before the first request."""
     moto.sns.models.Subscription = LocalSubscription  # type: ignore[misc]
     paths = moto.sns.urls.url_paths
     moto.sns.urls.url_paths = {path: LocalSNS.dispatch if path == "{0}/$" else view for path, view in paths.items()}

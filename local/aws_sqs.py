@@ -1,7 +1,7 @@
 """
 SQS's operations on messages, over local.aws_queue, with the refusals of local.aws_limits.
 
-Requests and answers are parsed and written by moto, from the service's model.
+moto parses requests and formats answers, from the service's model.
 """
 
 import base64
@@ -25,7 +25,7 @@ from local import aws_limits
 from local.aws_limits import Refusal, check_range, invalid_value
 from local.aws_queue import LocalQueue, Message, digests, now_ms
 
-# The errors that SQS's model does not name come from the framework below it, under other names in JSON.
+# Errors that SQS's model does not name come from the framework below it, with other names in JSON.
 FRAMEWORK_ERRORS = {
     "InvalidParameterValue": "InvalidParameterValueException",
     "MissingParameter": "MissingRequiredParameterException",
@@ -90,8 +90,9 @@ class MoveTask:
 
     def run(self, backend: LocalBackend) -> None:
         """
-        Until the source holds no visible message. Without a destination each goes back to where its redrive policy took
-        it from; one that was sent to the dead-letter queue directly has no such place, and ends the task.
+        Moves messages until the source has no visible one. Without a destination, each message goes back to the queue
+        whose redrive policy moved it. A message that was sent to the dead-letter queue directly has no such queue, and
+        ends the task.
         """
         pause = 1 / (self.per_second or MOVES_PER_SECOND)
         try:
@@ -144,7 +145,7 @@ class LocalSQS(SQSResponse):
         return status, answer_headers, body
 
     def _determine_resource(self) -> str:
-        """Of a policy check: the queue's ARN, however the request names it."""
+        """For a policy check: the queue's ARN. Requests name a queue in several ways."""
         if name := self._get_param("QueueName"):
             return f"arn:aws:sqs:{self.region}:{self.current_account}:{name}"
         if arn := self._get_param("SourceArn"):
@@ -163,7 +164,7 @@ class LocalSQS(SQSResponse):
     def create_queue(self) -> ActionResult:
         attributes = self._get_param("Attributes", {})
         if attributes.get("FifoQueue") == "true" or self._require("QueueName").endswith(".fifo"):
-            raise Refusal("AWS.SimpleQueueService.UnsupportedOperation", "Only standard queues are here.")
+            raise Refusal("AWS.SimpleQueueService.UnsupportedOperation", "Only standard queues are supported.")
         self._check_names(attributes)
         return super().create_queue()
 
@@ -205,7 +206,7 @@ class LocalSQS(SQSResponse):
         action: Callable[[Mapping[str, Any]], dict[str, Any]],
         check: Callable[[list[dict[str, Any]]], None] | None = None,
     ) -> ActionResult:
-        """Each entry for itself: a bad one is in Failed, the others are done."""
+        """Handles each entry on its own: a bad one is listed in Failed, and the others are done."""
         self._queue()
         entries = self._get_param("Entries", [])
         aws_limits.check_sqs_entries(entries, name)
@@ -326,7 +327,7 @@ class LocalSQS(SQSResponse):
 
 
 def render(message: Message, handle: str, times: int, system_names: list[str], names: list[str]) -> dict[str, Any]:
-    """A message as ReceiveMessage answers it, with what was asked for."""
+    """Formats a message for ReceiveMessage, with the requested attributes."""
     trace = message.system_attributes.get("AWSTraceHeader", {}).get("StringValue")
     system = {
         "SenderId": moto.sqs.models.DEFAULT_SENDER_ID,
@@ -357,7 +358,7 @@ def render(message: Message, handle: str, times: int, system_names: list[str], n
 
 
 def install() -> None:
-    """Puts these in the place of moto's own; before the first request."""
+    """Replaces moto's own operations. Call it before the first request."""
     moto.sqs.models.Queue = LocalQueue  # type: ignore[misc]
     sqs_backends.backend = LocalBackend
     moto.sqs.urls.url_paths = dict.fromkeys(moto.sqs.urls.url_paths, LocalSQS.dispatch)

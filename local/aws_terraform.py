@@ -1,7 +1,8 @@
 """
-What moto lacks of the calls that terraform's provider makes for terraform/.
+The calls of terraform's provider that moto lacks or gets wrong, as far as terraform/ needs them.
 
-What a resource's second plan compares must come back as it was sent; a call that moto does not know fails the plan.
+A resource must be returned as it was sent, because terraform's second plan compares it. A plan fails on a call that
+moto does not know.
 """
 
 import json
@@ -51,14 +52,14 @@ class ScalingTags(ApplicationAutoScalingResponse):
 
 class Containers(EC2ContainerServiceResponse):
     """
-    Services with everything that they were made with. The protection of a task against scale-in, which an ECS agent asks
-    for; nothing scales in here.
+    Services with everything that they were created with, and the protection of a task against scale-in, which an ECS
+    agent asks for. This server never scales in.
     """
 
     protected: dict[str, dict[str, Any]] = {}
 
     def _determine_resource(self) -> str:
-        """Of a policy check: a task's ARN where the request is about one."""
+        """For a policy check: a task's ARN, if the request is about one."""
         tasks: list[str] = self._get_param("tasks") or ["*"]
         return tasks[0]
 
@@ -93,7 +94,10 @@ class Containers(EC2ContainerServiceResponse):
 
 
 class Schedules(EventBridgeSchedulerResponse):
-    """One that is made a second time with the first one's token is the first one: a client tries again what it got no answer to."""
+    """
+    A second request with the first one's client token returns the first one's resource: clients repeat a request that
+    got no answer.
+    """
 
     answers: dict[str, str] = {}
 
@@ -105,7 +109,7 @@ class Schedules(EventBridgeSchedulerResponse):
 
 
 def install() -> None:
-    """Puts these in the place of moto's own; before the first request."""
+    """Replaces moto's own operations. Call it before the first request."""
     for urls, view in (
         (moto.applicationautoscaling.urls, ScalingTags.dispatch),
         (moto.ecs.urls, Containers.dispatch),
@@ -121,13 +125,13 @@ def install() -> None:
     def update_by_user(self: DBParameterGroup, new_parameters: Iterable[dict[str, Any]]) -> None:
         update_parameters(self, new_parameters)
         for parameter in self.parameters.values():
-            parameter["Source"] = "user"  # the provider asks for these only
+            parameter["Source"] = "user"  # the provider asks for no others
 
     DBParameterGroup.update_parameters = update_by_user  # type: ignore[method-assign]
     make_database = DBInstance.__init__
 
     def make_one_of_several(self: DBInstance, *arguments: Any, **named: Any) -> None:
         make_database(self, *arguments, **named)
-        self.dbi_resource_id = f"db-{uuid.uuid4().hex[:26].upper()}"  # the provider finds it by this; moto has one for all
+        self.dbi_resource_id = f"db-{uuid.uuid4().hex[:26].upper()}"  # the provider finds it by this name; moto has one for all
 
     DBInstance.__init__ = make_one_of_several  # type: ignore[method-assign]

@@ -1,6 +1,4 @@
-"""
-What is set up in the local AWS: topics, queues with their dead-letter queues and policies, subscriptions, the secret.
-"""
+"""Sets up the local AWS: topics, queues with their dead-letter queues and policies, subscriptions, the secret."""
 
 import json
 from dataclasses import dataclass
@@ -9,8 +7,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-# One that aws-cli 1 has no legacy name for: for us-west-2 and its like `aws sqs` goes to REGION.queue.amazonaws.com,
-# whatever AWS_ENDPOINT_URL says (awscli/customizations/overridesslcommonname.py).
+# A region for which aws-cli 1 has no legacy host name. For us-west-2 and similar ones, `aws sqs` goes to
+# REGION.queue.amazonaws.com, whatever AWS_ENDPOINT_URL says (awscli/customizations/overridesslcommonname.py).
 REGION = "eu-central-2"
 RECEIVES = 6  # five attempts, and one in reserve (docs/reference/messages.md)
 DEAD_LETTERS_KEPT_S = 14 * 24 * 60 * 60
@@ -19,14 +17,14 @@ VISIBILITY_S = {"ItemGen": 120, "ItemLoad": 60}
 
 @dataclass(frozen=True)
 class Account:
-    """The server's address and the key of its user."""
+    """The server's address and the key of one user."""
 
     url: str
     access_key_id: str
     secret_access_key: str
 
     def client(self, service: str, **options: Any) -> Any:
-        """A boto3 client; `options` are its own, with `config` on top."""
+        """A boto3 client. `options` are boto3's; `config` is added to ours."""
         config = Config(retries={"total_max_attempts": 1})
         return boto3.session.Session().client(
             service,
@@ -41,7 +39,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Stage:
-    """One of the two: a topic, its queue, the queue's dead-letter queue."""
+    """Generation or loading: a topic, its queue, and the queue's dead-letter queue."""
 
     topic_arn: str
     queue_url: str
@@ -49,7 +47,7 @@ class Stage:
 
 
 def make_queue(sqs: Any, name: str, attributes: dict[str, str]) -> tuple[str, str]:
-    """URL and ARN."""
+    """Creates a queue and returns its URL and ARN."""
     url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     return url, answer["Attributes"]["QueueArn"]
@@ -90,7 +88,7 @@ class Cloud:
 
 
 def set_up(account: Account, prefix: str, secret: dict[str, Any], *, enveloped: bool) -> Cloud:
-    """`prefix`: of every name, <project>-<stage>. `secret`: host, port, dbname, username, password."""
+    """`prefix`: <project>-<stage>, at the start of every name. `secret`: host, port, dbname, username, password."""
     sqs, sns = account.client("sqs"), account.client("sns")
     secret_arn = account.client("secretsmanager").create_secret(
         Name=f"{prefix}-pgstac", SecretString=json.dumps(secret)

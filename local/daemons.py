@@ -1,4 +1,4 @@
-"""itemgend and itemloadd as their service manager would start them: an environment, a log, READY=1 awaited."""
+"""Starts itemgend and itemloadd as a service manager does: with an environment and a log, and waits for READY=1."""
 
 import os
 import socket
@@ -24,12 +24,12 @@ class DaemonError(Exception):
 class Daemon:
     name: str
     program: Path
-    config: Path  # given as --config
+    config: Path  # passed as --config
     log: Path
 
 
 class Notify:
-    """The receiving end of sd_notify(3), in the abstract namespace: there is no file to leave behind."""
+    """The receiving end of sd_notify(3), in the abstract namespace, so that it leaves no file behind."""
 
     def __init__(self, channel: socket.socket, address: str) -> None:
         self._channel = channel
@@ -37,7 +37,7 @@ class Notify:
 
     def ready_from(self, pid: int, timeout_s: float) -> bool:
         """
-        Whether READY=1 has come from this very process; messages of others, and any other message, are passed over.
+        True when READY=1 has come from this very process. Messages of others, and all other messages, are skipped.
         """
         self._channel.settimeout(max(timeout_s, 0.001))
         try:
@@ -58,7 +58,10 @@ def notify_socket() -> Iterator[Notify]:
 
 
 def start(daemon: Daemon, env: Mapping[str, str], timeout_s: float, spawned: Callable[[Process], None]) -> None:
-    """Starts one and waits until it is ready. DaemonError with the end of its log where it ends or stays silent."""
+    """
+    Starts a daemon and waits until it is ready. Raises DaemonError with the end of its log if it exits or stays
+    silent.
+    """
     with notify_socket() as notify:
         with process.interrupts.shielded():
             started, child = process.spawn(
@@ -75,7 +78,7 @@ def start(daemon: Daemon, env: Mapping[str, str], timeout_s: float, spawned: Cal
 
 def _check(daemon: Daemon, child: "subprocess.Popen[bytes]", deadline: float) -> None:
     if child.poll() is not None:
-        problem = f"{daemon.name} ended with {child.returncode} before it was ready"
+        problem = f"{daemon.name} exited with {child.returncode} before it was ready"
     elif time.monotonic() >= deadline:
         problem = f"{daemon.name} was not ready in time"
     else:

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# deps.sh [test|docs|deb]: installs what the build and the local stack need and is missing, and says what it does.
-# test: also what the tests need (with LONG set: the long ones). deb: also what makes the Debian package. docs: only what
-# builds the documentation. Debian packages come by apt (as root, or by sudo). Python tools come from local/requirements.txt
-# into build/venv; the site generator (docs, test) and a STAC API (test) get a venv each, because their pins are their own.
+# deps.sh [test|docs|deb]: installs the missing dependencies of the build and the local stack, and prints what it does.
+# test: also those of the tests (with LONG set, of the long ones too). deb: also those of the Debian package. docs: only
+# those of the documentation. Debian packages come from apt (as root, or with sudo). Python tools come from
+# local/requirements.txt into build/venv. The site generator (docs, test) and a STAC API (test) get a venv each, because
+# their pins conflict with ours.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -36,7 +37,7 @@ has_postgres() {
     return 1
 }
 
-# As root: directly, or by sudo, which asks for a password on the terminal where it needs one.
+# Runs a command as root: directly, or with sudo, which may ask for a password on the terminal.
 as_root() {
     local keep=(DEBIAN_FRONTEND=noninteractive) name
     for name in http_proxy https_proxy no_proxy; do
@@ -58,7 +59,7 @@ update_lists() {
     apt update || fail "apt-get update failed, see $log; is the package mirror reachable?"
 }
 
-# The package of PostgreSQL's newest major here, as the metapackage names it, and PostGIS for it.
+# The package of the newest PostgreSQL that apt offers, as the metapackage names it, and PostGIS for it.
 postgres_packages() {
     local major
     major=$(apt-cache depends --no-recommends --no-suggests postgresql 2>/dev/null |
@@ -67,11 +68,11 @@ postgres_packages() {
     echo "postgresql-$major postgresql-$major-postgis-3"
 }
 
-# The server's package would make and start a cluster of its own, which nobody here needs.
+# The server's package would create and start a cluster, which is not needed.
 without_cluster() {
     local made=''
     if [ ! -e "$no_cluster" ]; then
-        say "no PostgreSQL cluster of the system's own is made ($no_cluster, removed again afterwards)"
+        say "the PostgreSQL package creates no cluster ($no_cluster, removed afterwards)"
         as_root mkdir -p "$(dirname "$no_cluster")"
         echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
         made=yes
@@ -100,20 +101,20 @@ install_missing() {
         missing+=(postgresql postgis)
     else
         postgres=$(postgres_packages) || { update_lists && postgres=$(postgres_packages); } ||
-            fail "apt knows no package postgresql: the local stack needs PostgreSQL with PostGIS"
+            fail "apt does not know a package postgresql: the local stack needs PostgreSQL with PostGIS"
     fi
-    # shellcheck disable=SC2206 # two words by intent
+    # shellcheck disable=SC2206 # two words on purpose
     missing+=($postgres)
     [ ${#missing[@]} -gt 0 ] || return 0
-    can_be_root || fail "neither root nor sudo; as root: apt-get install --no-install-recommends ${missing[*]}"
+    can_be_root || fail "not root, and sudo is not available; run as root: apt-get install --no-install-recommends ${missing[*]}"
     apt-cache show --no-all-versions "${missing[@]}" >/dev/null 2>&1 || update_lists
     say "apt-get install ${missing[*]}"
     install_packages "${missing[@]}" || {
-        update_lists # the lists were older than the mirror
+        update_lists # the package lists were older than the mirror
         install_packages "${missing[@]}"
     } || {
         tail -n 15 "$log" >&2
-        fail "apt-get install failed, see $log; try it by hand: apt-get install ${missing[*]}"
+        fail "apt-get install failed, see $log; try it yourself: apt-get install ${missing[*]}"
     }
 }
 
@@ -126,7 +127,7 @@ install_tools() {
     } | sha256sum)
     [ "$key" != "$(cat "$venv/.complete" 2>/dev/null)" ] || return 0
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-        fail "Python 3.10 or newer is needed, $("$python" -V) is here"
+        fail "Python 3.10 or newer is needed; found $("$python" -V)"
     say "Python tools from $requirements into $venv (half a minute)"
     rm -rf "$venv"
     "$python" -m venv "$venv" >>"$log" 2>&1 || fail "$python -m venv failed, see $log"
@@ -148,7 +149,7 @@ esac
 docs_only=''
 [ "$*" != docs ] || docs_only=yes
 command -v apt-get dpkg-query >/dev/null ||
-    fail "this is neither Debian nor Ubuntu; install by hand: ${build_packages[*]} ${stack_packages[*]} postgresql postgis"
+    fail "this is neither Debian nor Ubuntu; install these yourself: ${build_packages[*]} ${stack_packages[*]} postgresql postgis"
 mkdir -p build
 exec 9>build/.deps.lock
 flock 9

@@ -1,5 +1,5 @@
 """
-What of the caller's environment reaches the stack: not his AWS account, not his database, not his service manager.
+Selects what of the caller's environment reaches the stack: not the caller's AWS account, database or service manager.
 """
 
 import os
@@ -13,7 +13,7 @@ def _is_foreign(name: str) -> bool:
 
 
 def no_proxy() -> dict[str, str]:
-    """So that a proxy of the caller is not asked for what is on loopback."""
+    """Keeps a proxy of the caller from being asked for loopback addresses."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return {}
     hosts = [os.environ.get(name) for name in ("no_proxy", "NO_PROXY")]
@@ -22,17 +22,17 @@ def no_proxy() -> dict[str, str]:
 
 
 def for_tools() -> dict[str, str]:
-    """The caller's environment without what is foreign: PATH, HOME, certificates, PIP_*, UV_* and proxies stay."""
+    """The caller's environment without foreign settings. PATH, HOME, certificates, PIP_*, UV_* and proxies stay."""
     return {name: value for name, value in os.environ.items() if not _is_foreign(name)} | no_proxy()
 
 
 def scrub() -> None:
-    """The same for this process, whose libraries (boto3, libpq) look into the environment by themselves."""
+    """Does the same for this process, because its libraries (boto3, libpq) read the environment themselves."""
     for name in [name for name in os.environ if _is_foreign(name)]:
         del os.environ[name]
     os.environ.update(no_proxy())
 
 
 def daemon_settings() -> dict[str, str]:
-    """The caller's settings of the daemons: they win over the stack's."""
+    """The caller's settings of the daemons, which override the stack's."""
     return {name: value for name, value in os.environ.items() if name.startswith(("ITEMGEND_", "ITEMLOADD_"))}

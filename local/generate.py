@@ -24,13 +24,13 @@ PART = re.compile(r"^(?P<begin>.*\bgenerated: (?P<daemon>item[a-z]+)(?P<metrics>
 
 
 def generated(text: str, file_format: str, programs: Path) -> str:
-    """The text of a file with its generated parts as they are now."""
+    """Returns the text of a file with its generated parts as they should be now."""
 
     def part(match: re.Match[str]) -> str:
         option = "--help-metrics" if match["metrics"] else f"--help-config={file_format}"
         command = [programs / match["daemon"], option]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        # A Markdown table and a YAML key need an empty line around them, mdoc has none.
+        # A Markdown table and a YAML key need an empty line around them; mdoc must not have one.
         blank = "" if file_format == "man" else "\n"
         return f"{match['begin']}{blank}{output.strip()}\n{blank}{match['end']}"
 

@@ -1,7 +1,7 @@
 """
-A private PostgreSQL with PostGIS and pgstac: its own data directory, socket and loopback port, passwords of its own.
+A private PostgreSQL with PostGIS and pgstac: it has its own data directory, socket, loopback port and passwords.
 
-initdb and pgstac's migration take seconds, so their result is kept as an archive under build/cache and unpacked for
+initdb and pgstac's migration take seconds. So their result is kept as an archive under build/cache and unpacked for
 each start.
 """
 
@@ -29,8 +29,8 @@ from local import environment, process
 from local.process import Process
 from local.state import State
 
-OWNER = "stac_owner"  # superuser: loads collections, looks at everything, ends sessions
-LOADER = "stac_loader"  # what the secret holds: may do what a loader of items needs
+OWNER = "stac_owner"  # superuser: loads collections, reads everything, ends sessions
+LOADER = "stac_loader"  # the login in the secret: has the rights to load items
 DATABASE = "postgis"
 
 INITDB = (
@@ -48,7 +48,7 @@ ALTER ROLE {LOADER} SET search_path TO pgstac, public;
 INSERT INTO pgstac.pgstac_settings (name, value) VALUES ('context', 'on')
     ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 """
-# The owner without a password, on the socket and for this account only: to set the passwords.
+# The owner needs no password on the socket, for this account only: to set the passwords.
 HBA = f"""
 local all {OWNER} peer map=stack
 local all all scram-sha-256
@@ -56,7 +56,7 @@ host all all 127.0.0.1/32 scram-sha-256
 host replication all 127.0.0.1/32 scram-sha-256
 """
 SETTINGS = {
-    "dynamic_shared_memory_type": "mmap",  # in the data directory: nothing stays in /dev/shm, however it ends
+    "dynamic_shared_memory_type": "mmap",  # in the data directory, so that nothing stays in /dev/shm after a crash
     "jit": "off",
     "log_line_prefix": "%m [%p] %q%u ",
     "max_connections": "100",
@@ -76,7 +76,7 @@ class Login:
 
 
 def find_programs() -> Path:
-    """The directory of initdb and postgres, of the newest PostgreSQL that has PostGIS."""
+    """The directory of initdb and postgres of the newest PostgreSQL that has PostGIS."""
     found = []
     for programs in Path("/usr/lib/postgresql").glob("*/bin"):
         major = programs.parent.name
@@ -84,20 +84,20 @@ def find_programs() -> Path:
         if major.isdigit() and (programs / "initdb").exists() and control.exists():
             found.append((int(major), programs))
     if not found:
-        raise PostgresError("no PostgreSQL with PostGIS under /usr/lib/postgresql: `make deps` installs it")
+        raise PostgresError("no PostgreSQL with PostGIS under /usr/lib/postgresql: run `make deps`")
     return max(found)[1]
 
 
 def account() -> str | None:
-    """Whom PostgreSQL runs as: it refuses root, and Debian's packages make the user postgres."""
+    """The account that PostgreSQL runs as. It refuses root; Debian's packages create the account postgres."""
     return "postgres" if os.geteuid() == 0 else None
 
 
 def can_live_in(parent: str) -> bool:
-    """Whether the server's account can enter a directory below `parent`, and a socket's path there is not too long."""
+    """True if the server's account can enter a directory below `parent`, and a socket's path there is not too long."""
     path = Path(parent).resolve()
     is_open = account() is None or all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
-    return is_open and len(str(path)) <= 60  # a socket's address has 107 characters (unix(7))
+    return is_open and len(str(path)) <= 60  # a socket's address has at most 107 characters (unix(7))
 
 
 def free_port() -> int:
@@ -108,7 +108,8 @@ def free_port() -> int:
 
 class Postgres:
     """
-    One server. `directory`: made for it, removed with it by whoever made it; not below a home that others cannot enter.
+    One server. The caller creates `directory` for it and removes it; it must not be below a home directory that others
+    cannot enter.
     """
 
     def __init__(self, directory: Path, log: Path, state: State) -> None:
@@ -121,12 +122,12 @@ class Postgres:
         self._programs = find_programs()
         self._data = directory / "data"
         self._process: Process | None = None
-        self.settings = dict(SETTINGS)  # in force from the next start on
+        self.settings = dict(SETTINGS)  # in force after the next start
 
-    # --- what the stack does with it
+    # --- for the stack
 
     def start(self, cache: Path, *, fsync: bool) -> None:
-        """From the archive in `cache`, which is made when it is not there."""
+        """Starts it from the archive in `cache`, which is created if it is missing."""
         archive = self._archive(cache)
         if not archive.exists():
             self._make_archive(archive)
@@ -135,7 +136,10 @@ class Postgres:
         self._set_passwords()
 
     def stop(self, number: int = signal.SIGINT) -> None:
-        """SIGINT ends the sessions first, SIGQUIT breaks everything off: pg_ctl's modes fast and immediate. Nothing to do: fine."""
+        """
+        SIGINT ends the sessions first, SIGQUIT aborts everything: pg_ctl's modes fast and immediate. Does nothing if
+        the server is not running.
+        """
         if self._process:
             self._state.end(self._process, number, 60)
             self._process = None
@@ -145,12 +149,12 @@ class Postgres:
         return self._process is not None
 
     def start_again(self, *, fsync: bool) -> None:
-        """After stop, at the same port."""
+        """Starts it after stop, at the same port."""
         if not self._run_once(fsync=fsync):
             raise PostgresError(f"PostgreSQL does not start:\n{process.tail(self.log)}")
 
     def start_standby(self, primary: "Postgres", *, fsync: bool) -> None:
-        """A hot standby of a running server, instead of `start`."""
+        """Starts as a hot standby of a running server, instead of `start`."""
         self.owner, self.loader = primary.owner, primary.loader
         source = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", OWNER, "-w"]
         backup = [self._programs / "pg_basebackup", "-D", self._data, "-R", "-c", "fast", "-N", *source]
@@ -171,7 +175,7 @@ class Postgres:
     # --- the archive
 
     def _archive(self, cache: Path) -> Path:
-        """Named by everything that its content depends on."""
+        """The name depends on everything that the archive's content depends on."""
         server = subprocess.run([self._programs / "postgres", "-V"], capture_output=True, check=True).stdout
         major = self._programs.parent.name
         control = Path(f"/usr/share/postgresql/{major}/extension/postgis.control").read_bytes()
@@ -180,7 +184,7 @@ class Postgres:
         return cache / f"postgres-{major}-{key}.tar"
 
     def _make_archive(self, archive: Path) -> None:
-        print("postgres: initdb and pgstac's migration, once", flush=True)
+        print("postgres: running initdb and pgstac's migration (only the first time)", flush=True)
         self._tool([self._programs / "initdb", "-D", self._data, *INITDB])
         self._run(fsync=False)
         self._sql("postgres", TEMPLATE_SQL)
@@ -223,7 +227,7 @@ class Postgres:
     def _run(self, *, fsync: bool) -> None:
         self._write("pg_hba.conf", HBA)
         self._write("pg_ident.conf", f"stack {account() or pwd_name()} {OWNER}\n")
-        for _ in range(5):  # another process may take the port between the look and the bind
+        for _ in range(5):  # another process may take the port after we found it free
             self.port = free_port()
             if self._run_once(fsync=fsync):
                 return
@@ -256,7 +260,7 @@ class Postgres:
         return False
 
     def _is_ready(self) -> bool:
-        """The eighth line of postmaster.pid, where pg_ctl looks too."""
+        """Reads the eighth line of postmaster.pid, as pg_ctl does."""
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -283,7 +287,7 @@ class Postgres:
         stdout: object = subprocess.PIPE,
         env: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """A short command, as the account that owns the data directory."""
+        """Runs a short command as the account that owns the data directory."""
         done = subprocess.run(  # type: ignore[call-overload]
             [str(part) for part in argv],
             input=text.encode() if text is not None else None,

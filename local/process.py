@@ -1,4 +1,4 @@
-"""Processes that outlive the command that starts them, and that only their own `down` ends."""
+"""Processes that outlive the command that starts them. Only the stack's own `down` ends them."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Interrupted(BaseException):
-    """A signal asked this command to end; like KeyboardInterrupt, no `except Exception` catches it."""
+    """A signal asked this command to end. Like KeyboardInterrupt, no `except Exception` catches it."""
 
 
 class StartError(Exception):
@@ -43,7 +43,7 @@ class Interrupts:
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
-        """What happens inside is not cut in two: a process is started and written down, a stack is taken down."""
+        """Delays signals, so that a step is never half done: start a process and record it, or take a stack down."""
         self._depth += 1
         try:
             yield
@@ -59,11 +59,11 @@ interrupts = Interrupts()
 class Process:
     name: str
     pid: int
-    started: int  # clock ticks since boot, /proc/PID/stat: a pid alone may be a stranger's later
+    started: int  # clock ticks since boot, from /proc/PID/stat: the pid alone may later belong to another process
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat from the third on ("state"), or None where there is no such process."""
+    """The fields of /proc/PID/stat from the third ("state") on, or None if the process does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -90,7 +90,7 @@ def spawn(
     user: str | None = None,
     pass_fds: Sequence[int] = (),
 ) -> tuple[Process, "subprocess.Popen[bytes]"]:
-    """Starts a process in a session of its own, its output going to `log`. `user`: as whom, where this is root."""
+    """Starts a process in its own session. Its output goes to `log`. As root, it runs as `user`."""
     with log.open("ab") as output:
         child = subprocess.Popen(
             argv,
@@ -108,7 +108,7 @@ def spawn(
 
 
 def as_user(user: str | None) -> dict[str, Any]:
-    """Arguments of subprocess for running as `user`; none where that is who runs this."""
+    """Arguments of subprocess to run as `user`; empty if this process already is that user."""
     if user is None or os.geteuid() != 0:
         return {}
     return {"user": user, "group": user, "extra_groups": []}
@@ -120,7 +120,7 @@ def _send(process: Process, number: int) -> None:
     except ProcessLookupError:
         return
     try:
-        if is_alive(process):  # asked after the descriptor was opened, so it is of this very process
+        if is_alive(process):  # checked after the descriptor was opened, so the descriptor is of this very process
             signal.pidfd_send_signal(descriptor, number)
     except ProcessLookupError:
         pass
@@ -135,7 +135,8 @@ def _reap(process: Process) -> None:
 
 def _session(process: Process) -> list[Process]:
     """
-    What is left of the session that `process` led: pids of a session whose number is still in use are not given away.
+    The remaining processes of the session that `process` led. Its pid is not given away while the session has
+    members.
     """
     leader = _start_time(process.pid)
     if leader is not None and leader != process.started:
@@ -160,8 +161,8 @@ def _wait_for_end(processes: Sequence[Process], deadline: float) -> list[Process
 
 def stop(processes: Sequence[Process], number: int, timeout_s: float) -> list[Process]:
     """
-    Ends processes and whatever is left of their sessions; all at once. Returns those that had to be killed because they
-    were still there after `timeout_s`.
+    Ends processes and the rest of their sessions, all at the same time. Returns those that still ran after `timeout_s`
+    and were killed.
     """
     for process in processes:
         _send(process, number)
@@ -185,7 +186,7 @@ def tail(log: Path, lines: int = 20) -> str:
 
 
 class Starting:
-    """A server that has been started and will say where it is."""
+    """A server that has been started and will report its address."""
 
     def __init__(self, name: str, child: "subprocess.Popen[bytes]", reader: int, log: Path) -> None:
         self._name = name
@@ -198,7 +199,7 @@ class Starting:
         data = os.read(self._reader, 65536) if readable else b""
         os.close(self._reader)
         if not data:
-            problem = "ended" if readable else f"did not start within {timeout_s} s"
+            problem = "exited" if readable else f"did not start within {timeout_s} s"
             raise StartError(f"{self._name} {problem}; the end of {self._log}:\n{tail(self._log)}")
         answer: dict[str, Any] = json.loads(data)
         return answer

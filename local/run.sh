@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh [DIR]: goes through docs/getting-started.md on this machine, step by step, on a stack of its own that it ends afterwards.
+# run.sh [DIR]: follows docs/getting-started.md on this machine, step by step, on its own stack, which it stops at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=${1:-build/run}
@@ -30,16 +30,16 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# wait_for WHAT COMMAND...: until the command succeeds.
+# wait_for WHAT COMMAND...: waits until the command succeeds.
 wait_for() {
     local what=$1
     shift
     until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || fail "$what did not come within ten minutes"
+        [ "$SECONDS" -lt "$deadline" ] || fail "$what did not arrive within ten minutes"
         sleep 0.5
     done
 }
-stac() { # stac PACKAGE ARGUMENTS...: the package's own command, quietly unless it fails
+stac() { # stac PACKAGE ARGUMENTS...: runs the package's command; prints its output only if it fails
     local package=$1
     shift
     UV_CONSTRAINT=$constraints UV_PYTHON_DOWNLOADS=never UV_PYTHON=/usr/bin/python3 UV_CACHE_DIR=$PWD/build/cache/uv \
@@ -56,10 +56,10 @@ dead_letters() {
 }
 has_dead_letter() { [ "$(dead_letters "$1")" -ge 1 ]; }
 
-step "Deployment: a stack of its own on loopback, both daemons against it"
+step "Deployment: a stack on loopback, with both daemons"
 "$python" -m local.stack up --dir "$dir" >"$work/up.log" 2>&1 || {
     cat "$work/up.log" >&2
-    fail "the stack did not come up"
+    fail "the stack did not start"
 }
 # shellcheck disable=SC1091 # written by up
 . "$dir/env"
@@ -69,7 +69,7 @@ step "Prerequisites: the AWS CLI and access to the resources"
 identity=$(aws sts get-caller-identity --query Arn --output text)
 done_with "$(aws --version 2>&1 | cut -d' ' -f1) as $identity"
 
-step "Load collections: made by the packages' create-collection (the first time their environments are downloaded)"
+step "Load collections: made by the packages' create-collection (downloads their environments the first time)"
 glclu=stactools-glad-glclu2020 gfc=stactools-glad-global-forest-change==0.1.2
 sample=$ASSET_URL/v2/2000/50N_090W.tif
 stac $glclu gladglclu2020 create-collection --sample-asset-href "$sample" --type annual "$work/glclu2020.json"
@@ -87,11 +87,11 @@ done_with "$glclu_id, $gfc_id, example-collection"
 publish() { # publish TOPIC MESSAGE: prints the message id
     aws sns publish --topic-arn "$1" --message "$2" --query MessageId --output text
 }
-request() { # request URL: an ItemRequest for one GeoTIFF
+request() { # request URL: prints an ItemRequest for one GeoTIFF
     jq -n --arg package $glclu --arg url "$1" --arg format "$ASSET_URL/v2/{year}/{loc}.tif" \
         '{package_name: $package, group_name: "gladglclu2020", create_item_args: [$url], create_item_options: {"href-format": $format}}'
 }
-step "Initiating the item generation and ingestion workflow: requests to ItemGenTopic, for both packages"
+step "Generate items: publish requests for both packages to ItemGenTopic"
 publish "$ITEM_GEN_TOPIC_ARN" "$(request "$sample")" >"$work/id"
 hansen=$(printf "\"$ASSET_URL/Hansen_GFC-2023-v1.11_%s_40N_080W.tif\"," gain treecover2000 lossyear datamask)
 publish "$ITEM_GEN_TOPIC_ARN" "{\"package_name\": \"$gfc\", \"group_name\": \"gladglobalforestchange\", \"create_item_args\": [${hansen%,}], \"collection_id\": \"$gfc_id\"}" >>"$work/id"
@@ -100,18 +100,18 @@ wait_for "the item of $glclu" has_item "$glclu_id" 2000_50N_090W
 wait_for "the item of $gfc" has_item "$gfc_id" %
 done_with "both items are in the catalog"
 
-step "Monitoring the logs (journalctl -u itemgend, journalctl -u itemloadd; here $dir/*.log)"
+step "Monitor the logs (journalctl -u itemgend, journalctl -u itemloadd; here $dir/*.log)"
 done_with "itemgend:  $(jq -r 'select(.event == "ITEM_GENERATED").message' "$dir/itemgend.log" | head -n 1)"
 done_with "itemloadd: $(jq -r 'select(.event == "ITEM_LOADED").message' "$dir/itemloadd.log" | head -n 1)"
 
-step "Ingesting many items: an inventory in a loop"
+step "Ingest many items: publish an inventory in a loop"
 curl -sf "$ASSET_URL/v2/2000.txt" >"$work/urls.txt" || fail "no inventory at $ASSET_URL/v2/2000.txt"
 total=$(wc -l <"$work/urls.txt")
 while IFS= read -r url; do publish "$ITEM_GEN_TOPIC_ARN" "$(request "$url")" >/dev/null; done <"$work/urls.txt"
 wait_for "the inventory's items" has_item "$glclu_id" 2000_% "$total"
 done_with "$total of $total are in the catalog"
 
-step "Dead letters: a request that cannot succeed goes there with its reason"
+step "Dead letters: publish a request that cannot succeed, and read the reason"
 publish "$ITEM_GEN_TOPIC_ARN" '{"package_name": "stactools-glad-glclu2020", "create_item_args": []}' >/dev/null
 wait_for "the dead letter" has_dead_letter "$ITEM_GEN_DLQ_URL"
 done_with "ItemGenDeadLetterQueue: $(dead_letters "$ITEM_GEN_DLQ_URL"), ItemLoadDeadLetterQueue: $(dead_letters "$ITEM_LOAD_DLQ_URL")"
@@ -119,7 +119,7 @@ reason=$(aws sqs receive-message --queue-url "$ITEM_GEN_DLQ_URL" --message-attri
     --query 'Messages[0].MessageAttributes.error.StringValue' --output text)
 done_with "it says: $reason"
 
-step "Direct access to the load topic: a ready item"
+step "Publish a finished item to the load topic"
 publish "$ITEM_LOAD_TOPIC_ARN" '{
   "type": "Feature", "stac_version": "1.0.0", "id": "example-item", "properties": {"datetime": "2021-01-01T00:00:00Z"},
   "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]]]},
@@ -127,7 +127,7 @@ publish "$ITEM_LOAD_TOPIC_ARN" '{
 wait_for "the ready item" has_item example-collection example-item
 done_with "example-item is in the catalog"
 
-step "Reading back by pgstac's search"
+step "Read the items back with pgstac's search"
 search() { query "SET search_path TO pgstac, public; SELECT jsonb_array_elements(search('{\"collections\": [\"$1\"], \"limit\": 1$2}')->'features')" 2>/dev/null; }
 for found in "$(search "$glclu_id" ', "ids": ["2000_50N_090W"]')" "$(search "$gfc_id" '')" "$(search example-collection '')"; do
     [ -n "$found" ] || fail "search found nothing"

@@ -28,10 +28,10 @@ from local.process import Process, Starting
 from local.state import State
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = Path(sys.executable).parent  # of the virtual environment
+TOOLS = Path(sys.executable).parent  # the virtual environment's programs
 PREFIX = "stactools-ingest."  # of the temporary directory's name
 
-# Of the caller's shell, unset by DIR/env: each of them would lead a client away from the stack.
+# DIR/env unsets these variables of the caller's shell: each would lead a client away from the stack.
 UNSET = (
     *("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ENDPOINT_URL_SNS"),
     *("AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
@@ -45,10 +45,14 @@ class StackError(Exception):
 
 class Stack:
     """
-    One stack. `directory` holds its logs and DIR/env. `prefix`: of the names of topics and queues. `programs`: where
-    the daemons are; one that is not there is not started. `settings`: environment for the daemons, over the stack's
-    own. `log_requests`: requests.log has a line for each request to the local AWS.
-    `for_terraform`: the local AWS takes what terraform/ declares.
+    One stack.
+
+    directory: has its logs and DIR/env.
+    prefix: at the start of the names of topics and queues.
+    programs: the directory of the daemons; one that is missing is not started.
+    settings: environment of the daemons; overrides the stack's own.
+    log_requests: write a line for each request to the local AWS to requests.log.
+    for_terraform: the local AWS accepts what terraform/ declares.
     """
 
     def __init__(
@@ -89,7 +93,7 @@ class Stack:
 
     def __enter__(self) -> "Stack":
         if not self.up():
-            raise StackError(f"a stack is up in {self.directory} already")
+            raise StackError(f"a stack is already up in {self.directory}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,7 +101,7 @@ class Stack:
 
     @property
     def processes(self) -> list[Process]:
-        """What runs, in the order of starting."""
+        """The stack's processes, in the order of starting."""
         return list(self.state.processes)
 
     def process(self, name: str) -> Process:
@@ -114,7 +118,9 @@ class Stack:
             os.close(descriptor)
 
     def problems(self) -> list[str]:
-        """What is not as `up` left it; empty for a healthy stack. Asked of one that is up."""
+        """
+        Lists what differs from the state that `up` left. Empty for a healthy stack. Call it for a stack that is up.
+        """
         dead = [
             f"{started.name} (pid {started.pid}) is gone" for started in self.processes if not process.is_alive(started)
         ]
@@ -126,7 +132,7 @@ class Stack:
     # --- up
 
     def up(self) -> bool:
-        """False: it was up already. Whatever goes wrong, nothing is left behind but logs."""
+        """Returns False if it was already up. On any failure it leaves nothing behind but logs."""
         with self._locked():
             if self.state.load():
                 if self.state.endpoints and not self.problems():
@@ -177,7 +183,7 @@ class Stack:
         return log + (["--terraform"] if self.for_terraform else [])
 
     def _make_temporary(self) -> Path:
-        """Not in build/: a clone below /root could not be entered by the account that PostgreSQL runs as."""
+        """Not in build/: PostgreSQL's account could not enter a clone below /root."""
         usual = tempfile.gettempdir()
         with process.interrupts.shielded():
             temporary = tempfile.mkdtemp(prefix=PREFIX, dir=usual if postgres.can_live_in(usual) else "/tmp")
@@ -248,15 +254,15 @@ class Stack:
                 print(f"{name}: not built, not started", flush=True)
 
     def start_daemon(self, name: str, settings: Mapping[str, str] | None = None) -> Process:
-        """Starts one and waits until it is ready; `settings` over everything else."""
+        """Starts one daemon and waits until it is ready. `settings` override everything else."""
         daemon = Daemon(name, self.programs / name, ROOT / "etc" / f"{name}.yaml", self.directory / f"{name}.log")
         daemons.start(daemon, self._daemon_env() | dict(settings or {}), self.ready_timeout_s, self.state.add)
         return self.process(name)
 
     def stop_daemon(self, name: str, number: int = signal.SIGTERM) -> None:
-        """Sends one daemon a signal and waits for its end. StackError where it had to be killed."""
+        """Sends one daemon a signal and waits until it exits. Raises StackError if it had to be killed."""
         if not self.state.end(self.process(name), number, self.stop_timeout_s):
-            raise StackError(f"{name} did not end within {self.stop_timeout_s} s")
+            raise StackError(f"{name} did not exit within {self.stop_timeout_s} s")
 
     def _daemon_env(self) -> dict[str, str]:
         work = self.directory / "work"
@@ -270,7 +276,7 @@ class Stack:
             "ITEMGEND_UVX": str(TOOLS / "uvx"),
             "ITEMGEND_CACHE_DIR": str(self.cache / "uv"),
             "ITEMGEND_WORK_DIR": str(work),
-            "ITEMGEND_LOOPBACK_PORTS": str(urlsplit(self.asset_url).port),  # the public bucket of this stack
+            "ITEMGEND_LOOPBACK_PORTS": str(urlsplit(self.asset_url).port),  # the stack's public bucket
             "ITEMGEND_CONSTRAINTS": str(ROOT / "etc" / "constraints.txt"),
             "ITEMLOADD_QUEUE_URL": self.cloud.loading.queue_url,
             "ITEMLOADD_SECRET_ARN": self.cloud.secret_arn,
@@ -283,7 +289,7 @@ class Stack:
     # --- down
 
     def down(self) -> bool:
-        """False: there was nothing to take down. A second signal waits until it is done."""
+        """Returns False if nothing was up. A second signal has no effect until this is done."""
         with self._locked(), process.interrupts.shielded():
             if not self.state.load():
                 return False
@@ -294,10 +300,10 @@ class Stack:
         running = self.processes
         busy = [started.name for started in running if started.name in daemons.NAMES and process.is_alive(started)]
         if busy:
-            print(f"ending {' and '.join(busy)}: what is held is finished, at most {self.stop_timeout_s} s", flush=True)
+            print(f"stopping {' and '.join(busy)}: waiting at most {self.stop_timeout_s} s for their messages", flush=True)
         late = process.stop([p for p in running if p.name in daemons.NAMES], signal.SIGTERM, self.stop_timeout_s)
         for killed in late:
-            print(f"{killed.name} did not end within {self.stop_timeout_s} s and was killed", flush=True)
+            print(f"{killed.name} did not exit within {self.stop_timeout_s} s and was killed", flush=True)
         process.stop([p for p in running if p.name in ("aws", "assets")], signal.SIGTERM, 5)
         process.stop([p for p in running if p.name == "postgres"], signal.SIGINT, 20)
         temporary = self.state.temporary
@@ -348,24 +354,24 @@ def run_status(stack: Stack) -> int:
     problems = stack.problems()
     for problem in problems:
         print(problem)
-    print("not healthy: `down`, then `up`" if problems else "up")
+    print("not healthy: run `down`, then `up`" if problems else "up")
     return 1 if problems else 0
 
 
 def shown(path: Path) -> str:
-    """Relative to where the command runs, where that is shorter."""
+    """Relative to the current directory, if that is shorter."""
     return min(str(path), os.path.relpath(path), key=len)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="local.stack", description="The stack without AWS.")
     parser.add_argument("command", choices=("up", "down", "status"))
-    parser.add_argument("--dir", default="build/local", help="its folder (default: %(default)s)")
+    parser.add_argument("--dir", default="build/local", help="the stack's folder (default: %(default)s)")
     enveloped = os.environ.get("LOCAL_ENVELOPED", "0") not in ("", "0")
-    parser.add_argument("--enveloped", action="store_true", default=enveloped, help="SNS envelopes, not raw delivery")
-    parser.add_argument("--programs", default="build/bin", help="where the daemons are (default: %(default)s)")
-    parser.add_argument("--cache", default="build/cache", help="what is kept between runs (default: %(default)s)")
-    parser.add_argument("--no-daemons", action="store_true", help="without itemgend and itemloadd")
+    parser.add_argument("--enveloped", action="store_true", default=enveloped, help="SNS envelopes instead of raw delivery")
+    parser.add_argument("--programs", default="build/bin", help="directory of the daemons (default: %(default)s)")
+    parser.add_argument("--cache", default="build/cache", help="cache kept between runs (default: %(default)s)")
+    parser.add_argument("--no-daemons", action="store_true", help="do not start itemgend and itemloadd")
     options = parser.parse_args(arguments)
     environment.scrub()
     process.interrupts.install()
@@ -380,7 +386,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return commands[options.command](stack)
     except process.Interrupted:
-        print("interrupted: everything that was started has been ended", file=sys.stderr)
+        print("interrupted: all processes that were started have been stopped", file=sys.stderr)
         return 130
     except (StackError, process.StartError, postgres.PostgresError, daemons.DaemonError) as error:
         print(f"{options.command}: {error}", file=sys.stderr)

@@ -1,6 +1,4 @@
-"""
-What a stack has started, in DIR/state.json: written at each step, so that `down` finds it whatever became of `up`.
-"""
+"""The processes of a stack, recorded in DIR/state.json at each step, so that `down` finds them even if `up` failed."""
 
 import json
 from dataclasses import asdict
@@ -17,12 +15,12 @@ class State:
         self.clear()
 
     def clear(self) -> None:
-        self.processes: list[Process] = []  # in the order of starting; those that ended by themselves too
+        self.processes: list[Process] = []  # in the order of starting, including those that exited
         self.temporary: str | None = None  # directory
-        self.endpoints: dict[str, str] = {}  # host:port by name; set when all is up
+        self.endpoints: dict[str, str] = {}  # host:port by name; set when all are up
 
     def load(self) -> bool:
-        """False: there is none."""
+        """Returns False if there is nothing to load."""
         try:
             stored: dict[str, Any] = json.loads(self._file.read_text())
         except FileNotFoundError:
@@ -51,7 +49,7 @@ class State:
         self.save()
 
     def end(self, started: Process, number: int, timeout_s: float) -> bool:
-        """Stops one and forgets it. False: it had to be killed."""
+        """Stops one process and forgets it. Returns False if it had to be killed."""
         late = process.stop([started], number, timeout_s)
         self.processes.remove(started)
         self.save()

@@ -3,8 +3,8 @@
 
     python -m simulation [--seed 1] [--scenario burst,night] [--wait SECONDS] [--json | --markdown | --update FILE]
 
---wait: what an item waits for its files beside the processor's time; the rates of docs/explanation/performance.md are from
-loopback.
+--wait: time that an item waits for its files, beside processor time. The rates of docs/explanation/performance.md were
+measured on loopback, where this is almost 0.
 --update: writes the tables into a document, each between <!-- simulation: NAME --> and <!-- end -->.
 """
 
@@ -77,10 +77,10 @@ def run(seed: int = SEED, names: Sequence[str] = (), wait_s: float = 0.0) -> Res
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="simulation", description="What the scaling policy of terraform/ does.")
+    parser = argparse.ArgumentParser(prog="simulation", description="Simulates the scaling policy of terraform/.")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--scenario", default="", help="names, with commas between")
-    parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="what an item waits for its files")
+    parser.add_argument("--scenario", default="", help="names, separated by commas")
+    parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="time that an item waits for its files")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true")
     output.add_argument("--markdown", action="store_true")

@@ -1,4 +1,7 @@
-"""What items cost at an even rate, on paper: messages, task hours, logs, database; and the same with Lambda."""
+"""
+The computed cost of items at an even rate: messages, task hours, logs, database; and the cost of the same work on
+Lambda.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,21 @@ from simulation.rates import measured, original_generation, original_loading, ou
 from simulation.work import Database, GenerationTask, LoadingTask
 
 DAY_S = 86400
-# Of the log, each item: a line of itemgend, a line of itemloadd (tests/simulation/test_simulation_requests.py).
+# Log bytes for each item: one line of itemgend, one line of itemloadd (tests/simulation/test_simulation_requests.py).
 LOG_BYTES = {"itemgend": 380, "itemloadd": 280}
 GIB, GB = 2**30, 1e9
 
 
 @dataclass(frozen=True)
 class Bill:
-    """A day's. Dollars, but where the name says otherwise."""
+    """Costs and quantities for one day, in dollars unless the name says otherwise."""
 
     items: float
     rate: float
     itemgend_tasks: int
     itemloadd_tasks: int
-    publishes: float  # of millions
-    sqs_requests: float  # of millions
+    publishes: float  # in millions
+    sqs_requests: float  # in millions
     task_hours: float
     sns: float
     sqs: float
@@ -34,10 +37,10 @@ class Bill:
     itemloadd: float
     logs: float
     database: float  # its instance
-    database_vcpu: float  # that are busy all the time
-    storage_gb: float  # more each day
+    database_vcpu: float  # number of vCPUs that are always busy
+    storage_gb: float  # added each day
     wal_mb_s: float  # the database's write-ahead log
-    storage_month: float  # what one day's items cost each month from then on
+    storage_month: float  # monthly cost of one day's items from then on
     lambda_generation: float
     lambda_loading: float
 
@@ -86,7 +89,7 @@ def day(terraform: Terraform, items: float, wait_s: float = 0.0) -> Bill:
 
 
 def _lambda(items: float, item_s: float, batch: float) -> float:
-    """Batches of so many: what an invocation itself costs is little beside its time."""
+    """The price on Lambda. A batch shares the price of one invocation, which is small beside that of the time."""
     gib = GENERATION.memory_mib / 1024
     return items * item_s * gib * prices.LAMBDA_GB_S + items / batch * prices.LAMBDA_REQUEST
 
@@ -98,18 +101,18 @@ def _original_loading_s() -> float:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the default configuration carries at most, in items a second."""
+    """The highest load of the default configuration, in items a second."""
 
     itemgend_task: float
     itemgend_most: float
     itemloadd_task: float
     itemloadd_most: float
     database: float
-    requests_held: int  # by all tasks together: messages in flight
+    requests_held: int  # limit from the messages in flight, for all tasks together
     items_held: int
-    vcpu: float  # of all tasks together
+    vcpu: float  # for all tasks together
     connections: int
-    stored: float  # items that the database's storage holds
+    stored: float  # items that fit into the database's storage
 
 
 def capacity(terraform: Terraform, wait_s: float = 0.0) -> Capacity:

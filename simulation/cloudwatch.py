@@ -1,4 +1,4 @@
-"""A CloudWatch alarm, and what it makes of data that are missing."""
+"""A CloudWatch alarm, and how it treats missing data."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class State(Enum):
 @dataclass
 class Alarm:
     """
-    `datapoints` of `periods` minutes beyond the threshold. Missing data as the CloudWatch User Guide has it ("Using
-    Amazon CloudWatch Alarms", how alarm state is evaluated when data is missing): two more periods than needed are
-    looked at, the most recent values among them count, and only where these are too few does `missing` say what stands
-    in for the rest.
+    `datapoints` of `periods` minutes must be beyond the threshold. Missing data follow the CloudWatch User Guide
+    ("Using Amazon CloudWatch Alarms", how alarm state is evaluated when data is missing): the alarm looks at two
+    periods more than it needs and uses the most recent values. Only if these are too few, `missing` says how to count
+    the others.
     """
 
     breaches: Callable[[float], bool]
@@ -35,7 +35,7 @@ class Alarm:
         return self.periods + 2
 
     def evaluate(self, newest_first: list[float | None]) -> State:
-        """Of the values of the last `range` minutes."""
+        """Returns the alarm's state, given the values of the last `range` minutes."""
         real = [
             (age, self.breaches(value)) for age, value in enumerate(newest_first[: self.range]) if value is not None
         ]
@@ -51,7 +51,7 @@ class Alarm:
         elif any(not is_breach for _, is_breach in real):
             self.state = State.OK
         elif self.missing == "missing":
-            # All that is there breaches: an alarm only once the oldest of it is as old as an alarm takes.
+            # All present values breach: alarm only when the oldest of them is as old as the alarm needs.
             is_old = real[-1][0] + 1 >= self.datapoints
             self.state = State.ALARM if is_old else State.INSUFFICIENT_DATA
         return self.state

@@ -1,6 +1,6 @@
 """
-CloudWatch's metric math, as far as a scaling policy needs it: on series of one value a minute, oldest first, None where
-there is no data point. ("Using metric math", Amazon CloudWatch User Guide.)
+CloudWatch's metric math, as far as a scaling policy needs it. A series has one value a minute, oldest first; None means
+that a data point is missing. ("Using metric math", Amazon CloudWatch User Guide.)
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class ExpressionError(Exception):
 
 
 def evaluate(expression: str, series: Mapping[str, Sequence[Value]]) -> Values:
-    """What divides by zero, or needs a value that is not there and that FILL does not supply, has no data point."""
+    """
+    The result has no data point where it would divide by zero, or where a value is missing that FILL does not
+    supply.
+    """
     length = len(next(iter(series.values())))
     return _Evaluation(series, length).of(_parse(expression))
 
@@ -72,7 +75,7 @@ class _Evaluation:
             return self._bool(BOTH[type(node.op)], node.values)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
             return self._call(node.func.id.upper(), node.args)
-        raise ExpressionError(f"not understood, or no such metric: {ast.unparse(node)}")
+        raise ExpressionError(f"cannot evaluate, or unknown metric: {ast.unparse(node)}")
 
     def _pairs(self, apply: Callable[[float, float], float], left: ast.expr, right: ast.expr) -> Values:
         return [self._apply(apply, a, b) for a, b in zip(self.of(left), self.of(right))]

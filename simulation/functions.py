@@ -1,10 +1,10 @@
 """
-The same work by the original: Lambda functions that an SQS event source mapping feeds.
+The same work on the original's design: Lambda functions that an SQS event source mapping feeds.
 
-AWS Lambda Developer Guide, "Configuring scaling behavior for SQS event source mappings": five batches at a time at
-first, up to 300 more a minute, at most 1,000 (the default concurrency of an account is the same) or the mapping's own
-maximum. In its favour: the visibility timeout of the load queue, as long as the batching window, brings no message back
-too early.
+Source: AWS Lambda Developer Guide, "Configuring scaling behavior for SQS event source mappings". It starts with five
+batches at a time and adds up to 300 a minute, to at most 1,000 (also the default concurrency of an account) or the
+mapping's own maximum. One simplification favours the original: its load queue has a visibility timeout as long as the
+batching window, but here that brings no message back too early.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FIRST_CONCURRENCY, MORE_PER_MINUTE, MOST_CONCURRENCY = 5, 300, 1000
 
 @dataclass(frozen=True)
 class Mapping:
-    """What the original's CDK stack and the seed document set."""
+    """Settings of the original's CDK stack and of the seed document."""
 
     memory_mib: int
     timeout_s: int
@@ -45,7 +45,7 @@ LOADING = Mapping(memory_mib=1024, timeout_s=45, visibility_s=60, batch=1000, wi
 class Invocation:
     lots: list[Lot]
     began_s: int
-    left: float  # seconds of its own, or items that are not stored yet
+    left: float  # remaining seconds, or items that are not stored yet
     n: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Invocation:
 
 
 class Function:
-    """Both functions have in common how they are fed, and what is paid."""
+    """The common parts of both functions: how they are fed, and what they cost."""
 
     def __init__(self, queue: Queue, mapping: Mapping) -> None:
         self.queue = queue
@@ -101,7 +101,10 @@ class Function:
         self.billed_ms += math.ceil(seconds * 1000)
 
     def fail(self, invocation: Invocation, lot: Lot) -> None:
-        """Visible again when the visibility timeout has passed; after the last receive to the dead-letter queue."""
+        """
+        A failed message is visible again after the visibility timeout; after its last receive it goes to the
+        dead-letter queue.
+        """
         if lot.n == 0:
             return
         if lot.receives >= self.mapping.receives:
@@ -115,7 +118,7 @@ class Function:
         for lot in invocation.lots:
             self.fail(invocation, lot)
 
-    # --- the functions' own
+    # --- differs by function
 
     def invoke(self, now_s: int, lots: list[Lot]) -> Invocation:
         raise NotImplementedError
@@ -125,7 +128,10 @@ class Function:
 
 
 class GenerationFunction(Function):
-    """Up to ten messages one after the other, each by uvx. A new execution environment has nothing downloaded."""
+    """
+    Handles up to ten messages one after the other, each with uvx. A new execution environment starts without downloaded
+    packages.
+    """
 
     def __init__(
         self, queue: Queue, mapping: Mapping, measured: Generation, wait_s: float, publish: Publish, random: Random
@@ -138,7 +144,7 @@ class GenerationFunction(Function):
         self._warm = 0
 
     def _cold_s(self) -> float:
-        """What was measured on one core, the processor's part of it on this function's share of one."""
+        """The time measured on one core, with the processor's part scaled to this function's share of one."""
         cpu_s = self._measured.cold_cpu_s
         return self._random.uniform(*self._measured.cold_s) - cpu_s + cpu_s / self.mapping.vcpu - self._item_s
 
@@ -166,7 +172,9 @@ class GenerationFunction(Function):
 
 
 class LoadingFunction(Function):
-    """A batch a time, whole or not at all: a row that the database refuses fails its collection's messages."""
+    """
+    Loads one batch at a time, all or nothing: a row that the database refuses fails all messages of its collection.
+    """
 
     def __init__(self, queue: Queue, mapping: Mapping, measured: Loading, database_rate: float) -> None:
         super().__init__(queue, mapping)

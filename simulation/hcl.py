@@ -1,4 +1,4 @@
-"""As much of terraform's language as it takes to find a value that is written in a .tf file. Nothing is evaluated."""
+"""Finds values in terraform's .tf files. It parses just enough of the language, and evaluates nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class HclError(Exception):
 
 @dataclass
 class Body:
-    """Attributes by name, as they are written; blocks in their order."""
+    """A parsed body: attributes by name, as written, and blocks in their order."""
 
     attributes: dict[str, str] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Body:
     def one(self, kind: str, *labels: str) -> Block:
         found = self.all(kind, *labels)
         if len(found) != 1:
-            raise HclError(f"{len(found)} blocks {' '.join((kind, *labels))} where one is expected")
+            raise HclError(f"{len(found)} blocks {' '.join((kind, *labels))} , but one is expected")
         return found[0]
 
     def attribute(self, name: str) -> str:
@@ -42,7 +42,7 @@ class Block(Body):
 
 
 def parse_folder(folder: Path) -> Body:
-    """All .tf files of a module together."""
+    """Parses all .tf files of a module together."""
     files = sorted(folder.glob("*.tf"))
     if not files:
         raise HclError(f"no .tf files in {folder}")
@@ -53,7 +53,7 @@ def parse_folder(folder: Path) -> Body:
 
 
 def object_of(text: str) -> dict[str, str]:
-    """The members of `{ a = 1, b = 2 }`, as they are written."""
+    """The members of `{ a = 1, b = 2 }`, as written."""
     text = text.strip()
     if not (text.startswith("{") and text.endswith("}")):
         raise HclError(f"no object: {text[:60]}")
@@ -90,7 +90,7 @@ def split_at_commas(text: str) -> list[str]:
 
 
 def _skip(text: str, position: int) -> int:
-    """Past the string, comment or brackets that begin here: to their last character."""
+    """Skips the string, comment or bracket that begins here; returns the position of its last character."""
     character = text[position]
     if character == '"':
         return _string_end(text, position)
@@ -107,7 +107,7 @@ def _skip(text: str, position: int) -> int:
 
 
 def _string_end(text: str, position: int) -> int:
-    """A string may hold ${...}, and that strings of its own."""
+    """Finds the end of a string. It may contain ${...}, which may contain other strings."""
     position += 1
     while text[position] != '"':
         if text[position] == "\\":
@@ -153,7 +153,7 @@ class _Parser:
         return False
 
     def _expression(self) -> str:
-        """To the end of the line, or of the member; brackets may go over lines."""
+        """Reads up to the end of the line or of the member. Brackets may span lines."""
         start = self._position
         while self._position < len(self._text) and self._text[self._position] not in "\n,":
             if self._text[self._position] == "#" or self._text.startswith("//", self._position):

@@ -1,4 +1,4 @@
-"""What CloudWatch knows of a queue and its service, minute by minute: late, or not at all."""
+"""The metrics of a queue and its service that CloudWatch has, minute by minute: late, or absent."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ RUNNING = "RunningTaskCount"
 NAMES = (VISIBLE, NOT_VISIBLE, RUNNING)
 
 # Amazon SQS Developer Guide, "Monitoring Amazon SQS queues using CloudWatch": a queue counts as active for up to six
-# hours after its last use or message; once it is used again its metrics take up to 15 minutes. Here: always all 15.
+# hours after its last use or message. When it is used again, its metrics take up to 15 minutes to appear. Here they
+# always take 15.
 ACTIVE_S, RETURN_S = 6 * 3600, 15 * 60
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Of the minutes between two times: values arrive so much later, or never."""
+    """Metrics of the minutes between two times arrive later, or never."""
 
     from_s: int
     until_s: int
@@ -67,15 +68,15 @@ class Feed:
         self._silent_until_s = 0
 
     def observe(self, now_s: int) -> None:
-        """Each second."""
-        if self._queue_is_told(now_s):
+        """Called each second."""
+        if self._queue_is_measured(now_s):
             self._add(now_s, VISIBLE, self._queue.visible)
             self._add(now_s, NOT_VISIBLE, self._queue.in_flight)
-        if self._service.running > 0:  # Container Insights tells nothing of a service without tasks
+        if self._service.running > 0:  # Container Insights reports nothing for a service without tasks
             self._add(now_s, RUNNING, self._service.running)
 
     def known(self, now_s: int, name: str, statistic: str, minutes: int) -> list[Value]:
-        """Of the last whole minutes, newest first."""
+        """Values of the last whole minutes, newest first."""
         this = now_s // PERIOD_S
         return [self._value(name, minute, statistic, now_s) for minute in range(this - 1, this - 1 - minutes, -1)]
 
@@ -92,7 +93,7 @@ class Feed:
             minute = self._minutes[name].setdefault(number, _Minute(arrives_s=arrives_s))
         minute.add(value)
 
-    def _queue_is_told(self, now_s: int) -> bool:
+    def _queue_is_measured(self, now_s: int) -> bool:
         last_use_s = self._queue.last_use_s
         is_active = self._queue.backlog > 0 or (last_use_s is not None and now_s - last_use_s < ACTIVE_S)
         if is_active and not self._is_active:

@@ -1,9 +1,8 @@
 """
-What terraform declares: read from terraform/ (and etc/ for the daemons' own settings), so that there is one place for
-it.
+Reads what terraform declares from terraform/, and the daemons' settings from etc/, so that each value is written once.
 
-The configuration is the default one, with no key given. A test compares what is read here with what `terraform console`
-makes of the same files.
+The configuration is the default one, with all keys left out. A test compares these values with the result of
+`terraform console` on the same files.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class Terraform:
     database_storage_gib: int
     batch_items: int
     batch_idle_s: int
-    receives: int  # that a worker of itemloadd has under way
+    receives: int  # receives that a worker of itemloadd runs at the same time
 
     @property
     def database_vcpu(self) -> float:
@@ -83,7 +82,7 @@ def read() -> Terraform:
 
 
 def _config(module: hcl.Body) -> dict[str, str]:
-    """Keys with dots, and the defaults of the type, as they are written; what the module computes of them by itself."""
+    """Dotted keys with the defaults of the type, as written, and with the values that the module computes."""
     type_ = hcl.object_of(hcl.call_of(module.one("variable", "config").attribute("type"), "object")[0])
     config = dict(_defaults(type_))
     for daemon in ("itemgend", "itemloadd"):
@@ -97,7 +96,7 @@ def _config(module: hcl.Body) -> dict[str, str]:
 
 
 def _defaults(members: dict[str, str]) -> list[tuple[str, str]]:
-    """Those of `optional(TYPE, DEFAULT)` that have a default."""
+    """The members of the form `optional(TYPE, DEFAULT)`."""
     calls = ((key, hcl.call_of(value, "optional")) for key, value in members.items() if value.startswith("optional("))
     return [(key, arguments[1]) for key, arguments in calls if len(arguments) == 2]
 
@@ -107,7 +106,7 @@ def _locals(module: hcl.Body) -> dict[str, str]:
 
 
 def _needs(locals_: dict[str, str]) -> tuple[str, str]:
-    """The least that a task of each daemon needs, references to locals put in."""
+    """The minimum size of a task of each daemon, with references to locals replaced by their values."""
     needs = []
     for name in ("itemgend_need", "itemloadd_need"):
         needs.append(re.sub(r"local\.(\w+)", lambda match: locals_[match[1]], locals_[name]))
@@ -115,7 +114,7 @@ def _needs(locals_: dict[str, str]) -> tuple[str, str]:
 
 
 def fargate_size(sizes: str, cpu: int, memory_mib: int) -> Size:
-    """The smallest of Fargate's sizes that is enough, as modules/config chooses it."""
+    """The smallest Fargate size that is enough, as modules/config chooses it."""
     for text in hcl.list_of(sizes):
         size = {key: _number(value) for key, value in hcl.object_of(text).items()}
         if size["cpu"] >= cpu and size["max"] >= memory_mib:
@@ -130,7 +129,7 @@ def _size(daemon: str, config: dict[str, str]) -> Size:
 
 
 def _product(text: str, config: dict[str, str]) -> int:
-    """Sums of products of numbers and var.config.KEY."""
+    """Evaluates sums of products of numbers and var.config.KEY."""
     total = 0
     for term in text.split("+"):
         product = 1
@@ -142,7 +141,7 @@ def _product(text: str, config: dict[str, str]) -> int:
 
 
 def _backlog_per_task(daemon: str, config: dict[str, str]) -> int:
-    """The key's default; where it has none, what coalesce(var.config...) of the output has."""
+    """The key's default; if it has none, the value that the output's coalesce(var.config...) uses."""
     key = f"{daemon}.backlog_per_task"
     if key in config:
         return _number(config[key])
@@ -185,7 +184,7 @@ def _stage(daemon: str, config: dict[str, str], workers: int) -> Stage:
 
 
 class _Maths:
-    """The metric queries that modules/backlog puts out by name."""
+    """The metric queries that modules/backlog outputs, by name."""
 
     def __init__(self, service: hcl.Body, backlog: hcl.Body) -> None:
         self._locals = _locals(backlog)
@@ -212,7 +211,7 @@ class _Maths:
 
 
 def _steps(service: hcl.Body, maths: _Maths) -> tuple[StepPolicy, ...]:
-    """Each step policy with the alarm of the same name."""
+    """Each step policy, with the alarm of the same name."""
     found = []
     for resource in service.all("resource", "aws_appautoscaling_policy"):
         if resource.attribute("policy_type") != '"StepScaling"':
@@ -260,7 +259,7 @@ def _keep_alive_s() -> int | None:
     (schedule,) = schedules
     match = re.fullmatch(r'"rate\((\d+) (minute|hour)s?\)"', schedule.attribute("schedule_expression"))
     if not match:
-        raise PolicyError(f"a schedule of another kind: {schedule.attribute('schedule_expression')}")
+        raise PolicyError(f"unexpected kind of schedule: {schedule.attribute('schedule_expression')}")
     return int(match[1]) * {"minute": 60, "hour": 3600}[match[2]]
 
 
@@ -268,20 +267,20 @@ def _keep_alive_s() -> int | None:
 
 
 def _settings(daemon: str) -> dict[str, str]:
-    """Of etc/DAEMON.yaml, where each key stands with its default."""
+    """The defaults in etc/DAEMON.yaml, which lists every key."""
     return dict(re.findall(r"^#?([a-z_]+): (.+)$", (TOP / "etc" / f"{daemon}.yaml").read_text(), re.M))
 
 
 def _number(text: str) -> int:
     if not re.fullmatch(r"-?\d+", text.strip()):
-        raise PolicyError(f"{text.strip()[:60]} is no number")
+        raise PolicyError(f"{text.strip()[:60]} is not a number")
     return int(text)
 
 
 def _seconds(text: str) -> int:
     match = re.fullmatch(r"(\d+)([smh])", text.strip())
     if not match:
-        raise PolicyError(f"{text} is no time")
+        raise PolicyError(f"{text} is not a time")
     return int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 

@@ -1,21 +1,21 @@
 """
-List prices in US dollars, us-east-1, Linux, no free tier, no savings plan.
+List prices in US dollars, us-east-1, Linux, without free tier and savings plans.
 
-AWS's own pricing pages are the authority and change; these were looked up in copies of public pages of 2024 to 2026.
-Each has the page that gave it; what no copy confirmed is told by UNCONFIRMED and in docs/explanation/scaling.md.
+AWS's own pricing pages are the authority, and they change. These prices come from copies of public pages of 2024 to
+2026. Each names its page. UNCONFIRMED lists those that no copy confirmed; docs/explanation/scaling.md prints that list.
 """
 
 from __future__ import annotations
 
-# Fargate, Linux/x86 and Linux/ARM, by the second from the image's pull on, at least a minute:
-# aws.amazon.com/fargate/pricing, here after vantage.sh/blog/fargate-pricing.
+# Fargate, Linux/x86 and Linux/ARM, by the second from the image pull on, at least one minute:
+# aws.amazon.com/fargate/pricing, copied in vantage.sh/blog/fargate-pricing.
 FARGATE_VCPU_HOUR = {"x86_64": 0.04048, "arm64": 0.03238}
 FARGATE_GB_HOUR = {"x86_64": 0.004445, "arm64": 0.00356}
-# The Spot price moves; AWS says "up to 70 %" off: aws.amazon.com/fargate/pricing, here after
+# The Spot price changes; AWS says "up to 70 %" off: aws.amazon.com/fargate/pricing, copied in
 # wring.co/blog/aws-fargate-pricing-guide.
 FARGATE_SPOT_DISCOUNT_MOST = 0.70
 
-# Any public IPv4 address, of a task too: since 1 February 2024, aws.amazon.com/vpc/pricing, here after
+# Any public IPv4 address, including a task's, since 1 February 2024: aws.amazon.com/vpc/pricing, copied in
 # doit.com/aws-public-ipv4-price-increase-the-complete-guide.
 PUBLIC_IPV4_HOUR = 0.005
 
@@ -24,27 +24,28 @@ PUBLIC_IPV4_HOUR = 0.005
 LAMBDA_GB_S = 0.0000166667
 LAMBDA_REQUEST = 0.20 / 1e6
 
-# Each request with up to 64 KB: aws.amazon.com/sqs/pricing, here after cloudburn.io/blog/amazon-sqs-pricing (standard
+# Each request with up to 64 KB: aws.amazon.com/sqs/pricing, copied in cloudburn.io/blog/amazon-sqs-pricing (standard
 # queues, the first 100 billion a month) and factualminds.com/blog/amazon-sqs-pricing-64kb-rule-fifo-vs-standard.
 SQS_REQUEST = 0.40 / 1e6
-# Each 64 KB that is published: aws.amazon.com/sns/pricing, here after
+# Each published 64 KB: aws.amazon.com/sns/pricing, copied in
 # factualminds.com/blog/amazon-sns-pricing-publishes-fanout-protocols.
 SNS_PUBLISH = 0.50 / 1e6
 
-# RDS for PostgreSQL, one availability zone, vCPUs and dollars an hour: aws.amazon.com/rds/postgresql/pricing, here
-# after infratally.com/articles/aws-rds-pricing-explained-2026.html. Two zones are twice that.
+# RDS for PostgreSQL, one availability zone, vCPUs and dollars an hour: aws.amazon.com/rds/postgresql/pricing, copied in
+# infratally.com/articles/aws-rds-pricing-explained-2026.html. Two zones cost twice as much.
 RDS_INSTANCES = {"db.t4g.micro": (2, 0.016), "db.t4g.small": (2, 0.032), "db.t4g.medium": (2, 0.065)}
-# What a T4g instance may use of each vCPU for ever: EC2 User Guide, "Key concepts for burstable performance instances".
+# The share of each vCPU that a T4g instance may use without limit: EC2 User Guide, "Key concepts for burstable
+# performance instances".
 RDS_BASELINE = {"db.t4g.micro": 0.10, "db.t4g.small": 0.20, "db.t4g.medium": 0.20}
 # gp3, with 3,000 IOPS and 125 MB/s: usage.ai/blogs/aws/reserved-instances/rds/pricing-calculator.
 RDS_GB_MONTH = 0.115
 GP3_MB_S = 125
 
-# CloudWatch Logs, taken in: aws.amazon.com/cloudwatch/pricing, here after
+# CloudWatch Logs ingestion: aws.amazon.com/cloudwatch/pricing, copied in
 # factualminds.com/blog/amazon-cloudwatch-pricing-metrics-logs-alarms-dashboards.
 LOGS_GB = 0.50
 
-# What is in use here and no copy of a page confirmed.
+# Values that are used here, and that no copy of a page confirmed.
 UNCONFIRMED = (
     "that us-west-2 has the same prices",
     "that a delivery from SNS into SQS is not charged as a request of SQS",

@@ -1,4 +1,4 @@
-"""An SQS queue as its consumers and CloudWatch see it: visible, in flight, deleted, dead-lettered."""
+"""An SQS queue as its consumers and CloudWatch see it: messages visible, in flight, deleted, dead-lettered."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections import deque
 from dataclasses import dataclass, replace
 from random import Random
 
-# Messages in flight of a standard queue: Amazon SQS Developer Guide, "Amazon SQS message quotas".
+# Most messages in flight of a standard queue: Amazon SQS Developer Guide, "Amazon SQS message quotas".
 IN_FLIGHT_MAX = 120_000
 
 
 @dataclass(frozen=True)
 class Lot:
-    """Messages that were sent in the same second and have the same receive count; `bad` of them fail each time."""
+    """Messages that were sent in the same second and have the same receive count. `bad` of them fail each time."""
 
     sent_s: int
     n: int
@@ -36,10 +36,10 @@ class Queue:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._visible: deque[Lot] = deque()
-        self._hidden: list[tuple[int, int, Lot]] = []  # until when, a number that tells equal ones apart
+        self._hidden: list[tuple[int, int, Lot]] = []  # visible again at; a number to order entries with the same time
         self._numbers = itertools.count()
         self.sent = self.visible = self.hidden = self.held = self.done = self.dead = 0
-        self.good_dead = 0  # of the dead letters those that nothing is wrong with
+        self.good_dead = 0  # dead letters whose messages were not bad
         self.last_use_s: int | None = None
         self.longest_s = 0  # from sending to deletion
         self.received = 0
@@ -53,7 +53,7 @@ class Queue:
         return self.visible + self.in_flight
 
     def touch(self, now_s: int) -> None:
-        """Any call of the API: CloudWatch takes the queue for active for six hours from here."""
+        """Notes a call of the API: CloudWatch counts the queue as active for six hours from here."""
         self.last_use_s = now_s
 
     def send(self, now_s: int, n: int, bad: int = 0) -> None:
@@ -65,7 +65,7 @@ class Queue:
         self.touch(now_s)
 
     def tick(self, now_s: int) -> None:
-        """What was hidden until now is visible again."""
+        """Makes hidden messages visible whose time has come."""
         while self._hidden and self._hidden[0][0] <= now_s:
             lot = heapq.heappop(self._hidden)[2]
             self._visible.append(lot)
@@ -73,7 +73,7 @@ class Queue:
             self.visible += lot.n
 
     def receive(self, now_s: int, n: int) -> list[Lot]:
-        """Up to n messages, which the caller holds until it settles them."""
+        """Receives up to n messages, which the caller holds until it settles them."""
         self.touch(now_s)
         n = min(n, self.visible, IN_FLIGHT_MAX - self.in_flight)
         lots = []
@@ -91,7 +91,7 @@ class Queue:
         return lots
 
     def _split(self, lot: Lot, n: int) -> tuple[Lot, Lot]:
-        """The bad ones are spread over the lot: as many as fall to n of them, the fraction by chance."""
+        """Takes n messages off a lot. Bad ones are spread evenly over the lot; chance decides about a fraction."""
         share = lot.bad * n / lot.n
         bad = int(share) + (self._random.random() < share - int(share))
         bad = max(bad, n - lot.good, 0)
@@ -105,19 +105,19 @@ class Queue:
             self.longest_s = max(self.longest_s, now_s - lot.sent_s)
 
     def bury(self, lot: Lot) -> None:
-        """To the dead-letter queue."""
+        """Moves messages to the dead-letter queue."""
         self.held -= lot.n
         self.dead += lot.n
         self.good_dead += lot.good
 
     def hide(self, lot: Lot, until_s: int) -> None:
-        """Nobody's until then: a back-off, or a visibility timeout that runs out."""
+        """Hides messages until then: for a back-off, or until a visibility timeout ends."""
         if lot.n:
             self.held -= lot.n
             self.hidden += lot.n
             heapq.heappush(self._hidden, (until_s, next(self._numbers), lot))
 
     def oldest_s(self, now_s: int) -> int:
-        """Age of the oldest message that waits or is tried again later."""
+        """Age of the oldest message that is visible or hidden."""
         sent = [lot.sent_s for lot in self._visible] + [lot.sent_s for _, _, lot in self._hidden]
         return now_s - min(sent) if sent else 0

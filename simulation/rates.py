@@ -1,9 +1,9 @@
 """
-What a task does per second: read from the tables of docs/explanation/performance.md, so that the simulation has the rates that were
-measured last.
+The rates of a task, read from the tables of docs/explanation/performance.md, so that the simulation always has
+the newest measured rates.
 
-Where a rate depends on who else used the machine, the processor time of an item counts ("CPU ms an item", "CPU
-s/1000"), as that document asks: one virtual CPU then makes 1000 / CPU ms items a second.
+If a rate depends on what else used the machine, the processor time of an item counts ("CPU ms an item", "CPU s/1000"),
+as that document recommends. One virtual CPU then makes 1000 / CPU ms items a second.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "performance.md"
 
-# AWS Lambda Developer Guide, "Configure Lambda function memory": at 1,769 MB a function has the equivalent of one vCPU.
+# AWS Lambda Developer Guide, "Configure Lambda function memory": a function with 1,769 MB has the equivalent of one
+# vCPU.
 LAMBDA_MIB_PER_VCPU = 1769
 
 
@@ -30,7 +31,7 @@ def _document() -> str:
 
 @cache
 def measured(case: str, row: str, column: str) -> float:
-    """One figure of the first table of a case."""
+    """One figure of the first table of a benchmark case."""
     match = re.search(rf"^\*\*{re.escape(case)}\*\*:.*\n\n((?:\|.*\n)+)", _document(), re.M)
     if not match:
         raise RateError(f"docs/explanation/performance.md has no table of {case}")
@@ -45,24 +46,24 @@ def measured(case: str, row: str, column: str) -> float:
 
 @dataclass(frozen=True)
 class Generation:
-    cpu_s: float  # of an item
-    cold_s: tuple[float, float]  # the first item where there is no environment yet: best and worst
-    cold_cpu_s: float  # of that, processor time
+    cpu_s: float  # for one item
+    cold_s: tuple[float, float]  # duration of the first item, which has to create its environment: best and worst
+    cold_cpu_s: float  # processor time of that first item
 
     def seconds(self, vcpu: float, wait_s: float) -> float:
-        """One item alone on so much of a processor."""
+        """Seconds for one item that has this much of a processor to itself."""
         return self.cpu_s / min(vcpu, 1) + wait_s
 
 
 @dataclass(frozen=True)
 class Loading:
     connection_rate: float  # items a second over one connection
-    cpu_s: float  # of an item, the client's
-    database_cpu_s: float  # of an item, the database's
+    cpu_s: float  # client's processor time for an item
+    database_cpu_s: float  # database's processor time for an item
 
 
 def ours_generation() -> Generation:
-    """itemgend without bubblewrap, as on Fargate, where the kernel does not allow it."""
+    """itemgend without bubblewrap, as on Fargate, where the kernel does not allow bubblewrap."""
     return Generation(
         cpu_s=measured("generation_glclu", "ours, 2 workers, sandbox: limits", "CPU ms an item") / 1000,
         cold_s=_cold("ours"),
@@ -84,7 +85,10 @@ def _cold(who: str) -> tuple[float, float]:
 
 
 def ours_loading() -> Loading:
-    """Items scattered over 60 months, the dearer case; the client's time with the queue (end_to_end)."""
+    """
+    Items scattered over 60 months, the more expensive case, with the client's time from the case with a queue
+    (end_to_end).
+    """
     return Loading(
         connection_rate=measured("months", "ours, 1 connection", "items/s"),
         cpu_s=measured("end_to_end", "2 workers", "CPU s/1000") / 1000,

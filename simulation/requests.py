@@ -1,13 +1,12 @@
 """
-How many requests an item costs, by what the daemons do; tests/simulation/test_simulation_requests.py counts them on a
-real stack.
+How many requests an item costs. tests/simulation/test_simulation_requests.py counts them on a running stack.
 
-- itemgend's workers receive one message each (generator.c), publish each item by a PublishBatch, which others' items
-  share only where they are finished at the same moment (publisher.c), and settle it by a DeleteMessageBatch of one.
-- itemloadd's workers wait for a first receive of ten, then have `receives` (10) under way at a time, each for up to a
-  second, until the batch closes (fill.c), and delete by tens (settle.c).
-- Heartbeats come at half the visibility timeout (held.c): after 60 s of an item, 30 s of a batch. None here takes so
-  long.
+- itemgend's workers receive one message at a time, publish each item with a PublishBatch, and settle it with a
+  DeleteMessageBatch of one. Items share a PublishBatch only if they are finished at the same moment.
+- itemloadd's workers wait for a first receive of ten. Then they run `receives` (10) receives at the same time, each for
+  up to a second, until the batch closes, and delete messages by tens.
+- Leases are renewed at half the visibility timeout: after 60 s for an item, after 30 s for a batch. No message here
+  takes so long.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ RECEIVE_MOST, ROUND_S = 10, 1
 
 @dataclass(frozen=True)
 class Requests:
-    """Of one message, in one stage."""
+    """Requests for one message, in one stage."""
 
     publishes: float
     receives: float
@@ -31,15 +30,14 @@ class Requests:
         return self.receives + self.deletes
 
 
-# The request is published to ItemGenTopic by whoever asks, one at a time, as the README does; a PublishBatch takes ten.
+# The caller publishes requests to ItemGenTopic one at a time, as the README does; a PublishBatch could take ten.
 GENERATION = Requests(publishes=1, receives=1, deletes=1)
 
 
 def loading(rate: float, workers: int, receives: int, batch_idle_s: int, *, is_flood: bool) -> Requests:
     """
-    In a flood every receive is full. Below it a receive comes back with what has arrived, one message as a rule, and
-    was for nothing when a second brings none. This is the most: where one worker's receives are under way the other's
-    get less.
+    In a flood every receive is full. Below that, a receive returns what has arrived, usually one message, or nothing
+    after a second. The result is an upper bound: receives of several workers compete for messages.
     """
     if is_flood:
         return Requests(publishes=1, receives=1 / RECEIVE_MOST, deletes=1 / RECEIVE_MOST)
@@ -49,5 +47,5 @@ def loading(rate: float, workers: int, receives: int, batch_idle_s: int, *, is_f
 
 
 def idle_receives(workers: int, seconds: float, wait_s: int = 20) -> float:
-    """Of a task that has nothing to do: each worker's long poll."""
+    """Receives of a task without work: each worker's long poll."""
     return workers * seconds / wait_s

@@ -1,10 +1,10 @@
 """
-Application Auto Scaling: what a target tracking policy and step policies make of an ECS service's desired count.
+Application Auto Scaling: how a target tracking policy and step policies set an ECS service's desired count.
 
-From its user guide ("How target tracking scaling works", "How step scaling works"): target tracking has two alarms of
-its own, above the target for 3 minutes and below nine tenths of it for 15; it wants ceil(capacity x metric / target);
-while a cooldown runs after a scale-out the capacity from before it is what the next one is computed from; of several
-policies the one that wants most wins. What is missing or not to be computed scales nothing.
+Source: its user guide ("How target tracking scaling works", "How step scaling works"). Target tracking has two alarms:
+above the target for 3 minutes, and below nine tenths of it for 15. It wants ceil(capacity x metric / target) tasks.
+While a cooldown runs after a scale-out, the next capacity is computed from the one before that scale-out. Of several
+policies, the one that wants most tasks wins. A missing or invalid metric scales nothing.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from dataclasses import dataclass
 from simulation.cloudwatch import Alarm, State
 from simulation.expression import Value, evaluate
 
-# Of the alarms that target tracking makes.
+# The alarms that target tracking creates.
 HIGH_PERIODS, LOW_PERIODS, LOW_SHARE = 3, 15, 0.9
 
-# Of a metric and a statistic, as CloudWatch calls them: the values of the last so many minutes, newest first, as far as
-# they have arrived.
+# Gives the values of a metric and a statistic (CloudWatch's names) for the last minutes, newest first, as far as they
+# have arrived.
 Metrics = Callable[[str, str, int], list[Value]]
 
 
 @dataclass(frozen=True)
 class Math:
-    """Expressions one after the other, over metrics that have ids of their own in them. The last one is what counts."""
+    """Expressions that are evaluated one after the other, over metrics with ids. The last one is the result."""
 
     metrics: Mapping[str, tuple[str, str]]  # id: name and statistic
     expressions: tuple[tuple[str, str], ...]  # id and expression
 
     def history(self, metrics: Metrics, minutes: int) -> list[Value]:
-        """Newest first."""
+        """The results, newest first."""
         series = {id_: metrics(name, stat, minutes)[::-1] for id_, (name, stat) in self.metrics.items()}
         for id_, expression in self.expressions:
             series[id_] = evaluate(expression, series)
@@ -49,7 +49,7 @@ class TargetTracking:
 
 @dataclass(frozen=True)
 class Step:
-    """An adjustment for a metric between two bounds, which count from the alarm's threshold."""
+    """An adjustment for a metric between two bounds, which are relative to the alarm's threshold."""
 
     adjustment: int
     lower: float | None = None
@@ -63,7 +63,7 @@ class Step:
 class StepPolicy:
     name: str
     math: Math
-    comparison: str  # CloudWatch's word
+    comparison: str  # CloudWatch's name of it
     threshold: float
     periods: int
     datapoints: int
@@ -79,7 +79,7 @@ class Policy:
     max_tasks: int
     tracking: TargetTracking
     steps: tuple[StepPolicy, ...]
-    keep_alive_s: int | None  # how often the schedule uses the queue; None: there is none
+    keep_alive_s: int | None  # how often the schedule uses the queue; None without a schedule
 
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -95,7 +95,7 @@ class _Tracker:
         self._policy = policy
         self._high = Alarm(lambda value: value > policy.target, HIGH_PERIODS, HIGH_PERIODS)
         self._low = Alarm(lambda value: value < LOW_SHARE * policy.target, LOW_PERIODS, LOW_PERIODS)
-        self._base: int | None = None  # the capacity before the scale-out whose cooldown runs
+        self._base: int | None = None  # the capacity before the scale-out whose cooldown is running
         self._out_until_s = self._in_until_s = 0
 
     def wants(self, now_s: int, capacity: int, metrics: Metrics) -> int:
@@ -145,7 +145,7 @@ class _Stepper:
 
 
 class Scaling:
-    """Asked once a minute."""
+    """Called once a minute."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy

@@ -1,4 +1,4 @@
-"""What is run: bursts, steady load, an idle night, metrics that come late or not at all, messages that fail."""
+"""The scenarios: bursts, steady load, an idle night, metrics that come late or not at all, messages that fail."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def two_bursts(first: int, second: int, gap_s: int) -> Callable[[int, Random], A
     return lambda now_s, _: bursts.get(now_s, Arrivals())
 
 
-BURST_S = 90  # into a minute, after the first metrics
+BURST_S = 90  # half-way into a minute, after the first metrics
 
 SCENARIOS = (
     Scenario(
@@ -121,7 +121,7 @@ SCENARIOS = (
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
-# The morning's requests again, with metrics that are so many seconds later than usual all the time.
+# The morning's requests again, with all metrics delayed by this many seconds all the time.
 LATER = tuple(
     (
         later_s,

@@ -9,14 +9,14 @@ from random import Random
 
 from simulation.work import Work
 
-# Tasks started per second and account: "AWS Fargate throttling quotas" in the Amazon ECS Developer Guide.
+# Tasks that start per second and account: "AWS Fargate throttling quotas" in the Amazon ECS Developer Guide.
 LAUNCHES_PER_S = 20
 
 
 @dataclass
 class Task:
-    launched_s: int  # from here on it is paid
-    runs_s: int  # from here on it works
+    launched_s: int  # paid from here on
+    runs_s: int  # works from here on
     is_spot: bool
     work: Work | None = None
     ends_s: int | None = None  # a stop waits for the open long poll
@@ -24,7 +24,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Spot:
-    """A capacity provider strategy: so many tasks on demand first, and of the others this share on Spot."""
+    """A capacity provider strategy: this many tasks on demand first, then this share of the others on Spot."""
 
     base: int = 0
     share: float = 0.0
@@ -36,9 +36,11 @@ class Spot:
 
 @dataclass(frozen=True)
 class TaskTimes:
-    """What no document tells exactly and we have not measured: assumptions, and the report says so."""
+    """
+    Times that no document gives exactly and that we have not measured. They are assumptions, and the report says so.
+    """
 
-    start_s: tuple[int, int] = (30, 90)  # from the launch to the first receive, image pull included: between these
+    start_s: tuple[int, int] = (30, 90)  # range from the launch to the first receive, with the image pull
     stop_s: int = 20  # wait_time of etc/*.yaml: a stop waits for the open long poll
 
 
@@ -74,7 +76,7 @@ class Service:
         self.tasks_max = max(self.tasks_max, len(self.tasks))
 
     def interrupt_spot(self, now_s: int) -> int:
-        """Takes all Spot tasks at once. They hand back what they hold; the service starts others."""
+        """Takes away all Spot tasks at once. They give back their messages; the service starts other tasks."""
         taken = [task for task in self.tasks if task.is_spot and task.ends_s is None]
         for task in taken:
             self._stop(now_s, task)
@@ -89,7 +91,7 @@ class Service:
             self.tasks.append(Task(now_s, now_s + self._random.randint(*self._times.start_s), is_spot))
 
     def _reduce(self, now_s: int, active: list[Task]) -> None:
-        """Those that do not run yet first; of the others only those that hold no message."""
+        """Stops tasks that have not started yet first. Of the others, stops only those that hold no message."""
         excess = len(active) - self.desired
         if excess <= 0:
             return

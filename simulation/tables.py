@@ -1,4 +1,4 @@
-"""The simulation's figures as tables: for a terminal, and in markdown for docs/explanation/scaling.md."""
+"""The simulation's figures as tables: for a terminal, and in Markdown for docs/explanation/scaling.md."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from simulation.world import STAGES, Outcome, Run
 
 @dataclass(frozen=True)
 class Table:
-    """`name`: of its place in the document."""
+    """`name`: names its place in the document."""
 
     name: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    words: int = 1  # columns from the left that are no numbers
+    words: int = 1  # number of columns from the left that are not numbers
 
     def text(self) -> str:
         lines = [self.head, *self.rows]
@@ -43,7 +43,7 @@ class Table:
 
 
 def update(document: str, tables: Iterable[Table]) -> str:
-    """Each table in its place: between `<!-- simulation: NAME -->` and `<!-- end -->`."""
+    """Replaces each table in its place: between `<!-- simulation: NAME -->` and `<!-- end -->`."""
     by_name = {table.name: table for table in tables}
 
     def fresh(match: re.Match[str]) -> str:
@@ -53,7 +53,7 @@ def update(document: str, tables: Iterable[Table]) -> str:
 
 
 def clock(seconds: int | None) -> str:
-    """Minutes and seconds."""
+    """A duration in minutes and seconds."""
     return "never" if seconds is None else f"{seconds // 60}:{seconds % 60:02}"
 
 
@@ -61,7 +61,7 @@ def dollars(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
-# ------------------------------------------------------------ what it is made with
+# --------------------------------------------------------------------- assumptions
 
 
 def policy(terraform: Terraform) -> Table:
@@ -159,7 +159,7 @@ def assumptions(wait_s: float) -> Table:
     return Table("assumptions", ["", "", "from"], rows, words=3)
 
 
-# ------------------------------------------------------------ what came out
+# ------------------------------------------------------------------ results
 
 
 def scenarios(runs: Sequence[Run]) -> Table:
@@ -208,7 +208,7 @@ def lateness(runs: Sequence[tuple[int, Run]]) -> Table:
     return Table("lateness", ["minutes later", "first task", "drained", "tasks"], rows, words=0)
 
 
-# ------------------------------------------------------------ on paper
+# ------------------------------------------------------------ computed
 
 
 def request_table(terraform: Terraform, bills: Sequence[bill.Bill]) -> Table:

@@ -1,4 +1,6 @@
-"""What one running task does with messages, second by second: itemgend's and itemloadd's ways through a queue."""
+"""
+Simulates how one running task handles messages, second by second: the way through a queue in itemgend and itemloadd.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,14 @@ from random import Random
 from simulation.queue import Lot, Queue
 from simulation.rates import Generation, Loading
 
-CARRY = 0.999  # of a message: what is slower than one a second adds up, and who was idle begins at once
+CARRY = 0.999  # of a message: fractions from slower rates add up, and an idle task begins at once
 
-Publish = Callable[[int, int, int], None]  # when, how many items, how many of them bad
+Publish = Callable[[int, int, int], None]  # time, number of items, number of bad ones
 
 
 @dataclass(frozen=True)
 class Retry:
-    """docs/reference/messages.md, "retried": tried again after a back-off that triples, and dead-lettered on the last attempt."""
+    """As "retried" in docs/reference/messages.md: a back-off that triples, and a dead letter after the last attempt."""
 
     attempts: int = 5
     backoff_min_s: int = 30
@@ -27,7 +29,7 @@ class Retry:
         return int(min(self.backoff_min_s * 3 ** (receives - 1), self.backoff_max_s))
 
     def settle(self, queue: Queue, now_s: int, lot: Lot, is_permanent: bool) -> None:
-        """Of the failed ones."""
+        """Deals with failed messages."""
         if lot.n == 0:
             return
         if is_permanent or lot.receives >= self.attempts:
@@ -37,7 +39,7 @@ class Retry:
 
 
 class Database:
-    """Items a second that the database stores, whoever loads them."""
+    """Limits the items a second that the database stores, for all loaders together."""
 
     def __init__(self, vcpu: float, loading: Loading) -> None:
         self.rate = vcpu / loading.database_cpu_s
@@ -54,7 +56,8 @@ class Database:
 
 class Work:
     """
-    A task's workers together. What is received in a second is done in `seconds`; never more than `held_max` at a time.
+    The workers of one task together. Messages received in one second are done after `seconds`. The task holds at
+    most `held_max`.
     """
 
     def __init__(self, queue: Queue, retry: Retry, rate: float, held_max: int, seconds: int) -> None:
@@ -69,7 +72,7 @@ class Work:
 
     @property
     def is_busy(self) -> bool:
-        """Whether the task holds messages, and so has itself protected from scale-in."""
+        """True if the task holds messages, and so protects itself from scale-in."""
         return self.held > 0
 
     def tick(self, now_s: int) -> None:
@@ -96,20 +99,20 @@ class Work:
             self.finish(now_s, lot)
 
     def hand_back(self, now_s: int) -> None:
-        """The task is ended: what it holds is visible again at once."""
+        """The task is ended: its messages are visible again at once."""
         for _, lots in self._under_way:
             for lot in lots:
                 self.queue.hide(lot, now_s)
         self._under_way.clear()
         self.held = 0
 
-    # --- the stages' own
+    # --- differs by stage
 
     def allowed(self, n: int) -> int:
         return n
 
     def ready_s(self, now_s: int) -> int:
-        """When that is done which is received now."""
+        """When messages received now will be done."""
         return now_s + self._seconds
 
     def finish(self, now_s: int, lot: Lot) -> None:
@@ -120,7 +123,7 @@ class Work:
 class GenerationTask:
     slots: int
     vcpu: float
-    wait_s: float  # what an item waits beside its processor time: for files on the network
+    wait_s: float  # time that an item waits beside its processor time: for files on the network
     measured: Generation
 
     @property
@@ -129,7 +132,7 @@ class GenerationTask:
 
 
 class GenerationWork(Work):
-    """itemgend: its first message waits until the package's environment is made; what fails is tried again."""
+    """itemgend: the first message waits until the package's environment is created. Failed messages are tried again."""
 
     def __init__(self, queue: Queue, retry: Retry, task: GenerationTask, publish: Publish, random: Random) -> None:
         seconds = max(1, math.ceil(task.slots / task.rate))
@@ -140,7 +143,7 @@ class GenerationWork(Work):
         self._warm_s: int | None = None
 
     def allowed(self, n: int) -> int:
-        """While the environment is made each worker holds one message."""
+        """While the environment is being created, each worker holds one message."""
         if self._warm_s is None and self.queue.visible > 0:
             return min(n, self._slots)
         return n
@@ -174,10 +177,13 @@ class LoadingTask:
 
 
 class LoadingWork(Work):
-    """itemloadd: in a flood batches are full at once; else one closes after `batch_idle`. A bad item fails alone."""
+    """
+    itemloadd: in a flood batches are full at once; otherwise a batch closes after `batch_idle`. A bad item fails
+    alone.
+    """
 
     def __init__(self, queue: Queue, retry: Retry, task: LoadingTask, database: Database) -> None:
-        # At its rate a task loads several batches a second: what it holds then is a second's worth.
+        # At its full rate a task loads several batches a second; it then holds the messages of one second.
         held_max = max(task.workers * task.batch_items, math.ceil(task.rate))
         super().__init__(queue, retry, task.rate, held_max, 1)
         self._batch_items = task.batch_items

@@ -1,4 +1,4 @@
-"""Second by second: what is published, the two stages one after the other, CloudWatch and scaling each minute."""
+"""Runs everything second by second: publishing, the two stages, and each minute CloudWatch and scaling."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ STAGES = ("generation", "loading")
 
 @dataclass(frozen=True)
 class Arrivals:
-    """What is published in a second: requests to ItemGenTopic, items to ItemLoadTopic, and how many of each are bad."""
+    """
+    What is published in one second: requests to ItemGenTopic, items to ItemLoadTopic, and the number of bad ones of
+    each.
+    """
 
     requests: int = 0
     bad_requests: int = 0
@@ -37,7 +40,7 @@ class Scenario:
     name: str
     title: str
     arrivals: Callable[[int, Random], Arrivals]
-    last_s: int  # nothing is published after it
+    last_s: int  # time of the last arrival
     metrics: MetricTimes = MetricTimes()
     times: TaskTimes = TaskTimes()
     keep_alive: bool = True
@@ -48,7 +51,7 @@ class Scenario:
 
 @dataclass
 class Outcome:
-    """Of one stage, of ours or of the original's."""
+    """Result of one stage, of ours or of the original's."""
 
     stage: str
     who: str
@@ -57,9 +60,9 @@ class Outcome:
     dead: int
     good_dead: int
     backlog_max: int
-    longest_s: int  # from sending to deletion, of what was done
-    drained_s: int | None  # from the last message published to the last one done or dead; None: not by the end
-    wake_s: int | None  # the longest time that messages waited for the first task
+    longest_s: int  # longest time from sending to deletion
+    drained_s: int | None  # time from the last message published until all are done or dead; None if that is not reached
+    wake_s: int | None  # the longest time that messages waited for a first task
     tasks_max: int
     task_hours: float
     dollars: float
@@ -68,7 +71,7 @@ class Outcome:
 
 
 class _Watch:
-    """What is told of a queue afterwards."""
+    """Observes a queue, for the report."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -102,7 +105,7 @@ class _Stage:
         self._scaling = Scaling(policy.scaling)
         self._feed = Feed(queue, service, scenario.metrics)
         self._keep_alive_s = policy.scaling.keep_alive_s if scenario.keep_alive else None
-        self._sleeps_since_s: int | None = None  # messages wait, and no task runs
+        self._sleeps_since_s: int | None = None  # messages wait since then, and no task runs
         self._wake_s: int | None = None
         service.desired = policy.scaling.min_tasks
 
@@ -164,7 +167,7 @@ class Run:
         return next(outcome for outcome in self.outcomes if (outcome.who, outcome.stage) == (who, stage))
 
 
-Look = Callable[[int, Queue, Queue], None]  # each second: for tests that check what must hold all the time
+Look = Callable[[int, Queue, Queue], None]  # called each second: for tests of rules that must hold all the time
 
 
 def simulate(scenario: Scenario, terraform: Terraform, seed: int, look: Look | None = None) -> Run:

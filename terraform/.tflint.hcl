@@ -7,7 +7,7 @@ plugin "terraform" {
 rule "terraform_naming_convention" {
   enabled = true
 
-  # The outputs that scripts of the CDK stack know have its names.
+  # Scripts for the CDK stack know these outputs by their names.
   output {
     custom = "^([a-z][a-z0-9_]*|[A-Z][A-Za-z]*)$"
   }

@@ -1,4 +1,4 @@
-# The two daemons: what each may do and is told, and where it runs.
+# The two daemons: their permissions and settings, and where they run.
 
 data "aws_region" "current" {}
 data "aws_partition" "current" {}
@@ -7,7 +7,7 @@ locals {
   is_ec2          = local.settings.compute == "ec2"
   overflow_bucket = one(module.overflow[*].name)
   ca_bundle       = "/etc/stactools-ingest/rds-global-bundle.pem"
-  # Against the certificates of RDS. An existing database that has others: ITEMLOADD_DB_SSLROOTCERT in itemloadd.environment.
+  # Trust the certificates of RDS. For an existing database with others: ITEMLOADD_DB_SSLROOTCERT in itemloadd.environment.
   is_verified = module.database.sslmode == "verify-full"
 
   read_buckets = distinct(concat(
@@ -47,7 +47,7 @@ locals {
     }
   }
 
-  # Each daemon's settings of its own (etc/*.yaml), over which the configuration's go.
+  # Each daemon's own settings (etc/*.yaml). The configuration's `environment` overrides them.
   environments = {
     itemgend = merge(
       {
@@ -63,7 +63,8 @@ locals {
       length(local.settings.itemgend.warm_packages) == 0 ? {} : { ITEMGEND_PACKAGES = join(",", local.settings.itemgend.warm_packages) },
       local.overflow_bucket == null ? {} : { ITEMGEND_OVERFLOW_BUCKET = local.overflow_bucket },
       local.settings.package_role_arn == null ? {} : { ITEMGEND_PACKAGE_ROLE_ARN = local.settings.package_role_arn },
-      # The instance's credentials are a connection away from package code: rather no start than an open one. Fargate has neither (docs/explanation/sandbox.md).
+      # The instance's credentials are one connection away from package code. So itemgend must not start without the filtered
+      # network. Fargate has neither of the two (docs/explanation/sandbox.md).
       local.is_ec2 ? { ITEMGEND_SANDBOX = "bubblewrap", ITEMGEND_NETWORK = "filtered" } : {},
       local.settings.itemgend.environment,
     )
@@ -75,8 +76,9 @@ locals {
         ITEMLOADD_DB_SSLMODE            = module.database.sslmode
         ITEMLOADD_METRICS_ADDRESS       = "127.0.0.1:9464"
       },
-      # The image brings them along, and says where. Where they are not what pgbouncer's certificate is of, it has to be unsaid: libpq
-      # checks with sslmode=require too where it has something to check against. Empty is not set.
+      # The image contains the certificates, and sets the variable for them. Unset it if pgbouncer's certificate does not come
+      # from these authorities: libpq checks with sslmode=require too, if it has certificates to check with. An empty value
+      # counts as unset.
       local.is_verified ? (local.is_ec2 ? { ITEMLOADD_DB_SSLROOTCERT = local.ca_bundle } : {}) : { ITEMLOADD_DB_SSLROOTCERT = "" },
       length(local.read_buckets) == 0 ? {} : { ITEMLOADD_S3_BUCKETS = join(",", local.read_buckets) },
       local.settings.itemloadd.environment,

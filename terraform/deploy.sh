@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Brings what config.yaml describes onto AWS, or takes it away again. Each step does nothing where there is nothing to do.
+# Deploys what config.yaml describes on AWS, or removes it again. A step that has nothing to do does nothing.
 #
 #   deploy.sh            repositories, images (or the Debian package), database, migration, everything else; the outputs
-#   deploy.sh --plan     says what would be built and changed, and changes nothing
-#   deploy.sh --destroy  everything goes, the database with what is in it
+#   deploy.sh --plan     prints what would be built and changed, and changes nothing
+#   deploy.sh --destroy  removes everything, including the database and its content
 #
-# CONFIG: another configuration. CONFIRM: yes, or for --destroy the cluster's name, in the place of what is asked for.
-# RELEASE: one that was deployed before, to go back to. BASE and what else container/images.sh knows: for the images.
+# CONFIG: another configuration. CONFIRM: answers the questions: yes, or for --destroy the cluster's name.
+# RELEASE: an earlier release to go back to. BASE and other variables of container/images.sh: for the images.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$here")
@@ -30,7 +30,7 @@ case $* in
 *) usage ;;
 esac
 
-# ------------------------------------------------------------ what has to be there
+# ------------------------------------------------------------ requirements
 
 config=$(realpath -m "${CONFIG:-$top/config.yaml}")
 missing=()
@@ -43,7 +43,7 @@ check_terraform() {
     }
     version=$(terraform version -json | sed -n 's/.*"terraform_version": *"\([^"]*\)".*/\1/p')
     [ "$(printf '1.11\n%s\n' "$version" | sort -V | head -n 1)" = 1.11 ] ||
-        missing+=("terraform 1.11 or newer: version $version is here")
+        missing+=("terraform 1.11 or newer: found version $version")
 }
 
 check_terraform
@@ -52,12 +52,12 @@ command -v jq >/dev/null || missing+=("jq")
 [ "$action" = destroy ] || "$images" builder >/dev/null 2>&1 || missing+=("an image builder: docker with its engine running, podman or buildah")
 [ -f "$config" ] || missing+=("$config: copy config.example.yaml to config.yaml and change it")
 [ ${#missing[@]} -eq 0 ] || {
-    echo "deploy: this is missing:" >&2
+    echo "deploy: missing:" >&2
     printf '  %s\n' "${missing[@]}" >&2
     exit 1
 }
 [ "$action" = plan ] || [ -n "${CONFIRM:-}" ] || [ -t 0 ] ||
-    fail "nobody can be asked here: CONFIRM=yes says yes to all that terraform would ask (for destroy: CONFIRM=CLUSTER)"
+    fail "cannot ask for confirmation without a terminal: set CONFIRM=yes to accept all changes (to destroy: CONFIRM=CLUSTER)"
 
 # ------------------------------------------------------------ terraform
 
@@ -70,28 +70,28 @@ tf init -input=false >"$top/build/terraform-init.log" 2>&1 || {
     fail "terraform init failed"
 }
 
-# What the configuration says, which only terraform reads.
-# shellcheck disable=SC2016 # terraform's words
+# Values of the configuration that this script needs; only terraform reads the file.
+# shellcheck disable=SC2016 # expressions of terraform
 settings='"${local.settings.architecture} ${coalesce(local.settings.region, "-")} ${join(" ", local.settings.itemgend.warm_packages)}"'
 read -r ARCHITECTURE region warm < <(tf console -var="config_file=$config" <<<"$settings" | tr -d '"') ||
-    fail "the configuration $config cannot be used"
+    fail "the configuration $config is not valid"
 WARM=${WARM-$warm}
 [ "$region" != - ] || region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
-[ -n "$region" ] || fail "no AWS region: set region in $config, AWS_REGION, or the profile's"
+[ -n "$region" ] || fail "no AWS region: set region in $config, AWS_REGION, or the region of your profile"
 export ARCHITECTURE WARM AWS_REGION=$region AWS_DEFAULT_REGION=$region
 account=$(aws sts get-caller-identity --query Account --output text) ||
-    fail "AWS takes no credentials of yours: aws configure, AWS_PROFILE, or aws sso login"
+    fail "AWS does not accept your credentials: run aws configure or aws sso login, or set AWS_PROFILE"
 
 look_at_outputs() { outputs=$(tf output -json); }
 look_at_outputs
 
-# output NAME: as JSON; null: there is none (yet).
+# output NAME: prints it as JSON; null if it does not exist (yet).
 output() { jq --compact-output --arg name "$1" '.[$name].value' <<<"$outputs"; }
 text() { output "$1" | jq --raw-output '. // empty'; }
 
 variables() { printf '%s\n' "-var=config_file=$config" "-var=release=$release"; }
 
-# apply OPTION...: terraform asks, unless CONFIRM says yes.
+# apply OPTION...: terraform asks, unless CONFIRM=yes.
 apply() {
     local options
     mapfile -t options < <(variables)
@@ -108,12 +108,12 @@ destroy() {
     release=${release:-latest}
     answer=${CONFIRM:-}
     if [ -z "$answer" ]; then
-        echo "This destroys $cluster in account $account: queues with their messages, the database with what is in it, without a last snapshot."
-        read -r -p "Its name, to go on: " answer
+        echo "This destroys $cluster in account $account: queues with their messages, and the database with its content, without a last snapshot."
+        read -r -p "Enter its name to go on: " answer
     fi
     [ "$answer" = "$cluster" ] || fail "that is not $cluster: nothing was destroyed"
     mapfile -t options < <(variables)
-    say "lifting what protects the database and buckets"
+    say "lifting the protection of the database and buckets"
     tf apply -compact-warnings -auto-approve "${options[@]}" -var=force_delete=true
     tf destroy -compact-warnings -auto-approve "${options[@]}" -var=force_delete=true
     say "$cluster is gone"
@@ -129,12 +129,12 @@ fi
 release=${RELEASE:-$("$images" release)}
 say "release $release, account $account, region $region"
 
-# has_image NAME URL
+# has_image NAME URL: succeeds if the repository has the image of this release.
 has_image() {
     aws ecr describe-images --repository-name "${2#*/}" --image-ids "imageTag=$release" >/dev/null 2>&1
 }
 
-# for_each_image FUNCTION: with the name and the repository's URL of each.
+# for_each_image FUNCTION: calls it with the name and the repository's URL of each image.
 for_each_image() {
     local name url
     while IFS=$'\t' read -r -u 3 name url; do
@@ -142,12 +142,12 @@ for_each_image() {
     done 3< <(output repositories | jq --raw-output 'to_entries[]? | [.key, .value] | @tsv')
 }
 
-check_release() { [ -z "${RELEASE:-}" ] || fail "there is no $1 $release: RELEASE is one that was deployed before"; }
+check_release() { [ -z "${RELEASE:-}" ] || fail "$1 $release does not exist: RELEASE must be an earlier release"; }
 
 push_image() {
     local name=$1 url=$2
     if has_image "$name" "$url"; then
-        say "image $name:$release is there"
+        say "image $name:$release exists"
         return
     fi
     check_release "image $name"
@@ -157,12 +157,12 @@ push_image() {
     "$images" push "$url:$release"
 }
 
-say_image() { say "image $1:$release $(has_image "$@" && echo is there || echo would be built and pushed)"; }
+say_image() { say "image $1:$release $(has_image "$@" && echo exists || echo would be built and pushed)"; }
 
 push_package() {
     local uri=$1
     if aws s3 ls "$uri" >/dev/null 2>&1; then
-        say "package $uri is there"
+        say "package $uri exists"
         return
     fi
     check_release "package $uri"
@@ -189,14 +189,14 @@ show_log() {
         echo "  (no log: $group $stream)"
 }
 
-# wait_for_task CLUSTER TASK: until it has ended; prints the description.
+# wait_for_task CLUSTER TASK: waits until it has stopped; prints its description.
 wait_for_task() {
     local deadline=$((SECONDS + ${MIGRATION_TIMEOUT_S:-3600})) described status='' last=''
     while [ "$status" != STOPPED ]; do
-        [ "$SECONDS" -lt "$deadline" ] || fail "the migration $2 has not ended in time, it is $status"
+        [ "$SECONDS" -lt "$deadline" ] || fail "the migration $2 has not stopped in time, its status is $status"
         described=$(aws ecs describe-tasks --cluster "$1" --tasks "$2" --output json)
         status=$(jq --raw-output '.tasks[0].lastStatus // "MISSING"' <<<"$described")
-        [ "$status" != MISSING ] || fail "ECS does not know the task $2 any longer: $(jq --compact-output .failures <<<"$described")"
+        [ "$status" != MISSING ] || fail "ECS no longer knows the task $2: $(jq --compact-output .failures <<<"$described")"
         [ "$status" = "$last" ] || say "migration: $status" >&2
         last=$status
         [ "$status" = STOPPED ] || sleep "${MIGRATION_POLL_S:-5}"
@@ -223,7 +223,7 @@ migrate() {
     say "the database is migrated"
 }
 
-# ------------------------------------------------------------ all of it, in the order in which one needs the other
+# ------------------------------------------------------------ everything, in the order of dependencies
 
 say "repositories"
 apply -target='module.service["itemgend"].aws_ecr_repository.this' -target='module.service["itemloadd"].aws_ecr_repository.this' \
@@ -232,7 +232,7 @@ for_each_image push_image
 package=$(text package_uri)
 [ -z "$package" ] || push_package "$package"
 
-# The daemons of a release find the database as that release wants it.
+# Daemons of a release start after the database has been migrated to what the release needs.
 say "database"
 apply -target=module.database -target=module.cluster
 [ "$(output migration)" = null ] || migrate

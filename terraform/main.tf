@@ -1,7 +1,7 @@
 locals {
   config_file = coalesce(var.config_file, "${path.module}/../config.yaml")
-  config_text = fileexists(local.config_file) ? file(local.config_file) : "" # the variable says so
-  # A file of nothing but comments is one with every default.
+  config_text = fileexists(local.config_file) ? file(local.config_file) : "" # the variable reports the error
+  # A file with only comments is a configuration with all defaults.
   config = yamldecode(length(regexall("(?m)^\\s*[^#\\s]", local.config_text)) == 0 ? "{}" : local.config_text)
 }
 
@@ -100,7 +100,7 @@ module "queues" {
   bucket_notifications = each.value.notifications
 }
 
-# Items that are too large for a message, until they are loaded: as long as a dead letter may point to one.
+# Keeps items that are too large for a message until they are loaded: as long as a dead letter may point to one.
 module "overflow" {
   source = "./modules/bucket"
   count  = local.settings.overflow_bucket ? 1 : 0
@@ -111,7 +111,7 @@ module "overflow" {
   force_delete    = local.force_delete
 }
 
-# The Debian package that instances install.
+# The Debian package, which instances install.
 module "packages" {
   source = "./modules/bucket"
   count  = local.settings.compute == "ec2" ? 1 : 0

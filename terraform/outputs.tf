@@ -1,7 +1,7 @@
-# ------------------------------------------------------------ with the names that scripts of the CDK stack know
+# ------------------------------------------------------------ with the names that scripts for the CDK stack use
 
 output "ItemGenSNSTopicArn" {
-  description = "Topic of requests: publish here to have an item made."
+  description = "Topic of requests: publish here to generate an item."
   value       = module.queues["ItemGen"].topic_arn
 }
 
@@ -16,7 +16,7 @@ output "ItemGenDLQUrl" {
 }
 
 output "ItemLoadTopicArn" {
-  description = "Topic of items: publish here to have a ready item loaded."
+  description = "Topic of items: publish here to load a finished item."
   value       = module.queues["ItemLoad"].topic_arn
 }
 
@@ -63,7 +63,7 @@ output "cluster_name" {
 }
 
 output "release" {
-  description = "What runs: the tag of the images, or the folder of the Debian package."
+  description = "The release that runs: the tag of the images, or the folder of the Debian package."
   value       = var.release
 }
 
@@ -93,7 +93,7 @@ output "autoscaling_groups" {
 }
 
 output "package_uri" {
-  description = "Where the Debian package has to be for instances to find it; null on ECS."
+  description = "S3 URI where instances look for the Debian package; null on ECS."
   value       = one([for bucket in module.packages : "s3://${bucket.name}/${var.release}/stactools-ingest_${local.settings.architecture == "arm64" ? "arm64" : "amd64"}.deb"])
 }
 
@@ -103,7 +103,7 @@ output "migration" {
 }
 
 output "task_role_arns" {
-  description = "Role of each daemon, for policies of its own buckets and keys."
+  description = "Role of each daemon, for policies of your buckets and keys."
   value = merge(
     { for daemon, service in module.service : daemon => service.task_role_arn },
     { for daemon, group in module.instances : daemon => group.role_arn },
@@ -116,7 +116,7 @@ output "overflow_bucket" {
 }
 
 output "delivery_dead_letter_queue_urls" {
-  description = "Queues of what SNS could not deliver, by stage."
+  description = "Queues of messages that SNS could not deliver, by stage."
   value       = { for stage, queues in module.queues : stage => queues.delivery_dlq_url }
 }
 

@@ -1,4 +1,4 @@
-# What stands beside the pipeline: the STAC API, alarms and the dashboard.
+# Services beside the pipeline: the STAC API, alarms and the dashboard.
 
 module "stac_api" {
   source = "./modules/stac-api"

@@ -5,17 +5,17 @@ variable "config_file" {
 
   validation {
     condition     = fileexists(coalesce(var.config_file, "${path.module}/../config.yaml"))
-    error_message = "There is no ${coalesce(var.config_file, "config.yaml")}: copy config.example.yaml to config.yaml and change it, or name another file as config_file."
+    error_message = "${coalesce(var.config_file, "config.yaml")} does not exist: copy config.example.yaml to config.yaml and change it, or name another file as config_file."
   }
 
   validation {
     condition     = !fileexists(coalesce(var.config_file, "${path.module}/../config.yaml")) || can(yamldecode(file(coalesce(var.config_file, "${path.module}/../config.yaml"))))
-    error_message = "${coalesce(var.config_file, "config.yaml")} is no YAML."
+    error_message = "${coalesce(var.config_file, "config.yaml")} is not valid YAML."
   }
 }
 
 variable "release" {
-  description = "What runs: the tag of the images in ECR, and the folder of the Debian package in S3. `make deploy` gives each build its own."
+  description = "The release to run: the tag of the images in ECR, and the folder of the Debian package in S3. `make deploy` gives each build its own."
   type        = string
   default     = "latest"
 
@@ -26,7 +26,7 @@ variable "release" {
 }
 
 variable "force_delete" {
-  description = "In the place of the configuration's force_delete. Before a destroy, an apply with true lifts the database's deletion protection and lets the overflow bucket go with what is in it."
+  description = "Overrides the configuration's force_delete. Before a destroy, an apply with true lifts the database's deletion protection and allows deleting the overflow bucket with its objects."
   type        = bool
   default     = null
 }

@@ -9,7 +9,7 @@ terraform {
   }
 }
 
-# Without a region of the configuration: AWS_REGION, or the profile's.
+# Without a region in the configuration: AWS_REGION, or the region of the profile.
 provider "aws" {
   region = module.config.settings.region
 

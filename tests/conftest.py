@@ -1,6 +1,4 @@
-"""
-For every test: nothing of the caller's AWS or database settings is seen, and the run ends with `N passed, N failed`.
-"""
+"""For every test: the caller's AWS and database settings are hidden, and the run ends with `N passed, N failed`."""
 
 import os
 import signal
@@ -20,14 +18,17 @@ RESULT = pytest.StashKey[str]()
 
 
 def interrupt_once(number: int, frame: FrameType | None) -> None:
-    """What takes stacks and servers down is not interrupted again: a process of tests gets Ctrl-C, and then its parent's word."""
+    """
+    Interrupts once. Stacks and servers must be taken down without another interruption: a test process gets Ctrl-C, and
+    then its parent's SIGTERM.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A SIGTERM ends the run as Ctrl-C does: stacks and servers are taken down, for which each process has some time."""
+    """SIGTERM ends the run like Ctrl-C: stacks and servers are taken down, and each process has some time for that."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt_once)
     NodeManager.EXIT_TIMEOUT = 30  # type: ignore[misc]
@@ -50,12 +51,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """After pytest's own last line."""
+    """Prints the result after pytest's own last line."""
     if result := config.stash.get(RESULT, None):
         print(result, flush=True)
 
 
 @pytest.fixture(scope="session")
 def build() -> Path:
-    """Where make put what it built: build, or build/san."""
+    """The directory that make builds into: build, or build/san."""
     return ROOT / os.environ.get("BUILD", "build")

@@ -1,4 +1,4 @@
-// A fast local queue on loopback alone: fauxqs's own program listens on every interface. Says its port on stdout.
+// A fast local queue, only on loopback; fauxqs's own program listens on every interface. Prints its port to stdout.
 import { buildApp } from "fauxqs";
 
 const app = buildApp({ logger: false });

@@ -1,5 +1,5 @@
-// receive-go GOROUTINES QUEUE_URL MESSAGES: receives, parses and deletes so many messages with the AWS SDK for Go, as
-// build/bench/receive does with lib/sqs: "ready", a line awaited, what it cost as JSON.
+// receive-go GOROUTINES QUEUE_URL MESSAGES: receives, parses and deletes this many messages with the AWS SDK for Go, as
+// build/bench/receive does with lib/sqs: it writes "ready", waits for a line, and prints its costs as JSON.
 package main
 
 import (
@@ -25,12 +25,12 @@ import (
 
 const patience = 15 * time.Second // without a message
 
-// drain works until all is done, or the time is up.
+// drain works until everything is done or the time is up.
 func drain(ctx context.Context, client *sqs.Client, queueURL string, left *atomic.Int64) error {
 	last := time.Now()
 	for left.Load() > 0 {
 		if time.Since(last) > patience {
-			return fmt.Errorf("%d messages did not come", left.Load())
+			return fmt.Errorf("%d messages did not arrive", left.Load())
 		}
 		received, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 			QueueUrl:                    &queueURL,
@@ -73,7 +73,7 @@ func cpuSeconds() float64 {
 	return float64(now.Utime.Nano()+now.Stime.Nano()) / 1e9
 }
 
-// peakKiB is the largest resident size so far. Not getrusage's: that one begins with what the parent of the fork had.
+// peakKiB is the largest resident size so far. getrusage is not used, because its value begins with the parent's.
 func peakKiB() int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

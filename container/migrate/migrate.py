@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """
-Brings a database to what the loader and the STAC API need, and may be run at any time: extensions, pgstac by `pypgstac
-migrate`, pgstac's settings, and the roles of the loader and the reader with the passwords of their secrets.
+Prepares a database for the loader and the STAC API: extensions, pgstac (with `pypgstac migrate`), pgstac's settings,
+and the roles of the loader and the reader, with the passwords of their secrets. It can be run at any time.
 
-The administrator need not be a superuser: RDS's master user is none. It needs CREATEROLE, and to own the database.
+The administrator need not be a superuser; RDS's master user is not one. It needs CREATEROLE, and must own the database.
 
-Environment: PGHOST, PGPORT, PGDATABASE, PGSSLMODE, PGSSLROOTCERT as libpq has them;
+Environment: PGHOST, PGPORT, PGDATABASE, PGSSLMODE, PGSSLROOTCERT as in libpq;
 ADMIN_SECRET, LOADER_SECRET, READER_SECRET: JSON with username and password;
 PGSTAC_SETTINGS: JSON object of pgstac's settings; MOSAIC_INDEX: true or false;
-WAIT_S: seconds that the database may take to start.
+WAIT_S: how many seconds to wait for the database to start.
 """
 
 import json
@@ -31,18 +31,18 @@ from psycopg.pq import PGconn, Ping
 
 EXTENSIONS = ("postgis", "btree_gist", "unaccent")
 PGSTAC_ROLES = ("pgstac_admin", "pgstac_read", "pgstac_ingest")
-LOCK = 0x70677374  # of the one migration at a time; any number that nobody else takes
-RUN_AGAIN = "run the migration again: it does not matter where it ended"
+LOCK = 0x70677374  # of the lock that allows one migration at a time; an arbitrary number
+RUN_AGAIN = "run the migration again; it can be repeated from any state"
 NEXT_STEPS = {
-    "0A000": "this PostgreSQL lacks the extension: use one with PostGIS, as RDS for PostgreSQL is",
-    "28000": "the server refuses this login: see its pg_hba.conf, or whether it demands TLS (PGSSLMODE)",
-    "42501": "ADMIN_SECRET must be of the role that owns the database and made its roles: RDS's master user",
-    "58P01": "this PostgreSQL lacks the extension: use one with PostGIS, as RDS for PostgreSQL is",
+    "0A000": "this PostgreSQL lacks the extension: use one with PostGIS, for example RDS for PostgreSQL",
+    "28000": "the server refuses this login: check its pg_hba.conf, and whether it requires TLS (PGSSLMODE)",
+    "42501": "ADMIN_SECRET must be the secret of the role that owns the database and created its roles: RDS's master user",
+    "58P01": "this PostgreSQL lacks the extension: use one with PostGIS, for example RDS for PostgreSQL",
 }
 
 
 class MigrationError(Exception):
-    """What went wrong, and what to do about it."""
+    """An error with its remedy."""
 
     def __init__(self, what: str, next_step: str) -> None:
         super().__init__(what)
@@ -83,9 +83,9 @@ def read_login(env: Mapping[str, str], name: str) -> Login:
     except KeyError as error:
         raise ValueError(f"{name}: {error} is missing" if name in env else f"{name} is not set") from None
     except (ValueError, TypeError):
-        raise ValueError(f"{name} is no JSON object") from None
+        raise ValueError(f"{name} is not a JSON object") from None
     if not (isinstance(login.username, str) and isinstance(login.password, str) and login.username and login.password):
-        raise ValueError(f"{name}: username and password must be texts that are not empty")
+        raise ValueError(f"{name}: username and password must be non-empty strings")
     return login
 
 
@@ -95,7 +95,7 @@ def read_settings(env: Mapping[str, str]) -> dict[str, str]:
     except ValueError:
         settings = None
     if not isinstance(settings, dict) or not all(isinstance(value, str) for value in settings.values()):
-        raise ValueError('PGSTAC_SETTINGS must be a JSON object of texts, for example {"context": "on"}')
+        raise ValueError('PGSTAC_SETTINGS must be a JSON object with string values, for example {"context": "on"}')
     return settings
 
 
@@ -114,7 +114,7 @@ def read_seconds(env: Mapping[str, str], name: str, default: str) -> float:
 
 
 def read_config(env: Mapping[str, str]) -> Config:
-    """Everything that is wrong with it, at once."""
+    """Reports all problems of the environment together."""
     problems = [f"{name} is not set" for name in ("PGHOST", "PGDATABASE") if not env.get(name)]
     values: dict[str, Any] = {}
     readers = {
@@ -131,7 +131,7 @@ def read_config(env: Mapping[str, str]) -> Config:
         except ValueError as error:
             problems.append(str(error))
     if not problems and len({values[name].username for name in ("admin", "loader", "reader")}) < 3:
-        problems.append("ADMIN_SECRET, LOADER_SECRET and READER_SECRET must be of three roles")
+        problems.append("ADMIN_SECRET, LOADER_SECRET and READER_SECRET must name three different roles")
     if problems:
         raise MigrationError(
             "; ".join(problems), "set what is missing in the task definition (terraform/modules/database)"
@@ -144,7 +144,7 @@ def read_config(env: Mapping[str, str]) -> Config:
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Says what is being done where the database refuses it."""
+    """Names the failed step if the database refuses a statement."""
     try:
         yield
     except psycopg.Error as error:
@@ -154,12 +154,12 @@ def step(what: str) -> Iterator[None]:
 
 def wait_for_database(user: str, wait_s: float) -> None:
     """
-    Until it takes connections. PostgreSQL refuses them while it starts, and a new instance has no address at first. What
-    cannot be asked because of the settings, the connection itself tells.
+    Waits until the server accepts connections. PostgreSQL refuses them while it starts, and a new instance has no
+    address at first. Errors in the settings show when the connection is made.
     """
     where = f"{os.environ['PGHOST']}:{os.environ.get('PGPORT', '5432')}"
-    # Without a look at certificates: the connection itself tells what is wrong with them. The user, who is not asked for
-    # a password, because an account without a name has no default.
+    # Certificates are not checked here: connecting reports what is wrong with them. The user name has no effect, but an
+    # account without a name has no default for it.
     options = make_conninfo(user=user, connect_timeout=5, sslmode="prefer", sslrootcert="").encode()
     deadline = time.monotonic() + wait_s
     said = None
@@ -168,18 +168,18 @@ def wait_for_database(user: str, wait_s: float) -> None:
         if answer in (Ping.OK, Ping.NO_ATTEMPT):
             return
         if answer != said:
-            log(f"waiting for {where}: {'it does not take connections yet' if answer == Ping.REJECT else 'no answer'}")
+            log(f"waiting for {where}: {'it does not accept connections yet' if answer == Ping.REJECT else 'no answer'}")
             said = answer
         if time.monotonic() > deadline:
             raise MigrationError(
-                f"{where} did not take connections within {wait_s:g} s",
-                "look at the instance's status, and whether the task's security groups lead to it",
+                f"{where} did not accept connections within {wait_s:g} s",
+                "check the instance's status, and that the task's security groups allow connections to it",
             )
         time.sleep(min(2, max(0.1, deadline - time.monotonic())))
 
 
 def connect(login: Login, secret: str) -> psycopg.Connection[Any]:
-    """Its failures have no SQLSTATE: the server's own words, and what they may come from."""
+    """A failed connection has no SQLSTATE: give the server's own message and the likely cause."""
     try:
         return psycopg.connect(
             user=login.username,
@@ -191,12 +191,12 @@ def connect(login: Login, secret: str) -> psycopg.Connection[Any]:
     except psycopg.OperationalError as error:
         raise MigrationError(
             f"{login.username} cannot connect: {str(error).strip()}",
-            f"see that {secret} is the current one, and that the certificate is of PGSSLROOTCERT and PGHOST",
+            f"check that {secret} is current, and that the certificate matches PGSSLROOTCERT and PGHOST",
         ) from error
 
 
 def take_turn(admin: psycopg.Connection[Any]) -> None:
-    """For as long as this session lasts."""
+    """Held until this session ends."""
     row = admin.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()
     if row and not row[0]:
         log("waiting for another migration of this database")
@@ -204,7 +204,7 @@ def take_turn(admin: psycopg.Connection[Any]) -> None:
 
 
 def make_extensions(admin: psycopg.Connection[Any]) -> None:
-    """pgstac looks for them in the schema public."""
+    """Creates the extensions in the schema public, where pgstac looks for them."""
     for name in EXTENSIONS:
         with step(f"extension {name}"):
             admin.execute(sql.SQL("CREATE EXTENSION IF NOT EXISTS {} WITH SCHEMA public").format(sql.Identifier(name)))
@@ -216,7 +216,8 @@ def has_role(admin: psycopg.Connection[Any], name: str) -> bool:
 
 def make_pgstac_roles(admin: psycopg.Connection[Any]) -> None:
     """
-    pgstac makes them itself, but then sets its role to pgstac_ingest, which only a superuser may without being a member.
+    Creates pgstac's roles. pgstac creates them itself, but then switches to pgstac_ingest, which only a superuser may
+    do without being a member.
     """
     for name in PGSTAC_ROLES:
         role = sql.Identifier(name)
@@ -226,7 +227,7 @@ def make_pgstac_roles(admin: psycopg.Connection[Any]) -> None:
             member = admin.execute("SELECT pg_has_role(current_user, %s, 'USAGE')", [name]).fetchone()
             if not (member and member[0]):
                 admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
-    with step("role pgstac_admin"):  # which repartitions collections, and migrates to 0.10, with temporary tables
+    with step("role pgstac_admin"):  # it needs temporary tables to repartition collections, and to migrate to 0.10
         database = sql.Identifier(admin.info.dbname)
         admin.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO pgstac_admin").format(database))
 
@@ -258,8 +259,8 @@ def migrate_pgstac(admin: psycopg.Connection[Any], login: Login) -> None:
         for line in done.stdout.splitlines():
             log(f"pypgstac: {line}")
         raise MigrationError(
-            f"pypgstac migrate did not get from {before or 'nothing'} to {wanted}",
-            f"nothing is changed, for it is one transaction; see pypgstac's lines above. pypgstac {wanted} does not know the "
+            f"pypgstac migrate did not migrate from {before or 'nothing'} to {wanted}",
+            f"nothing was changed, because it is one transaction; see pypgstac's output above. pypgstac {wanted} does not know the "
             "way from versions newer than itself",
         )
     log(f"pgstac is at {after}")
@@ -277,22 +278,28 @@ def write_settings(admin: psycopg.Connection[Any], settings: dict[str, str]) -> 
 
 
 def make_mosaic_index(admin: psycopg.Connection[Any]) -> None:
-    """By the name that titiler-pgstac documents: a catalog that has it already does not get another."""
+    """
+    Uses the name that titiler-pgstac documents, so that a catalog which has the index already does not get a second
+    one.
+    """
     with step("index searches_mosaic"), admin.transaction():
-        admin.execute("SET LOCAL ROLE pgstac_admin")  # whose table it is
+        admin.execute("SET LOCAL ROLE pgstac_admin")  # its table belongs to pgstac_admin
         admin.execute(
             "CREATE INDEX IF NOT EXISTS searches_mosaic ON pgstac.searches (hash) WHERE metadata ->> 'type' = 'mosaic'"
         )
-    log("searches of the type mosaic have their index")
+    log("the index for mosaic searches exists")
 
 
 def make_role(admin: psycopg.Connection[Any], login: Login, member_of: str) -> None:
-    """May log in with the secret's password, and has what `member_of` has: no more, also if it had more before."""
+    """
+    Creates or changes a role that may log in with the secret's password and has the rights of `member_of`. Any other
+    rights it had are revoked.
+    """
     role = sql.Identifier(login.username)
     with step(f"role {login.username}"), admin.transaction():
         if not has_role(admin, login.username):
             admin.execute(sql.SQL("CREATE ROLE {}").format(role))
-        # Its verifier: the server, which may log statements, never sees the password.
+        # Send only the verifier: the server may log statements, and so never sees the password.
         verifier = admin.pgconn.encrypt_password(login.password.encode(), login.username.encode(), b"scram-sha-256")
         admin.execute(
             sql.SQL("ALTER ROLE {} LOGIN INHERIT NOCREATEDB NOCREATEROLE PASSWORD {}").format(role, verifier.decode())
@@ -308,11 +315,11 @@ def make_role(admin: psycopg.Connection[Any], login: Login, member_of: str) -> N
         database = sql.Identifier(admin.info.dbname)
         admin.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(database, role))
         admin.execute(sql.SQL("ALTER ROLE {} IN DATABASE {} SET search_path TO pgstac, public").format(role, database))
-    log(f"role {login.username} has what {member_of} has, and the password of its secret")
+    log(f"role {login.username} has the rights of {member_of} and the password of its secret")
 
 
 def close_to_others(admin: psycopg.Connection[Any]) -> None:
-    """PostgreSQL lets every role of the server connect, and make temporary tables, unless it is told otherwise."""
+    """Revokes PostgreSQL's default, which lets every role of the server connect and create temporary tables."""
     database = sql.Identifier(admin.info.dbname)
     with step("the database's privileges"):
         admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
@@ -325,10 +332,10 @@ def close_to_others(admin: psycopg.Connection[Any]) -> None:
 
 
 def check_role(login: Login, secret: str) -> None:
-    """As its user will come."""
+    """Connects as the role will later do."""
     with connect(login, secret) as connection, step(f"{login.username} reads pgstac"):
         connection.execute("SELECT pgstac.get_version()")
-    log(f"{login.username} connects and reads pgstac")
+    log(f"{login.username} can connect and read pgstac")
 
 
 def migrate(config: Config) -> None:
@@ -350,7 +357,7 @@ def migrate(config: Config) -> None:
 
 
 def main() -> int:
-    # Who runs as process 1 has no other reaction to it. It ends pypgstac too, and its transaction.
+    # Process 1 ignores SIGTERM by default. This also ends pypgstac, and with it its transaction.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("migrate: stopped"))
     try:
         migrate(read_config(os.environ))

@@ -1,4 +1,4 @@
-# The arithmetic of scaling, as CloudWatch gets it.
+# The formulas of scaling, as CloudWatch gets them.
 
 variables {
   queue_name = "imagery-prod-ItemGenQueue"
@@ -16,18 +16,18 @@ run "queries" {
     source = "./modules/backlog"
   }
 
-  # One answer each, and every name that an expression uses is a query.
+  # Each has one result, and every name in an expression is a query.
   assert {
     condition = alltrue([for queries in [output.per_task, output.wake, output.total] :
     length([for query in queries : query if query.return_data]) == 1 && length(distinct(queries[*].id)) == length(queries)])
-    error_message = "Exactly one query gives the answer."
+    error_message = "Exactly one query must be the result."
   }
 
   assert {
     condition = alltrue([for queries in [output.per_task, output.wake, output.total] : alltrue([for query in queries :
       length(setsubtract(regexall("[a-z][a-z_]*", query.expression), queries[*].id)) == 0 if query.expression != null
     ])])
-    error_message = "An expression names what is no query."
+    error_message = "An expression uses a name that is not a query."
   }
 
   assert {
@@ -35,17 +35,17 @@ run "queries" {
       last_running     = "FILL(running, REPEAT)"
       backlog_per_task = "(visible + in_flight) / IF(last_running < 1, 1, last_running)"
     }
-    error_message = "Waiting and in flight, per running task; by one where none runs."
+    error_message = "per_task must be waiting and in flight, divided by running tasks, or by one if none runs."
   }
 
   assert {
     condition     = [for query in output.wake : query.expression if query.return_data] == ["IF(visible > 0 AND in_flight < 1 AND FILL(last_running, 0) < 1, 1, 0)"]
-    error_message = "Something waits, nobody holds anything, and nobody runs, as far as anybody knows."
+    error_message = "wake must be 1 if messages wait, none is in flight, and no running task is known."
   }
 
   assert {
     condition     = [for query in output.total : query.expression if query.return_data] == ["visible + in_flight"] && !contains(output.total[*].id, "running")
-    error_message = "What waits and what is worked on; needs nobody to run."
+    error_message = "total must be waiting and in flight, without the number of running tasks."
   }
 
   assert {
@@ -63,6 +63,6 @@ run "queries" {
         dimensions = tomap({ ClusterName = "imagery-prod", ServiceName = "imagery-prod-itemgend" })
       }
     }
-    error_message = "What is measured: ${jsonencode(output.per_task)}"
+    error_message = "Unexpected queries: ${jsonencode(output.per_task)}"
   }
 }

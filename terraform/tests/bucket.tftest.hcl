@@ -1,4 +1,4 @@
-# A bucket that nobody sees into. AWS is made up.
+# The private bucket. AWS is mocked.
 
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
@@ -25,7 +25,7 @@ run "private_encrypted_tls_only" {
 
   assert {
     condition     = aws_s3_bucket.this.bucket == "imagery-prod-overflow-123456789012" && !aws_s3_bucket.this.force_destroy
-    error_message = "Its name, and what is in it, are kept."
+    error_message = "The bucket must keep its name and its objects."
   }
 
   assert {
@@ -55,7 +55,7 @@ run "private_encrypted_tls_only" {
 
   assert {
     condition     = [for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.expiration[0].days if rule.id == "objects"] == [15]
-    error_message = "Objects go after 15 days."
+    error_message = "Objects must expire after 15 days."
   }
 }
 
@@ -70,12 +70,12 @@ run "kept_for_ever" {
 
   assert {
     condition     = [for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.id] == ["uploads"]
-    error_message = "Only what is left of uploads goes."
+    error_message = "Only unfinished uploads may be removed."
   }
 
   assert {
     condition     = alltrue([for rule in aws_s3_bucket_server_side_encryption_configuration.this.rule : rule.apply_server_side_encryption_by_default[0].kms_master_key_id == var.kms_key_arn])
-    error_message = "Encrypted with the key."
+    error_message = "Objects must be encrypted with the key."
   }
 }
 

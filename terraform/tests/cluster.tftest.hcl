@@ -1,4 +1,4 @@
-# The cluster, and its instances where there are some. AWS is made up.
+# The cluster, with and without instances. AWS is mocked.
 
 mock_provider "aws" {
   mock_resource "aws_ecs_cluster" {
@@ -30,7 +30,7 @@ run "fargate_alone" {
 
   assert {
     condition     = [for setting in aws_ecs_cluster.this.setting : [setting.name, setting.value]] == [["containerInsights", "enabled"]]
-    error_message = "Running tasks are counted."
+    error_message = "Container Insights must count running tasks."
   }
 
   assert {
@@ -64,17 +64,17 @@ run "with_instances" {
 
   assert {
     condition     = output.capacity_provider == "imagery-prod-instances" && contains(aws_ecs_cluster_capacity_providers.this.capacity_providers, "imagery-prod-instances") && contains(aws_ecs_cluster_capacity_providers.this.capacity_providers, "FARGATE")
-    error_message = "Beside Fargate, where the migration runs."
+    error_message = "The instances must be beside Fargate, where the migration runs."
   }
 
   assert {
     condition     = aws_launch_template.instances[0].image_id == "resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/arm64/recommended/image_id"
-    error_message = "Amazon's newest for ECS."
+    error_message = "The image must be Amazon's newest for ECS."
   }
 
   assert {
     condition     = aws_launch_template.instances[0].metadata_options[0].http_tokens == "required" && aws_launch_template.instances[0].metadata_options[0].http_put_response_hop_limit == 1
-    error_message = "The instance's credentials are its own."
+    error_message = "Tasks must not reach the instance's credentials."
   }
 
   assert {
@@ -84,18 +84,18 @@ run "with_instances" {
 
   assert {
     condition     = aws_autoscaling_group.instances[0].min_size == 0 && aws_autoscaling_group.instances[0].max_size == 4 && aws_autoscaling_group.instances[0].protect_from_scale_in
-    error_message = "ECS ends an instance when nothing runs on it."
+    error_message = "ECS must end an instance when nothing runs on it."
   }
 
   assert {
     condition     = { for tag in aws_autoscaling_group.instances[0].tag : tag.key => tag.value if tag.propagate_at_launch } == { AmazonECSManaged = "true", Name = "imagery-prod-instances", Project = "imagery" }
-    error_message = "Instances are tagged."
+    error_message = "Instances must be tagged."
   }
 
   assert {
     condition = alltrue([for statement in jsondecode(aws_iam_role_policy.instances[0].policy).Statement :
       statement.Resource == ["arn:aws:ecs:us-west-2:123456789012:cluster/imagery-prod"] || try(statement.Condition.ArnEquals["ecs:cluster"] == "arn:aws:ecs:us-west-2:123456789012:cluster/imagery-prod", false) || statement.Action == ["ecs:DiscoverPollEndpoint"]
     ])
-    error_message = "The agent is of this cluster: ${aws_iam_role_policy.instances[0].policy}"
+    error_message = "The agent may act only for this cluster: ${aws_iam_role_policy.instances[0].policy}"
   }
 }

@@ -1,4 +1,5 @@
-# The configuration: what is refused, with which words, and what follows from what is given. Nothing is asked of AWS.
+# The configuration: values that are refused, with their error messages, and values that follow from others. AWS is not
+# used.
 
 variables {
   given  = {}
@@ -28,7 +29,7 @@ run "every_key_has_a_default" {
   }
 }
 
-# Keys that main.tf lists because a text in the place of their value would be refused without their name.
+# main.tf lists these keys, because otherwise the error for a string in their place would not name the key.
 run "numbers_and_switches_are_known" {
   command = plan
 
@@ -41,7 +42,7 @@ run "numbers_and_switches_are_known" {
       [for key, value in var.config : key if can(regex("^[0-9]+$", jsonencode(value)))],
       [for mapping in local.checked : [for key in try(keys(var.config[mapping]), []) : "${mapping}.${key}" if can(regex("^[0-9]+$", jsonencode(try(var.config[mapping][key], null))))]],
     ]), local.numbers)) == 0
-    error_message = "A number is not among local.numbers."
+    error_message = "A numeric key is missing in local.numbers."
   }
 
   assert {
@@ -49,7 +50,7 @@ run "numbers_and_switches_are_known" {
       [for key, value in var.config : key if contains(["true", "false"], jsonencode(value))],
       [for mapping in local.checked : [for key in try(keys(var.config[mapping]), []) : "${mapping}.${key}" if contains(["true", "false"], jsonencode(try(var.config[mapping][key], null)))]],
     ]), local.switches)) == 0
-    error_message = "A switch is not among local.switches."
+    error_message = "A switch is missing in local.switches."
   }
 }
 
@@ -76,7 +77,7 @@ run "what_the_configuration_makes_of_it" {
 
   assert {
     condition     = output.settings.itemgend.backlog_per_task == 7
-    error_message = "backlog_per_task is what was given"
+    error_message = "backlog_per_task must be the given value"
   }
 }
 
@@ -95,15 +96,15 @@ run "the_example" {
 
   assert {
     condition     = jsonencode(output.settings) == jsonencode(run.every_key_has_a_default.settings)
-    error_message = "config.example.yaml has other values than the defaults: ${jsonencode(output.settings)}, ${jsonencode(run.every_key_has_a_default.settings)}"
+    error_message = "config.example.yaml differs from the defaults: ${jsonencode(output.settings)}, ${jsonencode(run.every_key_has_a_default.settings)}"
   }
 
   assert {
     condition     = length(setsubtract(keys(output.settings), keys(var.given))) == 0
-    error_message = "config.example.yaml has not: ${join(", ", setsubtract(keys(output.settings), keys(var.given)))}"
+    error_message = "config.example.yaml lacks: ${join(", ", setsubtract(keys(output.settings), keys(var.given)))}"
   }
 
-  # cpu, memory_mib, cache_gib and disk_gib follow from the others.
+  # cpu, memory_mib, cache_gib and disk_gib are computed from the others.
   assert {
     condition = alltrue([for key in ["itemgend", "itemloadd", "instances", "stac_api", "alarms"] :
       length(setsubtract(keys(output.settings[key]), concat(keys(var.given[key]), ["cpu", "memory_mib", "cache_gib", "disk_gib"]))) == 0
@@ -216,7 +217,7 @@ run "more_than_fargate_has" {
   expect_failures = [output.settings]
 }
 
-# ------------------------------------------------------------ what is refused
+# ------------------------------------------------------------ refused values
 
 run "an_unknown_key" {
   command = plan

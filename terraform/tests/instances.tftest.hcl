@@ -1,4 +1,4 @@
-# A daemon under systemd on EC2. AWS is made up.
+# A daemon under systemd on EC2. AWS is mocked.
 
 mock_provider "aws" {
   mock_data "aws_partition" {
@@ -57,31 +57,31 @@ run "under_systemd" {
 
   assert {
     condition     = aws_launch_template.this.image_id == "resolve:ssm:/aws/service/debian/release/12/latest/amd64"
-    error_message = "Debian 12, the newest when it starts."
+    error_message = "The image must be the newest Debian 12 at the start."
   }
 
   assert {
     condition     = aws_launch_template.this.metadata_options[0].http_tokens == "required" && aws_launch_template.this.metadata_options[0].http_put_response_hop_limit == 1
-    error_message = "Its credentials are given to itself only, by IMDSv2."
+    error_message = "Only the instance itself may get its credentials, by IMDSv2."
   }
 
   assert {
     condition     = aws_launch_template.this.block_device_mappings[0].ebs[0].encrypted == "true"
-    error_message = "Its disk is encrypted."
+    error_message = "The disk must be encrypted."
   }
 
   assert {
     condition     = aws_launch_template.this.instance_initiated_shutdown_behavior == "terminate"
-    error_message = "One that gives up is replaced."
+    error_message = "An instance that shuts down must be replaced."
   }
 
-  # --- what it does at first
+  # --- the first start
 
   assert {
     condition = [for file in yamldecode(local.cloud_config).write_files : file.content if file.path == "/etc/stactools-ingest/environment"] == [
       "ITEMLOADD_NOTE=\"a \\\"quoted\\\" \\\\ value\"\nITEMLOADD_WORKERS=\"4\"\n"
     ]
-    error_message = "The daemon's settings, quoted for systemd."
+    error_message = "The daemon's settings must be quoted for systemd."
   }
 
   assert {
@@ -89,31 +89,31 @@ run "under_systemd" {
       "env", "AWS_DEFAULT_REGION=us-west-2", "/usr/local/sbin/set-up-daemon", "itemloadd",
       "imagery-prod-packages-123456789012", "1.2.3/stactools-ingest_amd64.deb", "https://example.com/bundle.pem",
     ]
-    error_message = "It sets up the daemon of this release."
+    error_message = "It must set up the daemon of this release."
   }
 
   assert {
     condition     = startswith(local.cloud_config, "#cloud-config\n") && length(base64gzip(local.cloud_config)) * 3 / 4 < 16384
-    error_message = "EC2 takes 16 KiB of user data."
+    error_message = "User data must fit into EC2's 16 KiB."
   }
 
   # --- the group
 
   assert {
     condition     = aws_autoscaling_group.this.min_size == 0 && aws_autoscaling_group.this.max_size == 3 && contains(aws_autoscaling_group.this.enabled_metrics, "GroupInServiceInstances")
-    error_message = "From no instance, counted."
+    error_message = "The group must start at zero instances and count them."
   }
 
   assert {
     condition = [for distribution in aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution :
       [distribution.on_demand_base_capacity, distribution.on_demand_percentage_above_base_capacity]
     ] == [[1, 50]]
-    error_message = "The first and half of the others are no Spot instances."
+    error_message = "The first and half of the others must be on demand."
   }
 
   assert {
     condition     = { for tag in aws_autoscaling_group.this.tag : tag.key => tag.value if tag.propagate_at_launch } == { Name = "imagery-prod-itemloadd", Project = "imagery" }
-    error_message = "Instances are tagged."
+    error_message = "Instances must be tagged."
   }
 
   assert {
@@ -121,12 +121,12 @@ run "under_systemd" {
       query.metric_stat[0].metric[0].metric_name if length(query.metric_stat) > 0 } == {
       visible = "ApproximateNumberOfMessagesVisible", in_flight = "ApproximateNumberOfMessagesNotVisible", running = "GroupInServiceInstances"
     }
-    error_message = "It follows the same backlog."
+    error_message = "It must follow the same backlog."
   }
 
   assert {
     condition     = aws_autoscaling_policy.sleep[0].adjustment_type == "ExactCapacity" && aws_autoscaling_policy.wake[0].adjustment_type == "ChangeInCapacity"
-    error_message = "From none to one, and back."
+    error_message = "It must scale from zero to one, and back."
   }
 
   # --- its role
@@ -153,17 +153,17 @@ run "an_image_and_an_architecture" {
 
   assert {
     condition     = aws_launch_template.this.image_id == "resolve:ssm:/aws/service/debian/release/12/latest/arm64"
-    error_message = "Debian for arm64."
+    error_message = "The image must be Debian for arm64."
   }
 
   assert {
     condition     = length(yamldecode(local.cloud_config).runcmd[1]) == 6
-    error_message = "No certificates to fetch."
+    error_message = "No certificates must be fetched."
   }
 
   assert {
     condition     = length(aws_cloudwatch_metric_alarm.wake) + length(aws_autoscaling_policy.sleep) == 0
-    error_message = "Nobody has to be woken."
+    error_message = "The alarm that wakes must not exist."
   }
 }
 

@@ -1,4 +1,4 @@
-# The VPC that is made, one that is there, and what cannot be. AWS is made up.
+# A new VPC, an existing one, and refused combinations. AWS is mocked.
 
 mock_provider "aws" {
   mock_data "aws_availability_zones" {
@@ -29,29 +29,29 @@ run "by_default_tasks_are_in_public_subnets" {
 
   assert {
     condition     = output.service_subnet_ids == output.public_subnet_ids && output.assign_public_ip && length(aws_nat_gateway.this) == 0 && length(aws_route.nat) == 0
-    error_message = "Without a NAT gateway there is no other way out."
+    error_message = "Without a NAT gateway, tasks need the public subnets and public addresses."
   }
 
   assert {
     condition     = [length(output.public_subnet_ids), length(output.private_subnet_ids), length(output.isolated_subnet_ids)] == [2, 2, 2]
-    error_message = "Each zone has one of each kind."
+    error_message = "Each zone must have one subnet of each kind."
   }
 
   assert {
     condition = concat(aws_subnet.public[*].cidr_block, aws_subnet.private[*].cidr_block, aws_subnet.isolated[*].cidr_block) == [
       "10.0.0.0/20", "10.0.16.0/20", "10.0.64.0/20", "10.0.80.0/20", "10.0.128.0/20", "10.0.144.0/20",
     ]
-    error_message = "A sixteenth of the range each, none in another."
+    error_message = "Each subnet must have a sixteenth of the range, without overlap."
   }
 
   assert {
     condition     = alltrue([for association in aws_route_table_association.isolated : association.route_table_id == aws_route_table.isolated[0].id]) && length(aws_vpc_endpoint.s3) == 1 && length(aws_vpc_endpoint.interface) == 0
-    error_message = "Isolated subnets have a table without a route; the free endpoint is there, those that cost are not."
+    error_message = "Isolated subnets must have a table without a route; only the free endpoint must exist."
   }
 
   assert {
     condition     = length(aws_default_security_group.this[0].ingress) == 0 && length(aws_default_security_group.this[0].egress) == 0
-    error_message = "The default security group is closed."
+    error_message = "The default security group must be closed."
   }
 }
 
@@ -69,17 +69,17 @@ run "nat_gateways_serve_the_zones_in_turn" {
 
   assert {
     condition     = output.service_subnet_ids == output.private_subnet_ids && !output.assign_public_ip
-    error_message = "With a way out, tasks are in private subnets."
+    error_message = "With a way out, tasks must be in private subnets."
   }
 
   assert {
     condition     = aws_route.nat[*].nat_gateway_id == [aws_nat_gateway.this[0].id, aws_nat_gateway.this[1].id, aws_nat_gateway.this[0].id]
-    error_message = "Each zone leaves by its own NAT gateway, the third by the first."
+    error_message = "Each zone must use its own NAT gateway, the third zone the first one's."
   }
 
   assert {
     condition     = toset(keys(aws_vpc_endpoint.interface)) == toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager", "sns", "sqs"]) && output.endpoint_security_group_id != null
-    error_message = "The interface endpoints are those of the services that tasks use."
+    error_message = "The interface endpoints must be those of the services that tasks use."
   }
 }
 
@@ -105,12 +105,12 @@ run "an_existing_vpc_is_left_as_it_is" {
       length(aws_vpc_endpoint.s3), length(aws_vpc_endpoint.interface), length(aws_route_table.private),
       length(aws_default_security_group.this),
     ]) == 0
-    error_message = "Nothing is made in it."
+    error_message = "Nothing must be created in an existing VPC."
   }
 
   assert {
     condition     = output.vpc_id == "vpc-0123456789abcdef0" && output.vpc_cidr == "172.16.0.0/20" && output.service_subnet_ids == tolist(["subnet-00000002", "subnet-00000003"]) && !output.assign_public_ip
-    error_message = "Its private subnets are where tasks run."
+    error_message = "Tasks must run in its private subnets."
   }
 }
 
@@ -125,7 +125,7 @@ run "an_existing_vpc_of_public_subnets" {
 
   assert {
     condition     = output.service_subnet_ids == tolist(["subnet-00000001"]) && output.assign_public_ip && length(output.isolated_subnet_ids) == 0
-    error_message = "Tasks run in them, with public addresses."
+    error_message = "Tasks must run in the public subnets, with public addresses."
   }
 }
 

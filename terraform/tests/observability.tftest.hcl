@@ -1,4 +1,4 @@
-# The alarms of both kinds of stage, the event of a failed task, the dashboard. AWS is made up.
+# The alarms of both kinds of stage, the event of a failed task, the dashboard. AWS is mocked.
 
 mock_provider "aws" {
   mock_data "aws_region" {
@@ -71,47 +71,47 @@ run "alarms" {
       "imagery-prod-ItemLoad-DeadLetters", "imagery-prod-ItemLoad-Instances", "imagery-prod-ItemLoad-Lost", "imagery-prod-ItemLoad-NoProgress",
       "imagery-prod-ItemLoad-OldestMessage", "imagery-prod-ItemLoad-Undelivered",
     ]))
-    error_message = "Each stage and the database have theirs."
+    error_message = "Each stage and the database must have their alarms."
   }
 
   assert {
     condition     = alltrue([for alarm in merge(aws_cloudwatch_metric_alarm.metric, aws_cloudwatch_metric_alarm.math) : alarm.alarm_actions == toset([output.alarm_topic_arn]) && length(alarm.alarm_description) > 40])
-    error_message = "Each goes to the topic and says what to do."
+    error_message = "Each alarm must go to the topic and say what to do."
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.metric["ItemGen-DeadLetters"].metric_name == "ApproximateNumberOfMessagesVisible" && aws_cloudwatch_metric_alarm.metric["ItemGen-DeadLetters"].dimensions == tomap({ QueueName = "imagery-prod-ItemGenDeadLetterQueue" }) && aws_cloudwatch_metric_alarm.metric["ItemGen-DeadLetters"].threshold == 0
-    error_message = "One dead letter is enough, however it came there."
+    error_message = "One dead letter must be enough, however it got there."
   }
 
   assert {
     condition     = [aws_cloudwatch_metric_alarm.metric["Database-Connections"].threshold, aws_cloudwatch_metric_alarm.metric["Database-Storage"].threshold] == [160, 10737418240]
-    error_message = "Four fifths of the connections, a tenth of the storage."
+    error_message = "The limits must be four fifths of the connections and a tenth of the storage."
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.metric["Database-Storage"].comparison_operator == "LessThanThreshold"
-    error_message = "Storage that is free, not storage that is taken."
+    error_message = "The alarm must measure free storage, not used storage."
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.metric["Database-Connections"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.metric["ItemGen-OldestMessage"].treat_missing_data == "notBreaching"
-    error_message = "A silent database is not well; a silent queue is idle."
+    error_message = "A silent database is in trouble; a silent queue is idle."
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.math["ItemLoad-NoProgress"].evaluation_periods == 3 && toset([for query in aws_cloudwatch_metric_alarm.math["ItemLoad-NoProgress"].metric_query : query.id]) == toset(["result", "visible", "deleted"])
-    error_message = "A quarter of an hour of five minutes each."
+    error_message = "The time must be three periods of five minutes."
   }
 
   assert {
     condition     = jsondecode(aws_cloudwatch_event_rule.task_failed[0].event_pattern).detail.group == ["service:imagery-prod-itemgend"] && jsondecode(aws_cloudwatch_event_rule.task_failed[0].event_pattern).detail.clusterArn == ["arn:aws:ecs:us-west-2:123456789012:cluster/imagery-prod"]
-    error_message = "Tasks of the services that are there."
+    error_message = "Only existing services may have alarms on tasks."
   }
 
   assert {
     condition     = [for subscription in aws_sns_topic_subscription.email : subscription.endpoint] == ["operations@example.com"]
-    error_message = "Each address has a subscription."
+    error_message = "Each address must have a subscription."
   }
 }
 
@@ -129,19 +129,19 @@ run "the_dashboard_has_the_stages_side_by_side" {
       for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : "${split(":", widget.properties.title)[0]} ${widget.x}"
       if startswith(widget.properties.title, "Item")
     ]) == tolist(["ItemGen 0", "ItemLoad 12"])
-    error_message = "Generation is left, loading right."
+    error_message = "Generation must be left, loading right."
   }
 
   assert {
     condition = length(distinct([
       for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : "${widget.x} ${widget.y}"
     ])) == length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets)
-    error_message = "No widget lies on another."
+    error_message = "Widgets must not overlap."
   }
 
   assert {
     condition     = contains(output.alarm_names, "imagery-prod-StacApi-Errors")
-    error_message = "The API has an alarm."
+    error_message = "The API must have an alarm."
   }
 }
 
@@ -167,7 +167,7 @@ run "without_database_and_services" {
 
   assert {
     condition     = length(aws_cloudwatch_event_rule.task_failed) == 0 && length(output.alarm_names) == 6
-    error_message = "No tasks, no event of theirs."
+    error_message = "Without tasks, the rule for their events must not exist."
   }
 }
 

@@ -1,4 +1,4 @@
-# What a daemon may do: its own queue, dead-letter queue and topic, and what the configuration adds.
+# A daemon's permissions: its own queue, dead-letter queue and topic, and what the configuration adds.
 
 variables {
   queue_arn = "arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemGenQueue"
@@ -62,6 +62,6 @@ run "everything" {
 
   assert {
     condition     = alltrue([for statement in jsondecode(output.policy).Statement : !contains(statement.Resource, "*") && length(statement.Sid) > 0])
-    error_message = "No statement is for everything."
+    error_message = "No statement may be for all resources."
   }
 }

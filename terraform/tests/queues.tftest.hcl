@@ -1,4 +1,4 @@
-# One stage: the design's numbers, and policies that admit nobody but the topic. AWS is made up.
+# One stage: the numbers of the design, and policies that admit only the topic. AWS is mocked.
 
 mock_provider "aws" {
   mock_resource "aws_sqs_queue" {
@@ -53,27 +53,27 @@ run "the_designs_numbers" {
     condition = [aws_sns_topic.this.name, aws_sqs_queue.this.name, aws_sqs_queue.dead_letters.name] == [
       "imagery-prod-ItemLoadTopic", "imagery-prod-ItemLoadQueue", "imagery-prod-ItemLoadDeadLetterQueue",
     ]
-    error_message = "The names are those of the CDK stack."
+    error_message = "The names must be those of the CDK stack."
   }
 
   assert {
     condition     = aws_sqs_queue.this.visibility_timeout_seconds == 60 && jsondecode(aws_sqs_queue.this.redrive_policy).maxReceiveCount == 6
-    error_message = "Visible again after 60 s; five attempts, and one receive in reserve."
+    error_message = "Messages must be visible again after 60 s; five attempts, and one receive in reserve."
   }
 
   assert {
     condition     = aws_sqs_queue.dead_letters.message_retention_seconds == 14 * 24 * 60 * 60 && aws_sqs_queue.undelivered.message_retention_seconds == 14 * 24 * 60 * 60
-    error_message = "Dead letters are kept for 14 days."
+    error_message = "Dead letters must be kept for 14 days."
   }
 
   assert {
     condition     = alltrue([for queue in [aws_sqs_queue.this, aws_sqs_queue.dead_letters, aws_sqs_queue.undelivered] : queue.sqs_managed_sse_enabled && queue.max_message_size == 262144])
-    error_message = "Every queue is encrypted, and takes what SNS takes."
+    error_message = "Every queue must be encrypted, and accept messages as large as SNS accepts."
   }
 
   assert {
     condition     = aws_sns_topic.this.kms_master_key_id == "alias/aws/sns"
-    error_message = "The topic is encrypted."
+    error_message = "The topic must be encrypted."
   }
 
   # --- who may send
@@ -87,7 +87,7 @@ run "the_designs_numbers" {
       Resource  = "arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemLoadQueue"
       Condition = { ArnEquals = { "aws:SourceArn" = "arn:aws:sns:us-west-2:123456789012:imagery-prod-ItemLoadTopic" } }
     }]
-    error_message = "The queue admits its topic and nobody else: ${aws_sqs_queue_policy.this["queue"].policy}"
+    error_message = "The queue must admit only its topic: ${aws_sqs_queue_policy.this["queue"].policy}"
   }
 
   assert {
@@ -99,14 +99,14 @@ run "the_designs_numbers" {
       Resource  = "arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemLoadDeliveryDeadLetterQueue"
       Condition = { ArnEquals = { "aws:SourceArn" = "arn:aws:sns:us-west-2:123456789012:imagery-prod-ItemLoadTopic" } }
     }]
-    error_message = "So does the queue of what could not be delivered."
+    error_message = "The delivery dead-letter queue must admit only its topic."
   }
 
   assert {
     condition = [for statement in jsondecode(aws_sns_topic_policy.this.policy).Statement : statement.Principal] == [
       { AWS = "arn:aws:iam::123456789012:root" },
     ]
-    error_message = "Only the account publishes."
+    error_message = "Only the account may publish."
   }
 
   # --- what moves where
@@ -116,31 +116,31 @@ run "the_designs_numbers" {
       redrivePermission = "byQueue"
       sourceQueueArns   = ["arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemLoadQueue"]
     }
-    error_message = "The dead-letter queue is that of its queue alone."
+    error_message = "Only its own queue may use the dead-letter queue."
   }
 
   assert {
     condition     = aws_sns_topic_subscription.this.raw_message_delivery && jsondecode(aws_sns_topic_subscription.this.redrive_policy).deadLetterTargetArn == "arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemLoadDeliveryDeadLetterQueue"
-    error_message = "Raw, and what cannot be delivered is kept."
+    error_message = "Delivery must be raw, and undeliverable messages must be kept."
   }
 
   assert {
     condition     = length(aws_s3_bucket_notification.this) == 0
-    error_message = "No bucket is touched."
+    error_message = "No bucket must be changed."
   }
 
-  # --- what keeps the metrics alive
+  # --- the schedule that keeps the metrics alive
 
   assert {
     condition     = aws_scheduler_schedule.metrics.schedule_expression == "rate(1 hours)" && aws_scheduler_schedule.metrics.target[0].arn == "arn:aws:scheduler:::aws-sdk:sqs:untagQueue"
-    error_message = "Used every hour, by a call that EventBridge Scheduler makes: none that only reads."
+    error_message = "The queue must be used every hour, by a call that EventBridge Scheduler supports: not a read-only one."
   }
 
   assert {
     condition = jsondecode(aws_iam_role_policy.scheduler.policy).Statement == [{
       Sid = "KeepMetrics", Effect = "Allow", Action = "sqs:UntagQueue", Resource = "arn:aws:sqs:us-west-2:123456789012:imagery-prod-ItemLoadQueue"
     }]
-    error_message = "The schedule may use the queue in this way, and in no other."
+    error_message = "The schedule must have only this permission on the queue."
   }
 }
 
@@ -173,18 +173,18 @@ run "notifications_of_a_bucket" {
       ArnEquals    = { "aws:SourceArn" = "arn:aws:s3:::stac-items" }
       StringEquals = { "aws:SourceAccount" = "123456789012" }
     }]
-    error_message = "S3 publishes for that bucket of this account: ${aws_sns_topic_policy.this.policy}"
+    error_message = "Only S3 may publish, for that bucket of this account: ${aws_sns_topic_policy.this.policy}"
   }
 
   assert {
     condition     = aws_s3_bucket_notification.this["stac-items"].topic[0].filter_prefix == "items/" && aws_s3_bucket_notification.this["stac-items"].topic[0].filter_suffix == ".json"
-    error_message = "Only those objects."
+    error_message = "Only the chosen objects must be notified."
   }
 
   # AWS's own key would lock S3 out.
   assert {
     condition     = aws_sns_topic.this.kms_master_key_id == null
-    error_message = "The topic can be published to by S3."
+    error_message = "S3 must be able to publish to the topic."
   }
 }
 
@@ -202,7 +202,7 @@ run "a_key_of_ones_own" {
     condition = alltrue([for key in [
       aws_sqs_queue.this.kms_master_key_id, aws_sqs_queue.dead_letters.kms_master_key_id, aws_sqs_queue.undelivered.kms_master_key_id, aws_sns_topic.this.kms_master_key_id,
     ] : key == var.kms_key_arn])
-    error_message = "Everything is encrypted with it."
+    error_message = "Everything must be encrypted with the key."
   }
 }
 

@@ -1,4 +1,4 @@
-# The API with and without a certificate, from a public image and one of the account's own registry. AWS is made up.
+# The API with and without a certificate, from a public image and from one in the account's own registry. AWS is mocked.
 
 mock_provider "aws" {
   mock_data "aws_region" {
@@ -55,34 +55,34 @@ run "http" {
 
   assert {
     condition     = output.url == "http://api.example.com" && aws_lb_listener.this.protocol == "HTTP" && length(aws_lb_listener.redirect) == 0
-    error_message = "Without a certificate it is HTTP."
+    error_message = "Without a certificate it must be HTTP."
   }
 
   assert {
     condition = { for secret in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets : secret.name => secret.valueFrom } == {
       for name, key in { PGHOST = "host", PGPORT = "port", PGDATABASE = "dbname", PGUSER = "username", PGPASSWORD = "password" } : name => "${var.secret_arn}:${key}::"
     }
-    error_message = "The connection is the secret's."
+    error_message = "The connection must be that of the secret."
   }
 
   assert {
     condition     = { for one in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment : one.name => one.value } == { STAC_FASTAPI_TITLE = "imagery", PGSSLMODE = "disable" }
-    error_message = "What is asked for wins."
+    error_message = "The given environment must win."
   }
 
   assert {
     condition     = toset(aws_ecs_service.this.network_configuration[0].security_groups) == toset([aws_security_group.tasks.id, "sg-0123456789abcdef0"])
-    error_message = "The tasks reach the database."
+    error_message = "The tasks must reach the database."
   }
 
   assert {
     condition     = [aws_vpc_security_group_ingress_rule.tasks.referenced_security_group_id, aws_vpc_security_group_ingress_rule.tasks.from_port] == [aws_security_group.lb.id, 8080]
-    error_message = "The load balancer alone reaches the tasks."
+    error_message = "Only the load balancer may reach the tasks."
   }
 
   assert {
     condition     = local.ecr_repository_arn == null
-    error_message = "A public image needs no right to pull it."
+    error_message = "A public image must not need a permission to pull it."
   }
 }
 
@@ -100,17 +100,17 @@ run "https_and_an_image_of_ones_own" {
 
   assert {
     condition     = output.url == "https://api.example.com" && aws_lb_listener.this.port == 443 && aws_lb_listener.redirect[0].default_action[0].redirect[0].protocol == "HTTPS"
-    error_message = "HTTP is sent on to HTTPS."
+    error_message = "HTTP must be redirected to HTTPS."
   }
 
   assert {
     condition     = local.ecr_repository_arn == "arn:aws:ecr:eu-central-1:123456789012:repository/our/stac-api"
-    error_message = "The repository is that of the image."
+    error_message = "The permission must be for the image's repository."
   }
 
   assert {
     condition     = aws_ecs_task_definition.this.runtime_platform[0].cpu_architecture == "ARM64" && length(aws_lb.this.name) <= 32 && aws_lb_target_group.this.name == aws_lb.this.name
-    error_message = "Names of load balancers are cut."
+    error_message = "Names of load balancers must be cut."
   }
 }
 

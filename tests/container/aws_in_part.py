@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """
-In the place of the AWS command line: the real one against the local AWS, but for what that cannot do. It runs no tasks, so these end as a stand-in
-says (stand_in.py); and it does not know what was pushed to a registry that is not its own, so the registry itself is asked (REGISTRY: JSON).
+Replaces the AWS command line: it runs the real one against the local AWS, except for what the local AWS cannot do. The
+local AWS runs no tasks, so they end as a stand-in says (stand_in.py). It does not know the images that were pushed to
+another registry, so that registry itself is asked (REGISTRY: JSON).
 """
 
 import json

@@ -1,4 +1,6 @@
-"""Images built by buildah without an engine, and run as an engine would, against a stack on the loopback they share with us."""
+"""
+Images that buildah builds without an engine. They run as an engine would run them, and share the stack's loopback.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ def call(*command: str | Path, env: dict[str, str] | None = None, check: bool = 
 
 
 def bare_root(build: Path) -> Path:
-    """A minimal Debian 12 as a tar archive, made once and kept: no registry of images is asked."""
+    """A minimal Debian 12 as a tar archive, built once and kept, so that no image registry is needed."""
     archive = build / "cache" / f"debian-12-{platform.machine()}.tar"
     if not archive.exists():
         archive.parent.mkdir(exist_ok=True)
@@ -57,14 +59,14 @@ def bare_root(build: Path) -> Path:
 
 
 def mounts_of_this_machine() -> list[tuple[str, str]]:
-    """What builds need of this machine to reach registries: its certificates and pip's settings."""
+    """Files of this machine that builds need to reach registries: its certificates and pip's settings."""
     found = [path for path in ("/usr/local/share/ca-certificates", "/etc/pip.conf") if Path(path).exists()]
     return [(path, path) for path in found]
 
 
 @dataclass
 class Builder:
-    """buildah with a storage of its own."""
+    """buildah with its own storage."""
 
     folder: Path
     env: dict[str, str] = field(init=False)
@@ -121,7 +123,7 @@ class Image:
 
 
 class Container:
-    """An image that runs. `folder` gets its volumes, each as the image has it, and its log."""
+    """A running image. `folder` gets its volumes, with the content they have in the image, and its log."""
 
     def __init__(self, image: Image, folder: Path, settings: dict[str, str], mounts: dict[str, str] | None = None) -> None:
         self.image, self.log_file = image, folder / "log"
@@ -146,21 +148,21 @@ class Container:
 
     @property
     def pid(self) -> int:
-        """Of its first process, as it is seen outside; waits until that is the daemon."""
+        """The process id of its first process, as seen from outside. Waits until that is the daemon."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self.process.poll() is None:
             for pid in self.children():
                 if os.readlink(f"/proc/{pid}/exe").endswith(self.image.config["Entrypoint"][0]):
                     return pid
             time.sleep(0.05)
-        raise AssertionError(f"it does not run: {self.log_file.read_text()}")
+        raise AssertionError(f"the container does not run: {self.log_file.read_text()}")
 
     def log(self, event: str = "") -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
         return [line for line in lines if event in ("", line["event"])]
 
     def execute(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """As `docker exec` does."""
+        """Runs a command inside, like `docker exec`."""
         uid, gid = self.image.user.split(":")
         entry = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--uts", "--ipc", "--root", "--wd", f"--setuid={uid}", f"--setgid={gid}"]
         return subprocess.run([*entry, *command], env=self.env | environment, capture_output=True, text=True, timeout=30)
@@ -170,7 +172,7 @@ class Container:
         return self.process.wait(130)
 
     def kill(self) -> None:
-        """With the first process of their namespace all others end."""
+        """Kills the first process of the namespace; all others end with it."""
         if self.process.poll() is None:
             for pid in self.children():
                 os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,6 @@
 """
-A registry of images on loopback that has the name and the password of an account's ECR: whoever pushes meets it by a proxy that leads each host
-name to it, so that names, TLS and login are as they are on AWS.
+An image registry on loopback with the name and the password of an account's ECR. Clients reach it through a proxy that
+maps each host name to it, so names, TLS and login are as on AWS.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def make_certificate(folder: Path, host: str) -> None:
 
 
 class Proxy:
-    """Answers CONNECT to any host with one place."""
+    """Connects each CONNECT request, for any host, to one address."""
 
     def __init__(self, port: int) -> None:
         self.target = port
@@ -95,7 +95,7 @@ class Registry:
         return self.folder / "registry.crt"
 
     def ask(self, path: str) -> Any:
-        """GET /v2/PATH as JSON; None: there is no such thing."""
+        """GET /v2/PATH as JSON; None if it does not exist."""
         types = "application/vnd.docker.distribution.manifest.v2+json, application/json, */*"
         login = base64.b64encode(f"AWS:{self.password}".encode()).decode()
         request = urllib.request.Request(f"https://127.0.0.1:{self.port}/v2/{path}", headers={"Accept": types, "Authorization": f"Basic {login}"})
@@ -111,7 +111,7 @@ class Registry:
             raise
 
     def image(self, name: str, tag: str) -> dict[str, Any] | None:
-        """The configuration that an image was pushed with."""
+        """The configuration of an image that was pushed."""
         manifest = self.ask(f"{name}/manifests/{tag}")
         return manifest and self.ask(f"{name}/blobs/{manifest['config']['digest']}")["config"]
 
@@ -142,7 +142,7 @@ def serve(folder: Path, host: str, password: str) -> Iterator[Registry]:
 
 
 def write_pusher(path: Path, builder: str, registry: Registry, proxy: Proxy) -> None:
-    """In the place of the builder: reaches registries by the proxy, and builds as ever."""
+    """Writes a wrapper of the builder that reaches registries through the proxy, and builds as usual."""
     path.write_text(
         "#!/bin/sh\n"
         f'case $1 in login | push) export HTTPS_PROXY={proxy.url} SSL_CERT_FILE={registry.certificate} NO_PROXY= no_proxy=; esac\n'

@@ -1,8 +1,8 @@
 #!/bin/bash
-# run-image.sh -r ROOT -u UID:GID [-v DIR:PATH]... [-m FILE:PATH]... -- COMMAND...: runs COMMAND as a container engine would: as
-# the first process of a PID namespace, in ROOT, which is read-only, as that user, without capabilities or a way to any, with
-# our environment. -v: DIR is a volume, mounted at PATH. -m: FILE is seen at PATH, read-only. The network is ours. Its
-# standard streams and its exit status are COMMAND's; a signal for COMMAND has to go to our child.
+# run-image.sh -r ROOT -u UID:GID [-v DIR:PATH]... [-m FILE:PATH]... -- COMMAND...: runs COMMAND as a container engine
+# would: as the first process of a PID namespace, in ROOT, which is read-only, as that user, without capabilities or a
+# way to get any, with our environment. -v: DIR is a volume, mounted at PATH. -m: FILE is visible at PATH, read-only.
+# The network is ours. Standard streams and exit status are COMMAND's; send a signal for COMMAND to our child.
 set -euo pipefail
 root='' user='' mounts=()
 while getopts r:u:v:m: option; do

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """
-In the place of a program (terraform, aws, a builder) whose calls a test looks at: notes its words in CALLS, and answers by the first entry of
-ANSWERS (JSON: [[words that the call has, output, exit code], ...]) that fits, which goes when it is followed by another that does.
+Replaces a program (terraform, aws, a builder) whose calls a test checks. It appends its arguments to CALLS, and answers
+with the first matching entry of ANSWERS (JSON: [[arguments that the call has, output, exit code], ...]). A used entry
+is removed if a later one matches too.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""The images that terraform/modules/database runs: built, looked at, and run, before a PostgreSQL as RDS has it."""
+"""
+The images that terraform/modules/database runs: built, inspected, and run with a PostgreSQL that is set up like RDS.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def catalog() -> Iterator[Catalog]:
 
 
 class First(Container):
-    """Whose first process is not what the entry point names: a script becomes another program, a link leads to Python."""
+    """
+    A container whose first process is not the entry point: a script runs another program, or a link leads to Python.
+    """
 
     @property
     def pid(self) -> int:
@@ -65,7 +69,7 @@ class First(Container):
 
 @pytest.fixture
 def ca(catalog: Catalog, tmp_path: Path) -> dict[str, str]:
-    """The test's authority where the image has those of RDS."""
+    """Mounts the test's authority where the image has those of RDS."""
     copy = tmp_path / "ca.pem"
     copy.write_bytes(catalog.server.ca.read_bytes())
     copy.chmod(0o644)
@@ -73,7 +77,7 @@ def ca(catalog: Catalog, tmp_path: Path) -> dict[str, str]:
 
 
 def migration(catalog: Catalog) -> dict[str, str]:
-    """What the task definition sets."""
+    """The environment that the task definition sets."""
     secrets = {
         f"{role.upper()}_SECRET": json.dumps({"username": catalog.username(role), "password": catalog.passwords[role]})
         for role in catalog.passwords
@@ -165,7 +169,7 @@ def test_nothing_in_them_belongs_to_their_user_but_what_it_writes(migrate: Image
         assert [path for path in anybodys if not path.lstat().st_mode & stat.S_ISVTX and "dev" not in path.parts] == []
 
 
-def test_what_is_built_again_is_the_same(builder: Builder, migrate: Image, pgbouncer: Image) -> None:
+def test_a_second_build_is_identical(builder: Builder, migrate: Image, pgbouncer: Image) -> None:
     for name, image in (("migrate", migrate), ("pgbouncer", pgbouncer)):
         tag = f"localhost/{name}:2"
         builder.build(name, tag, BUILD_OPTIONS=builder.env["BUILD_OPTIONS"] + " --no-cache")

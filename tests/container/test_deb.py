@@ -1,4 +1,4 @@
-"""The Debian package: what is in it, in a bare Debian, and under a really booted systemd."""
+"""The Debian package: its content, in a bare Debian, and under a really booted systemd."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNITS = "itemgend itemloadd"
 
 
 def make_package(**variables: str) -> Path:
-    """The make that runs us hands its variables (SAN=1) down by the environment."""
+    """The make that runs us passes its variables (SAN=1) on through the environment."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k not in ("SAN", "CC", "OUT", "CFLAGS", "V")}
     call("make", "-s", "deb-now", env=env | variables)
     (made,) = (ROOT / "build").glob(f"{NAME}_*_{call('dpkg', '--print-architecture').stdout.strip()}.deb")
@@ -43,7 +43,7 @@ def field(package: Path, name: str) -> str:
     return call("dpkg-deb", "--field", package, name).stdout.strip()
 
 
-# ------------------------------------------------------------ what is in it
+# -------------------------------------------------------------- the content
 
 
 def test_lintian(package: Path) -> None:
@@ -52,20 +52,20 @@ def test_lintian(package: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_it_depends_on(package: Path) -> None:
+def test_its_dependencies(package: Path) -> None:
     depends = {entry.split()[0] for entry in field(package, "Depends").split(",")}
     assert {"python3", "ca-certificates", "libpq5", "libcurl4", "libyaml-0-2", "libc6"} <= depends
     assert {"bubblewrap", "slirp4netns", "nftables"} == {entry.strip() for entry in field(package, "Recommends").split(",")}
 
 
-def test_what_is_made_again_is_the_same(package: Path) -> None:
+def test_a_second_package_is_identical(package: Path) -> None:
     times = {"SOURCE_DATE_EPOCH": "1700000000"}
     first = make_package(**times).read_bytes()
     assert make_package(**times).read_bytes() == first
 
 
 def listed(package: Path) -> list[str]:
-    """Rights, owners and names."""
+    """Permissions, owners and names."""
     return [" ".join((line.split()[0], line.split()[1], line.split(maxsplit=5)[5])) for line in call("dpkg-deb", "--contents", package).stdout.splitlines()]
 
 
@@ -83,7 +83,7 @@ def test_the_same_is_built_in_a_container(builder: Builder, package: Path) -> No
 
 
 class Bare:
-    """A Debian without anything, in which commands run as root. What they write is thrown away."""
+    """A Debian without anything installed. Commands run in it as root, and their changes are thrown away."""
 
     def __init__(self, folder: Path, archive: Path) -> None:
         self.root = folder / "root"
@@ -156,11 +156,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def booted(stack: Stack, package: Path) -> Iterator[Booted]:
     needs()
     booted = Booted()
-    # The host's files are seen under an overlay; here services may be started and stopped.
+    # Inside, the host's files are below an overlay. There, services may be started and stopped.
     booted.run("rm -f /usr/sbin/policy-rc.d; rm -rf /usr/local/bin/uv /usr/local/bin/uvx /etc/stactools-ingest; mkdir -p /etc/stactools-ingest")
     lines = "\n".join(f"{name}={value}" for name, value in settings(stack).items() if name != "ITEMGEND_UVX")
     booted.run(f"cat >/etc/stactools-ingest/environment <<'END'\n{lines}\nEND")
-    # Inside, /tmp is another one.
+    # Inside, /tmp is a different one.
     with tempfile.TemporaryDirectory(prefix="package.", dir=ROOT / "build") as folder:
         shutil.copy(package, Path(folder) / "package.deb")
         booted.run(f"cp {folder}/package.deb /run/")
@@ -181,7 +181,7 @@ def test_it_starts_nothing_and_then_what_is_asked_for(booted: Booted, stack: Sta
     pipeline.db.close()
 
 
-def test_an_upgrade_restarts_what_runs_and_nothing_else(booted: Booted) -> None:
+def test_an_upgrade_restarts_only_running_units(booted: Booted) -> None:
     booted.run("systemctl start itemloadd; systemctl stop itemgend; systemctl enable itemgend")
     before = booted.run("systemctl show -p MainPID --value itemloadd")
     booted.run("dpkg --install /run/package.deb")

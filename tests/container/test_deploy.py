@@ -1,4 +1,7 @@
-"""What terraform/deploy.sh does in which order, and what it says where something is missing or fails: terraform, aws and the builder are stand-ins."""
+"""
+The steps of terraform/deploy.sh and their order, and its messages if something is missing or fails. terraform, aws and
+the builder are stand-ins.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def task(status: str, code: int | None = None, **more: Any) -> str:
 
 
 class Deployer:
-    """The script in a copy of what it needs, so that terraform/ and build/ stay as they are."""
+    """Runs the script in a copy of its files, so that terraform/ and build/ stay as they are."""
 
     def __init__(self, folder: Path) -> None:
         self.top = folder / "project"
@@ -64,7 +67,7 @@ class Deployer:
             self.link(program)
         self.calls_file, self.answers_file = folder / "calls", folder / "answers"
         self.outputs = dict(OUTPUTS)
-        self.images = False  # whether ECR has them
+        self.images = False  # whether ECR has the images
         self.answers: list[tuple[list[str], str, int]] = [
             (["terraform", "version"], '{\n  "terraform_version": "1.11.4"\n}\n', 0),
             (["terraform", "console"], '"x86_64 eu-central-2"\n', 0),
@@ -91,12 +94,12 @@ class Deployer:
         return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
 
     def calls(self, *words: str) -> list[list[str]]:
-        """Those with these words, in their order."""
+        """The calls with these words, in their order."""
         all_of = [json.loads(line) for line in self.calls_file.read_text().splitlines()]
         return [call for call in all_of if set(words) <= set(call)]
 
     def steps(self) -> list[str]:
-        """What changes something, in words."""
+        """The calls that change something, as short names."""
         steps = []
         for program, *words in self.calls():
             if program == "terraform" and (verb := {"apply", "destroy", "plan"} & set(words)):
@@ -133,21 +136,21 @@ def test_the_order(deployer: Deployer) -> None:
     assert release in done.stdout and "pgstac 0.9.12" in done.stdout
 
 
-def test_the_password_is_no_argument(deployer: Deployer) -> None:
+def test_the_password_is_not_an_argument(deployer: Deployer) -> None:
     deployer.run()
     logins = deployer.calls("builder", "login")
     assert logins and all(login[1:] == ["login", "--username", "AWS", "--password-stdin", REGISTRY] for login in logins)
     assert "secret" not in deployer.calls_file.read_text()
 
 
-def test_what_is_there_is_not_built_again(deployer: Deployer) -> None:
+def test_existing_images_are_not_built_again(deployer: Deployer) -> None:
     deployer.images = True
     done = deployer.run()
     assert done.returncode == 0, done.stderr
     assert deployer.steps() == ["apply module.packages ecr", "apply module.cluster module.database", "run-task", "apply"]
 
 
-def test_a_release_is_what_goes_into_it(deployer: Deployer) -> None:
+def test_a_release_depends_only_on_its_content(deployer: Deployer) -> None:
     def release(**environment: str) -> str:
         assert deployer.run("--plan", **environment).returncode == 0
         return next(word for word in deployer.calls("terraform", "plan")[0] if word.startswith("-var=release="))
@@ -177,7 +180,7 @@ def test_an_earlier_release(deployer: Deployer) -> None:
     assert all("-var=release=0.1.0-before" in apply for apply in deployer.calls("terraform", "apply"))
     deployer.images = False
     done = deployer.run(RELEASE="0.1.0-never")
-    assert done.returncode == 1 and "there is no image itemgend 0.1.0-never" in done.stderr
+    assert done.returncode == 1 and "image itemgend 0.1.0-never does not exist" in done.stderr
     assert not deployer.calls("builder", "build")
 
 
@@ -192,7 +195,7 @@ def test_instances_get_a_package(deployer: Deployer) -> None:
     deployer.outputs["package_uri"] = "s3://stac-test-packages/1/stactools-ingest_amd64.deb"
     deployer.outputs["repositories"] = {"migrate": f"{REGISTRY}/stac-test-migrate"}
     folder = deployer.top / "build" / "package"
-    builder = deployer.bin / "builder"  # which makes one as well
+    builder = deployer.bin / "builder"  # which also creates the package
     builder.write_text(builder.read_text() + f"\nif 'container/deb/Dockerfile' in call:\n    Path({str(folder)!r}).mkdir(parents=True)\n")
     builder.write_text(builder.read_text() + f"    Path({str(folder)!r}, 'stactools-ingest_0.1.0_amd64.deb').touch()\n")
     done = deployer.run()
@@ -209,7 +212,7 @@ def test_instances_get_a_package(deployer: Deployer) -> None:
 
 
 def migration(deployer: Deployer, *answers: tuple[list[str], str, int]) -> str:
-    """What is said where it fails; nothing is applied after it."""
+    """Runs a migration that fails; returns the error output. Nothing is applied after the failure."""
     deployer.answers = [*answers, *deployer.answers]
     done = deployer.run()
     assert done.returncode == 1
@@ -217,7 +220,7 @@ def migration(deployer: Deployer, *answers: tuple[list[str], str, int]) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_migration_that_fails_is_told_with_its_log(deployer: Deployer) -> None:
+def test_a_migration_that_fails_is_reported_with_its_log(deployer: Deployer) -> None:
     said = migration(
         deployer,
         (["describe-tasks"], task("STOPPED", 3, stoppedReason="Essential container in task exited"), 0),
@@ -228,7 +231,7 @@ def test_a_migration_that_fails_is_told_with_its_log(deployer: Deployer) -> None
     assert log[log.index("--log-stream-name") + 1] == "migrate/migrate/0a1b2c"
 
 
-def test_a_migration_that_never_ran_is_told(deployer: Deployer) -> None:
+def test_a_migration_that_never_ran_is_reported(deployer: Deployer) -> None:
     said = migration(
         deployer,
         (["describe-tasks"], task("STOPPED", None, stoppedReason="CannotPullContainerError"), 0),
@@ -237,35 +240,35 @@ def test_a_migration_that_never_ran_is_told(deployer: Deployer) -> None:
     assert "exit code none, CannotPullContainerError" in said and "no log: stac-test-migrate migrate/migrate/0a1b2c" in said
 
 
-def test_a_migration_that_cannot_be_started_is_told(deployer: Deployer) -> None:
+def test_a_migration_that_cannot_be_started_is_reported(deployer: Deployer) -> None:
     failures = {"tasks": [], "failures": [{"reason": "Capacity is unavailable at this time"}]}
     assert "Capacity is unavailable" in migration(deployer, (["run-task"], json.dumps(failures), 0))
 
 
-def test_a_migration_that_is_lost_is_told(deployer: Deployer) -> None:
+def test_a_migration_that_is_lost_is_reported(deployer: Deployer) -> None:
     lost = {"tasks": [], "failures": [{"arn": TASK, "reason": "MISSING"}]}
     assert '"reason":"MISSING"' in migration(deployer, (["describe-tasks"], json.dumps(lost), 0))
 
 
-# ------------------------------------------------------------ plan, destroy, what is missing
+# ----------------------------------------------------------- plan, destroy, missing programs
 
 
 def test_a_plan_changes_nothing(deployer: Deployer) -> None:
     done = deployer.run("--plan", CONFIRM="")
     assert done.returncode == 0 and "image migrate:0.1.0-" in done.stdout and "would be built and pushed" in done.stdout
     assert deployer.steps() == ["plan"]
-    deployer.outputs = {}  # nothing is there yet
+    deployer.outputs = {}  # nothing exists yet
     assert deployer.run("--plan", CONFIRM="").returncode == 0
 
 
-def test_nobody_is_there_to_be_asked(deployer: Deployer) -> None:
+def test_without_a_terminal_it_does_not_ask(deployer: Deployer) -> None:
     for options in ([], ["--destroy"]):
         done = deployer.run(*options, CONFIRM="")
         assert done.returncode == 1 and "CONFIRM=yes" in done.stderr
         assert deployer.steps() == []
 
 
-def test_destroying_wants_the_name(deployer: Deployer) -> None:
+def test_destroying_needs_the_name(deployer: Deployer) -> None:
     for wrong in ("yes", "stac-production"):
         done = deployer.run("--destroy", CONFIRM=wrong)
         assert done.returncode == 1 and "nothing was destroyed" in done.stderr
@@ -280,7 +283,7 @@ def test_destroying_wants_the_name(deployer: Deployer) -> None:
     assert done.returncode == 1 and "nothing is deployed" in done.stderr
 
 
-def test_all_that_is_missing_is_told_at_once(deployer: Deployer) -> None:
+def test_everything_missing_is_reported_together(deployer: Deployer) -> None:
     for name in ("terraform", "aws", "jq", "builder"):
         (deployer.bin / name).unlink()
     deployer.config.unlink()
@@ -294,11 +297,11 @@ def test_all_that_is_missing_is_told_at_once(deployer: Deployer) -> None:
 def test_an_old_terraform_and_no_credentials(deployer: Deployer) -> None:
     deployer.answers[0] = (["terraform", "version"], '{"terraform_version": "1.9.8"}', 0)
     done = deployer.run()
-    assert done.returncode == 1 and "1.11 or newer: version 1.9.8 is here" in done.stderr
+    assert done.returncode == 1 and "1.11 or newer: found version 1.9.8" in done.stderr
     deployer.answers[0] = (["terraform", "version"], '{"terraform_version": "1.20.0"}', 0)
     deployer.answers[2] = (["aws", "get-caller-identity"], "Unable to locate credentials\n", 253)
     done = deployer.run()
-    assert done.returncode == 1 and "AWS takes no credentials of yours" in done.stderr and deployer.steps() == []
+    assert done.returncode == 1 and "AWS does not accept your credentials" in done.stderr and deployer.steps() == []
 
 
 def test_the_region_is_the_configurations_or_that_of_aws(deployer: Deployer) -> None:
@@ -309,19 +312,19 @@ def test_the_region_is_the_configurations_or_that_of_aws(deployer: Deployer) -> 
     deployer.answers[-1] = (["aws", "configure", "get", "region"], "", 1)
     done = deployer.run("--plan")
     assert done.returncode == 1 and "no AWS region" in done.stderr
-    deployer.answers[1] = (["terraform", "console"], "Error: itemgend.max_task is no key\n", 1)
+    deployer.answers[1] = (["terraform", "console"], "Error: itemgend.max_task is an unknown key\n", 1)
     done = deployer.run()
-    assert done.returncode == 1 and "max_task is no key" in done.stderr and deployer.steps() == []
+    assert done.returncode == 1 and "max_task is an unknown key" in done.stderr and deployer.steps() == []
 
 
 def test_another_architecture(deployer: Deployer) -> None:
-    deployer.answers[1] = (["terraform", "console"], '"s390x eu-central-2"\n', 0)  # that no machine of ours has
+    deployer.answers[1] = (["terraform", "console"], '"s390x eu-central-2"\n', 0)  # no test machine has this architecture
     assert deployer.run().returncode == 0
     builds = [call for call in deployer.calls("builder") if call[1] == "build"]
     assert builds and all("linux/s390x" in build for build in builds)
 
 
-def test_what_is_wrong_is_told(deployer: Deployer) -> None:
+def test_errors_are_reported(deployer: Deployer) -> None:
     done = deployer.run("--nonsense")
     assert done.returncode == 64 and "deploy.sh --destroy" in done.stderr
     deployer.answers = [(["terraform", "init"], "no such provider\n", 1), *deployer.answers]

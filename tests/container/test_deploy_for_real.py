@@ -1,4 +1,7 @@
-"""terraform/deploy.sh with the real terraform, aws and buildah: into the local AWS, and a registry that has its ECR's name and password."""
+"""
+terraform/deploy.sh with the real terraform, aws and buildah, on the local AWS and a registry with its ECR's name and
+password.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ TASK = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/{NAME}/0a1b2c"
 
 
 def ends_with(code: int) -> list[tuple[list[str], str, int]]:
-    """What the local AWS does not do: the migration's task runs, and ends."""
+    """Answers for the migration's task, which the local AWS cannot run: it starts and exits."""
     task = {"taskArn": TASK, "lastStatus": "STOPPED", "containers": [{"exitCode": code}]}
     said = {"events": [{"message": "pgstac is there"}]}
     started = json.dumps({"tasks": [{"taskArn": TASK}], "failures": []})
@@ -39,7 +42,7 @@ def ends_with(code: int) -> list[tuple[list[str], str, int]]:
 
 
 class Site:
-    """A clone of what is needed, and somebody who may do everything."""
+    """A copy of the needed files, and an account that may do everything."""
 
     def __init__(self, folder: Path, account: Account, builder: Builder, registry: Registry, proxy: Proxy) -> None:
         self.top, self.account, self.registry = folder / "project", account, registry
@@ -108,7 +111,7 @@ def test_a_deployment_from_nothing_to_nothing(site: Site) -> None:
     failed = site.run(migration=3)
     assert failed.returncode == 1 and "exit code 3" in failed.stderr and "pgstac is there" in failed.stdout, shown(failed)
     there = " ".join(site.everything())
-    assert f"{NAME}-itemgend" in there and f"{NAME}-ItemGenQueue" not in there, "what needs the database is not made before it is migrated"
+    assert f"{NAME}-itemgend" in there and f"{NAME}-ItemGenQueue" not in there, "resources that need the database must not exist before it is migrated"
 
     done = site.run()
     assert done.returncode == 0, shown(done)
@@ -119,7 +122,7 @@ def test_a_deployment_from_nothing_to_nothing(site: Site) -> None:
         assert url == f"{HOST}/{NAME}-{name}"
         pushed = site.registry.image(f"{NAME}-{name}", outputs["release"])
         assert pushed and pushed["User"] == "65532:65532" and pushed["Labels"]["org.opencontainers.image.title"] == name
-        assert f"image {name}:{outputs['release']} is there" in done.stdout, "the failed deployment has pushed it"
+        assert f"image {name}:{outputs['release']} exists" in done.stdout, "the failed deployment has already pushed it"
 
     again = site.run()
     assert again.returncode == 0 and again.stdout.count("No changes.") == 3 and "building" not in again.stdout, shown(again)

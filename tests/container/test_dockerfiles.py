@@ -1,4 +1,4 @@
-"""What can be seen of the Dockerfiles without building them."""
+"""Checks of the Dockerfiles that need no build."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HADOLINT = [TOOLS / "hadolint", "--config", ROOT / "container" / "hadolint.yaml"
 
 
 def dockerfile(name: str) -> str:
-    """Without comments, each instruction in one line."""
+    """The text without comments, with each instruction on one line."""
     text = (ROOT / "container" / name / "Dockerfile").read_text()
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     return re.sub(r" *\\\n\s*", " ", "\n".join(lines))
@@ -42,33 +42,33 @@ def test_hadolint_refuses_what_is_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_base_can_be_pinned(name: str) -> None:
+def test_the_base_image_can_be_pinned(name: str) -> None:
     text = dockerfile(name)
     assert text.lstrip().startswith("ARG BASE=debian:12-slim\n")
     assert set(re.findall(r"^FROM (\S+)", text, re.M)) <= {"$BASE", "scratch"}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "deb"])
-def test_what_runs_is_no_root(name: str) -> None:
+def test_the_program_does_not_run_as_root(name: str) -> None:
     last = dockerfile(name).split("\nFROM ")[-1]
     user = re.findall(r"^USER (\d+):(\d+)$", last, re.M)
     assert user and "0" not in user[-1]
-    assert re.search(r'^ENTRYPOINT \["/', last, re.M), "no shell between the engine and what runs"
+    assert re.search(r'^ENTRYPOINT \["/', last, re.M), "the engine must start the program without a shell"
 
 
 @pytest.mark.parametrize("name", ["itemgend", "itemloadd", "deb"])
-def test_what_the_build_needs(name: str) -> None:
-    """The same as make deps installs, but for the C library's headers and what make itself is."""
+def test_the_packages_of_the_build(name: str) -> None:
+    """The same packages that make deps installs, except for the C library's headers and make's own needs."""
     listed = re.search(r"^build_packages=\(\n((?:.|\n)*?)\n\)", (ROOT / "local/deps.sh").read_text(), re.M)
     assert listed and set(listed[1].split()) <= installed(dockerfile(name))
 
 
 @pytest.mark.parametrize("daemon", ["itemgend", "itemloadd"])
-def test_health_is_asked_for(daemon: str) -> None:
+def test_the_image_has_a_health_check(daemon: str) -> None:
     assert f'CMD ["/usr/local/bin/{daemon}", "--health"]' in dockerfile(daemon)
 
 
-def test_the_context_has_what_is_copied_and_no_more() -> None:
+def test_the_context_has_only_the_copied_files() -> None:
     allowed = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.M)
     assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
     assert all((ROOT / path).exists() for path in allowed)
@@ -80,7 +80,7 @@ def test_every_build_argument_is_documented_and_passed_on() -> None:
     for name in NAMES:
         for argument in re.findall(r"^ARG (\w+)", dockerfile(name), re.M):
             used.setdefault(argument, set()).add(name)
-    del used["SOURCE_DATE_EPOCH"]  # of the builders' own
+    del used["SOURCE_DATE_EPOCH"]  # set by the builders themselves
     rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", (ROOT / "docs" / "reference" / "containers.md").read_text(), re.M)
     documented = {argument: set(NAMES) - {"deb"} if images == "all" else set(images.split(", ")) for argument, images in rows}
     assert documented == {argument: names - {"deb"} for argument, names in used.items()}

@@ -1,4 +1,4 @@
-"""The daemons' images: built from their Dockerfiles, looked at, and run, read-only and as their user."""
+"""The daemons' images: built from their Dockerfiles, inspected, and run, read-only and as their user."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def itemloadd(builder: Builder) -> Image:
 
 
 def settings(stack: Stack, daemon: str) -> dict[str, str]:
-    """What a task definition sets. Tasks have a loopback of their own, here one port is not to be two daemons'."""
+    """
+    The settings of a task definition. Each task has its own loopback; here both daemons share one, so they need two
+    ports.
+    """
     aws = {name: value for name, value in stack.env.items() if name.startswith("AWS_")}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -79,7 +82,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         container.kill()
 
 
-# ------------------------------------------------------------ what is in them
+# ---------------------------------------------------------------- the content
 
 
 def files(root: Path) -> Iterator[Path]:
@@ -117,7 +120,7 @@ def test_bytecode_counts_whatever_time_its_source_has(itemgend: Image) -> None:
 
 
 def state(root: Path) -> dict[str, str]:
-    """Of each file: kind, rights, owner, times and content."""
+    """Kind, permissions, owner, times and content of each file."""
     found = {}
     for path in files(root):
         status = path.lstat()
@@ -128,7 +131,7 @@ def state(root: Path) -> dict[str, str]:
     return found
 
 
-def test_what_is_built_again_is_the_same(builder: Builder, itemgend: Image) -> None:
+def test_a_second_build_is_identical(builder: Builder, itemgend: Image) -> None:
     builder.build("itemgend", "localhost/itemgend:2", WARM=WARM, BUILD_OPTIONS=builder.env["BUILD_OPTIONS"] + " --no-cache")
     again = builder.image("localhost/itemgend:2")
     # buildah writes its own container's number into the configuration.
@@ -141,12 +144,12 @@ def test_what_is_built_again_is_the_same(builder: Builder, itemgend: Image) -> N
 
 
 def test_an_item_through_both(itemgend: Image, itemloadd: Image, stack: Stack, pipeline: Pipeline, start: Start) -> None:
-    """Nothing can be downloaded: the environment comes with the image."""
+    """Nothing can be downloaded: the environment is in the image."""
     generating = start(itemgend, itemgend_settings(stack) | {"https_proxy": "http://127.0.0.1:9"})
     loading = start(itemloadd, itemloadd_settings(stack))
     pipeline.publish(pipeline.gen_topic, GFC)
     wait_until("the item is loaded", pipeline.ids)
-    (made,) = wait_until("it is told", lambda: generating.log("ITEM_GENERATED"))
+    (made,) = wait_until("it is logged", lambda: generating.log("ITEM_GENERATED"))
     assert [made["item_id"]] == pipeline.ids() and loading.log("ITEM_LOADED")[0]["item_id"] == made["item_id"]
     assert generating.log("ENVIRONMENT_BUILT") == []
     assert generating.log("SANDBOX_CHOSEN")[0]["sandbox"] == "limits"
@@ -159,7 +162,7 @@ def test_an_item_through_both(itemgend: Image, itemloadd: Image, stack: Stack, p
     assert pipeline.counts(pipeline.gen_queue) == pipeline.counts(pipeline.load_queue) == (0, 0)
 
 
-def test_an_environment_that_is_not_there_is_made(itemgend: Image, stack: Stack, pipeline: Pipeline, start: Start, tmp_path: Path) -> None:
+def test_a_missing_environment_is_created(itemgend: Image, stack: Stack, pipeline: Pipeline, start: Start, tmp_path: Path) -> None:
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     make_wheel(wheels)
@@ -175,11 +178,11 @@ def test_an_environment_that_is_not_there_is_made(itemgend: Image, stack: Stack,
     assert '"probe"' in message["Body"]
 
 
-def test_what_package_code_kills_is_not_left(itemgend: Image, stack: Stack, pipeline: Pipeline, start: Start) -> None:
-    """Within limits it can signal all of its user's processes. The first process of a container is no one it could kill."""
+def test_processes_that_package_code_kills_are_not_left(itemgend: Image, stack: Stack, pipeline: Pipeline, start: Start) -> None:
+    """Without a sandbox, it can signal all processes of its user. It cannot kill the container's first process."""
     container = start(itemgend, itemgend_settings(stack))
     pipeline.publish(pipeline.gen_topic, GFC)
-    wait_until("a server is there", lambda: container.log("ITEM_GENERATED"))
+    wait_until("an item is made", lambda: container.log("ITEM_GENERATED"))
     assert len(processes(container)) > 2
     assert container.execute("/bin/sh", "-c", "kill -KILL -1").returncode == 0
     wait_until("nothing is left, not even a zombie", lambda: processes(container) == [container.pid])
@@ -189,7 +192,7 @@ def test_what_package_code_kills_is_not_left(itemgend: Image, stack: Stack, pipe
 
 
 def processes(container: Container) -> list[int]:
-    """Those of its namespace: all have its first process above them."""
+    """The processes of its namespace: they all descend from its first process."""
     found = [container.pid]
     for pid in found:
         for thread in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -200,16 +203,16 @@ def processes(container: Container) -> list[int]:
     return found
 
 
-def test_a_stop_finishes_what_is_under_way(itemloadd: Image, stack: Stack, pipeline: Pipeline, start: Start) -> None:
+def test_a_stop_finishes_work_in_progress(itemloadd: Image, stack: Stack, pipeline: Pipeline, start: Start) -> None:
     pipeline.publish_items([item(number) for number in range(240)])
     container = start(itemloadd, itemloadd_settings(stack) | {"ITEMLOADD_BATCH_ITEMS": "40", "ITEMLOADD_VISIBILITY_TIMEOUT": "10m"})
-    wait_until("it is at work", lambda: len(pipeline.ids()) >= 40)
+    wait_until("it is working", lambda: len(pipeline.ids()) >= 40)
     assert container.stop() == 0
     visible, in_flight = pipeline.counts(pipeline.load_queue)
     assert in_flight == 0 and len(pipeline.ids()) + visible == 240
 
 
-def test_a_wrong_setting_ends_it_with_its_name(itemloadd: Image, tmp_path: Path) -> None:
+def test_a_wrong_setting_is_named_in_the_error(itemloadd: Image, tmp_path: Path) -> None:
     container = Container(itemloadd, tmp_path, {"ITEMLOADD_QUEUE_URL": "https://127.0.0.1/1/q", "ITEMLOADD_WORKER": "2"})
     assert container.process.wait(30) == 78
     assert "ITEMLOADD_WORKER" in container.log_file.read_text() and "ITEMLOADD_SECRET_ARN" in container.log_file.read_text()

@@ -1,4 +1,4 @@
-"""The documentation: its site builds, asks no other host for anything, and its pages name what is there."""
+"""The documentation: the site builds, asks no other host for anything, and its pages name only things that exist."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ TOP = Path(__file__).resolve().parents[2]
 PAGES = sorted(TOP.glob("docs/**/*.md"))
 MKDOCS = TOP / "build" / "venv-docs" / "bin" / "mkdocs"
 
-# Attributes by which a page loads something. A link (a, area) loads nothing until somebody follows it.
+# Attributes through which a page loads something. A link (a, area) loads nothing until somebody follows it.
 LOADING = {"src", "srcset", "data", "poster", "action", "background", "href"}
-# The theme's code for what our configuration leaves out (diagrams; the star count of a forge, one of them by a name that is
-# put together), and for old browsers.
+# Code of the theme for features that our configuration does not use (diagrams; the star count of a forge, one of them
+# with a computed name), and for old browsers.
 DORMANT = {
     "https://unpkg.com/mermaid@11/dist/mermaid.min.js",
     "https://unpkg.com/resize-observer-polyfill",
@@ -29,7 +29,7 @@ DORMANT = {
 
 
 class Page(HTMLParser):
-    """What an HTML page loads, links to and can be linked at."""
+    """Collects what an HTML page loads, its links, and its anchors."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built as `make docs` builds it, elsewhere."""
+    """Builds the site as `make docs` does, in another folder."""
     assert MKDOCS.exists(), "make deps-test installs it"
     made = tmp_path_factory.mktemp("site")
     env = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
@@ -96,7 +96,8 @@ def test_no_page_loads_anything_from_another_host(html: dict[Path, Page]) -> Non
     assert [f"{page.path.name}: {url}" for page in html.values() for url in page.loads if is_elsewhere(url)] == []
     inline = [f"{page.path.name}: {script}" for page in html.values() for script in page.scripts if "//" in script]
     assert inline == []
-    # Each would be a request of the theme's code: a diagram, and the forge whose address the configuration does not have.
+    # The theme's code would make a request for each of these: a diagram, and the forge whose address the configuration
+    # lacks.
     assert [page.path.name for page in html.values() if "mermaid" in page.classes or "md-source" in page.classes] == []
 
 
@@ -152,7 +153,7 @@ def test_each_page_begins_with_what_its_reader_can_do_and_shows_a_command() -> N
 
 
 @pytest.mark.parametrize("path", [*PAGES, TOP / "CONTRIBUTING.md"], ids=lambda path: str(path.relative_to(TOP)))
-def test_it_names_files_and_functions_that_are_there(path: Path) -> None:
+def test_it_names_existing_files_and_functions(path: Path) -> None:
     text = path.read_text()
     folders = "bench|container|daemons|deb|docs|etc|lib|libexec|local|man|simulation|systemd|terraform|tests"
     named = set(re.findall(rf"`((?:{folders})(?:/[\w./-]+)?)`", text)) - {"libexec/stactools-ingest"}
@@ -183,7 +184,7 @@ def test_the_terraform_page_has_each_key_with_its_default() -> None:
 
 
 def codes_in_sources() -> set[str]:
-    """Second arguments of err_never, log_failure and the like, and what is assigned to a code."""
+    """The second arguments of err_never, log_failure and similar functions, and strings that are assigned to a code."""
     found: set[str] = set()
     for top in ("lib", "daemons", "libexec"):
         for path in (TOP / top).rglob("*.c"):

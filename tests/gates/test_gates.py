@@ -1,4 +1,4 @@
-"""What no single module's test shows: the code's form, and that documents and files say what the programs do."""
+"""Checks that no single module's test can do: the form of the code, and that documents and files match the programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAEMONS = ("itemgend", "itemloadd")
 
 
 def run(*command: str | Path, **options) -> subprocess.CompletedProcess:
-    # The make that runs us hands its variables (SAN=1) down by the environment.
+    # The make that runs us passes its variables (SAN=1) on through the environment.
     handed_down = ("SAN", "CC", "OUT", "CFLAGS", "V")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k not in handed_down}
     words = [str(word) for word in command]
@@ -111,7 +111,7 @@ def test_shellcheck():
     assert result.returncode == 0, result.stdout
 
 
-# ------------------------------------------------- what the documents say
+# -------------------------------------------------------------- documents
 
 
 def test_generated_parts_are_those_of_the_programs():

@@ -1,4 +1,4 @@
-"""docs/migrating.md: each command of the original's README has its new form, and what it names is there."""
+"""docs/migrating.md: it has the new form of each command in the original's README, and everything it names exists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 DOCUMENT = TOP / "docs" / "migrating.md"
 
-# What the original's README asks `aws cloudformation describe-stacks` for, and two more outputs that its stack has.
+# Outputs that the original's README reads with `aws cloudformation describe-stacks`, and two more outputs of its stack.
 OUTPUT_KEYS = {
     "PgstacSecret": "PgstacSecret",
     "ItemGenSNSTopicArn": "ItemGenSNSTopicArn",
@@ -27,7 +27,7 @@ LOG_COMMANDS = {
     "aws logs tail /aws/lambda/$ITEM_GEN_FUNCTION --follow": ("ItemGenLogGroup", "itemgend"),
     "aws logs tail /aws/lambda/$ITEM_LOAD_FUNCTION --follow": ("ItemLoadLogGroup", "itemloadd"),
 }
-# What the original's config.yml could hold.
+# Keys of the original's config.yml.
 CONFIG_KEYS = ("project_id", "stage", "tags", "nat_gateway_count", "db_instance_type", "db_allocated_storage")
 
 
@@ -37,7 +37,7 @@ def text() -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """Of all tables."""
+    """The rows of all tables."""
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
 
 

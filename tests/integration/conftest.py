@@ -1,4 +1,4 @@
-"""The stack without its daemons, once for the whole run, and clients of what is in it."""
+"""The stack without its daemons, once for the whole run, and clients of its services."""
 
 import itertools
 import json
@@ -18,7 +18,7 @@ from places import naming
 
 from local.stack import Stack
 
-UNCHECKED = Config(parameter_validation=False)  # boto3 would refuse some of what the server shall refuse
+UNCHECKED = Config(parameter_validation=False)  # boto3 would refuse some requests that the server must refuse
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def session_stack(tmp_path_factory: pytest.TempPathFactory, build: Path) -> Iterator[Stack]:
-    """For the daemons' tests, each of which starts them anew and leaves the rest as it was."""
+    """For the daemons' tests. Each starts its own daemons, and leaves the rest as it was."""
     with Stack(tmp_path_factory.mktemp("pipeline"), fsync=False, run_daemons=False, programs=build / "bin") as stack:
         yield stack
 
@@ -46,14 +46,14 @@ def sns(stack: Stack) -> Any:
 
 @pytest.fixture
 def database(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
-    """As the owner; autocommit."""
+    """Logged in as the owner, with autocommit."""
     with psycopg.connect(**stack.postgres.dsn(stack.postgres.owner), autocommit=True) as connection:
         yield connection
 
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue of one test, and what tests do with one."""
+    """A queue of one test, with short methods."""
 
     sqs: Any
     url: str
@@ -88,7 +88,7 @@ class Queue:
 
 @pytest.fixture
 def make_queue(sqs: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Queue]]:
-    """make_queue(VisibilityTimeout=1, ...): a queue that goes with the test."""
+    """make_queue(VisibilityTimeout=1, ...) creates a queue that is deleted after the test."""
     made: list[Queue] = []
     numbers = itertools.count()
 
@@ -114,7 +114,8 @@ def queue(make_queue: Callable[..., Queue]) -> Queue:
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """
-    A TMPDIR of the test's own, which PostgreSQL's account can enter; nothing that names it may be left at the end.
+    A TMPDIR of the test's own, which PostgreSQL's account can enter. At the end, no process or file of a stack may be
+    left.
     """
     folder = Path(tempfile.mkdtemp(prefix="stack-test."))
     folder.chmod(0o755)

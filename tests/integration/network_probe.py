@@ -1,7 +1,7 @@
 """
-Package code that tries to reach things. Arguments, in JSON: {"targets": [[address, port]...], "wait_for": one of them or null,
-"tamper": commands to run first}. Prints in JSON what answered each target by tcp and udp, also with the socket bound
-to each device, and the exit codes of the commands.
+Package code that tries to reach targets. Arguments, in JSON: {"targets": [[address, port]...], "wait_for": one of them
+or null, "tamper": commands to run first}. It prints in JSON which target answered by TCP and UDP, also with the socket
+bound to each device, and the exit codes of the commands.
 """
 
 import concurrent.futures

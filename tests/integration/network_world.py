@@ -1,10 +1,10 @@
 """
-A machine and the internet, in two network namespaces: run by a test in a network and a mount namespace that it made. It
-writes a line when all is up, and ends with its input.
+A machine and the internet, in two network namespaces. A test runs this program in its own network and mount namespaces.
+It prints a line when everything is up, and exits when its input ends.
 
 The machine is 192.0.2.2 and 2001:db8::2, and has services on loopback and a resolver on 127.0.0.53. The internet has
 an ordinary server, 198.51.100.10 and 2001:db8:1::10 ("data.example"), and stand-ins of the credential endpoints.
-Every server says who it is, by TCP and by UDP.
+Every server answers with its name, by TCP and by UDP.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MACHINE = ("192.0.2.2", "2001:db8::2")
 ORDINARY = ("198.51.100.10", "2001:db8:1::10")
 ENDPOINTS = ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23")
 INTERNET = ("192.0.2.1", *ORDINARY, *ENDPOINTS)
-PORTS = (8080, 8081)  # of the machine
+PORTS = (8080, 8081)  # the machine's
 RESOLVER = "127.0.0.53"
 
 
@@ -45,7 +45,7 @@ def listen(selector: selectors.BaseSelector, address: str, port: int, answer: by
 
 
 def resolve(query: bytes) -> bytes:
-    """The address of data.example; of all else that there is none."""
+    """Answers with the address of data.example. Other names have no address."""
     end = query.index(b"\0", 12) + 5
     known = query[12:end].lower().startswith(b"\4data\7example\0\0\1")
     answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(ORDINARY[0]) if known else b""
@@ -53,7 +53,7 @@ def resolve(query: bytes) -> bytes:
 
 
 def answer_one(server: socket.socket, answer: bytes | None) -> None:
-    """None: as a resolver."""
+    """None: answers as a resolver."""
     if server.type == socket.SOCK_DGRAM:
         query, sender = server.recvfrom(4096)
         server.sendto(answer or resolve(query), sender)
@@ -64,7 +64,7 @@ def answer_one(server: socket.socket, answer: bytes | None) -> None:
 
 
 def serve(selector: selectors.BaseSelector) -> None:
-    """Until the input ends."""
+    """Serves until the input ends."""
     selector.register(sys.stdin, selectors.EVENT_READ)
     while True:
         for key, _ in selector.select():
@@ -77,7 +77,7 @@ def serve(selector: selectors.BaseSelector) -> None:
 
 def be_internet() -> None:
     print("here", flush=True)
-    sys.stdin.readline()  # the device has come
+    sys.stdin.readline()  # the device exists
     ip("link", "set", "lo", "up")
     add_addresses("lo", (*ORDINARY, *ENDPOINTS))
     ip("address", "add", "192.0.2.1/24", "dev", "veth1")

@@ -1,4 +1,4 @@
-"""A package index on loopback (PEP 503) over a folder of wheels, which fails where a test has it do so."""
+"""A package index on loopback (PEP 503) over a directory of wheels, which fails when a test asks for it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 class PackageIndex:
-    """`faults`: by the beginning of a path, the status that it is answered with, or "cut": half of the file."""
+    """`faults`: by the beginning of a path, the status of its answer, or "cut": half of the file."""
 
     def __init__(self, wheels: Path) -> None:
         self.wheels = wheels
         self.faults: dict[str, int | str] = {}
         self.yanked: set[str | None] = set()  # files
-        self.mistaken: set[str | None] = set()  # files that are told with another digest than they have
+        self.mistaken: set[str | None] = set()  # files that are listed with a wrong digest
         index = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""A folder of one test's own to run stacks in, and how to see what is left of them."""
+"""A directory for the stacks of one test, and checks of what is left in it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ FAKE = Path(__file__).with_name("fake_daemon.py")
 
 
 def naming(folder: Path) -> dict[int, str]:
-    """Processes whose arguments or environment name this folder."""
+    """Processes whose arguments or environment name this directory."""
     found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -33,7 +33,7 @@ def naming(folder: Path) -> dict[int, str]:
 
 
 def left_in(folder: Path) -> list[str]:
-    """Files of stacks that are no logs."""
+    """Files of stacks, except logs."""
     files = [path for part in ("stack", "tmp") for path in (folder / part).rglob("*") if path.is_file()]
     return sorted(str(path.relative_to(folder)) for path in files if path.suffix != ".log")
 
@@ -87,7 +87,7 @@ def wait_until(holds: Callable[[], bool], timeout_s: float = 20) -> None:
 
 
 def free_port() -> int:
-    """On loopback; nobody holds it for the caller."""
+    """A free port on loopback. It is not reserved for the caller."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,7 @@
-"""`make bench` in its smallest size: everybody loads what he is given, and the results have what the tables show."""
+"""
+`make bench` with its smallest sizes: every contender loads all items of its case, and the results contain the figures
+of the tables.
+"""
 
 import json
 import os
@@ -12,7 +15,7 @@ import pytest
 
 from bench import items, limit, loaders, report, sweep
 from bench.database import Server
-from bench.loaders import ALL, Goal, told
+from bench.loaders import ALL, Goal, note
 from local import environment
 from local.stack import Stack
 
@@ -25,7 +28,7 @@ N = 50
 
 
 def run(folder: Path, names: str) -> tuple[dict[str, Any], str]:
-    """The results, and what was printed."""
+    """Runs cases. Returns the results and the output."""
     sizes = {"BENCH_ITEMS": str(N), "BENCH_MESSAGES": "100", "BENCH_BATCHES": "2", "BENCH_REPEAT": "1", "BENCH_FSYNC": "0"}
     env = environment.for_tools() | {"BENCH": names} | sizes
     command = [sys.executable, "-m", "bench", "--programs", BUILD, "--folder", str(folder)]
@@ -45,7 +48,7 @@ def results(printed: tuple[dict[str, Any], str]) -> dict[str, Any]:
 
 
 def rows(results: dict[str, Any], case: str, number: int = 0) -> dict[str, dict[str, Any]]:
-    """By label, of the case's `number`th part."""
+    """The rows of the case's part `number`, by label."""
     found = [entry for entry in results["cases"] if entry["case"] == case][number]
     assert found["title"] and found["unit"]
     return {row["label"]: row for row in found["rows"]}
@@ -63,7 +66,7 @@ def test_each_contender_loads_everything(results: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("part", [0, 1])
-def test_poison_costs_us_one_item_and_pypgstac_all(results: dict[str, Any], part: int) -> None:
+def test_a_bad_item_costs_us_one_item_and_pypgstac_all(results: dict[str, Any], part: int) -> None:
     found = rows(results, "poison", part)
     assert found["ours"]["stored"] == N - 1
     assert found["ours"]["errors"][0].startswith("1 items failed")
@@ -88,15 +91,17 @@ def test_the_check_for_moved_items_has_its_figure(results: dict[str, Any]) -> No
         assert any(label.endswith(f"load: {statement}") for label in found)
 
 
-def test_an_item_takes_less_of_the_disk_than_it_had_when_it_was_published(results: dict[str, Any]) -> None:
-    """What is the same in all of them is in the collection. A table has a few pages besides: of its map, of the last rows."""
+def test_an_item_takes_less_disk_than_its_published_text(results: dict[str, Any]) -> None:
+    """
+    The members that all items share are in the collection. A table has a few more pages: its map, and the last rows.
+    """
     row = rows(results, "storage")["undivided"]
     assert 500 < row["table_bytes"] - 4 * 8192 / N < row["published_bytes"]
     assert row["disk_bytes"] == row["table_bytes"] + row["index_bytes"]
     assert row["wal_bytes"] > row["table_bytes"] / 2
 
 
-def test_the_goals_are_told(results: dict[str, Any]) -> None:
+def test_the_goals_are_reported(results: dict[str, Any]) -> None:
     told_of = {entry["case"]: entry.get("notes", []) for entry in results["cases"]}
     assert [note.partition(" (goal: ")[2].split(",")[0] for note in told_of["one_partition"]] == ["0.8", "2", "3.3"]
     assert [note.split(":")[0] for note in told_of["loaders"]] == ["ours, 4 connections"]
@@ -113,8 +118,8 @@ def test_the_goals_are_told(results: dict[str, Any]) -> None:
 )
 def test_a_goal_is_reached_or_not(rate: float, or_busy: float | None, said: str) -> None:
     rates = {loaders.OURS.label: rate, loaders.UPSERT.label: 50}
-    note = told(Goal(loaders.UPSERT, 20, or_busy=or_busy), rates, busy=0.93)
-    assert note == f"ours: {rate / 50:.2f} times the rate of pypgstac upsert ({said})."
+    text = note(Goal(loaders.UPSERT, 20, or_busy=or_busy), rates, busy=0.93)
+    assert text == f"ours: {rate / 50:.2f} times the rate of pypgstac upsert ({said})."
 
 
 @pytest.mark.parametrize(("rate", "said"), [(400, "1.50 times as long"), (399, "not reached")])
@@ -124,8 +129,8 @@ def test_an_item_takes_longer_in_a_full_table(rate: float, said: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not shutil.which("npm"), reason="no npm here, for the queue")
-def test_what_goes_through_a_queue(tmp_path: Path) -> None:
+@pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed, which the queue needs")
+def test_messages_through_a_queue(tmp_path: Path) -> None:
     found, printed = run(tmp_path, "queue,end_to_end,memory")
     assert [entry["case"] for entry in found["cases"]] == ["queue", "end_to_end", "memory"]  # too few to see which side is the limit
     assert all(row["peak_mib"] > 1 for entry in found["cases"] for row in entry["rows"] if "peak_mib" in row)
@@ -148,8 +153,8 @@ def test_scattered_items_go_into_older_pgstacs_too(tmp_path: Path) -> None:
 BOUNDS = "SELECT partition, constraint_dtrange, constraint_edtrange FROM partition_sys_meta WHERE collection = %s ORDER BY 1"
 
 
-def test_an_emptied_table_has_the_bounds_that_it_began_with(stack: Stack) -> None:
-    """pypgstac narrows them to what it loads: who comes next would have to widen every partition."""
+def test_an_emptied_table_has_its_first_bounds(stack: Stack) -> None:
+    """pypgstac narrows them to the items it loads; the next contender would have to widen every partition."""
     server = Server(stack)
     with server.copy_of() as database:
         server.add_collection(database, "month")
@@ -166,7 +171,7 @@ def test_an_emptied_table_has_the_bounds_that_it_began_with(stack: Stack) -> Non
         assert server.count(database) == 0
 
 
-def test_what_is_written_is_what_is_printed(printed: tuple[dict[str, Any], str]) -> None:
+def test_results_are_printed_as_they_are_written(printed: tuple[dict[str, Any], str]) -> None:
     found, output = printed
     assert MACHINE <= set(found["machine"])
     assert found["items"] == N and found["repeat"] == 1
@@ -185,7 +190,7 @@ def test_items_are_the_same_for_a_seed_and_of_one_to_three_kilobytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loader", "queue", "database", "busy", "told"),
+    ("loader", "queue", "database", "busy", "expected"),
     [
         (0.40, 0.45, 0.50, 0.97, "at its limit is the queue with the database."),
         (0.95, 0.20, 0.30, 0.97, "at its limit is itemloadd."),
@@ -193,7 +198,7 @@ def test_items_are_the_same_for_a_seed_and_of_one_to_three_kilobytes() -> None:
         (0.20, 0.25, 0.30, 0.60, "no core was full; nearest to its limit is the queue with the database."),
     ],
 )
-def test_who_is_at_his_limit(loader: float, queue: float, database: float, busy: float, told: str) -> None:
+def test_which_side_is_at_its_limit(loader: float, queue: float, database: float, busy: float, expected: str) -> None:
     seated = [(limit.LOADER, 0, loader), (limit.QUEUE, 1, queue), (limit.DATABASE, 1, database)]
     seats = [{"label": name, "core": core, "of_core": share, "core_busy": busy} for name, core, share in seated]
-    assert limit.verdict(seats).endswith(told)
+    assert limit.verdict(seats).endswith(expected)

@@ -1,4 +1,4 @@
-"""`make bench BENCH=generation` in its smallest size, and what stands for the original in it."""
+"""`make bench BENCH=generation` with its smallest sizes, and the script that stands for the original in it."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from local import environment
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = os.environ.get("BUILD", "build")
 WARM = {"label", "items", "rate", "rate_min", "rate_max", "ratio", "cpu_ms", "own_cpu_ms", "core_busy", "peak_mib"}
-DAEMON_MIB = 24  # what itemgend itself may hold
-needs_queue = pytest.mark.skipif(bool(queues.fauxqs_problem()), reason="no npm here, which the fast local queue is installed with")
+DAEMON_MIB = 24  # most messages that itemgend itself may have in flight
+needs_queue = pytest.mark.skipif(bool(queues.fauxqs_problem()), reason="npm is not installed, which the fast local queue needs")
 
 
 def run(case: str, folder: Path) -> dict[str, Any]:
-    """The results of one case, which are printed as they are written."""
+    """Runs one case. Returns its results, after checking that they are printed as they are written."""
     env = environment.for_tools() | {"BENCH": case, "BENCH_REQUESTS": "2", "BENCH_REPEAT": "1", "BENCH_FSYNC": "0"}
     command = [sys.executable, "-m", "bench", "--programs", BUILD, "--folder", str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
@@ -62,7 +62,7 @@ def test_both_make_a_first_item(tmp_path: Path) -> None:
 
 
 class Topic:
-    """Takes the place of boto3's client."""
+    """Replaces boto3's client."""
 
     def __init__(self) -> None:
         self.published: list[dict[str, Any]] = []
@@ -80,7 +80,7 @@ echo '{"type": "Feature", "collection": "own"}' >"$last"
 """
 
 
-def test_the_handler_makes_one_item_after_another_and_tells_which_failed(
+def test_the_handler_makes_one_item_after_another_and_reports_failures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "uvx").write_text(UVX)
@@ -99,10 +99,10 @@ def test_the_handler_makes_one_item_after_another_and_tells_which_failed(
         f"{start} bad create-item a b item.json",
         f"{start} g create-item a b --o v item.json",
     ]
-    assert "ended with 1" in capsys.readouterr().err
+    assert "exited with 1" in capsys.readouterr().err
 
 
-def test_files_are_asked_for_where_they_are_served() -> None:
+def test_requests_name_the_served_files() -> None:
     made = makers.glclu_requests(30, "http://127.0.0.1:9")
     assert len({request["create_item_args"][0] for request in made}) == 12
     assert all(request["create_item_args"][0].startswith("http://127.0.0.1:9/v2/") for request in made)

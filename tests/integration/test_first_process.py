@@ -1,4 +1,4 @@
-"""A daemon as the first process of a PID namespace, as it is in a container: build/tests/service, whose workers only wait."""
+"""A daemon as the first process of a PID namespace, as in a container: build/tests/service, whose workers only wait."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wait_until(what: str, condition: Callable[[], object]) -> None:
 
 
 class First:
-    """One that runs, and its number outside."""
+    """A running daemon, and its process id outside."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
@@ -50,18 +50,18 @@ class First:
 @pytest.fixture
 def first(tmp_path: Path) -> Iterator[First]:
     if subprocess.run([*UNSHARE, "true"], capture_output=True).returncode:
-        pytest.skip("no PID namespace can be made here")
+        pytest.skip("cannot create a PID namespace")
     made = First(tmp_path / "log")
     yield made
     made.outer.kill()
     made.outer.wait()
 
 
-def test_it_waits_for_whoever_loses_his_parent(first: First) -> None:
+def test_it_waits_for_orphaned_processes(first: First) -> None:
     number = first.inside("sleep 1 >/dev/null & echo $!; ps -o pid= -p 1 >/dev/null")
     (orphan,) = children(first.pid)
     assert f"\t{number.strip()}\n" in Path(f"/proc/{orphan}/status").read_text().split("NSpid:")[1]
-    wait_until("it has ended, and nothing is left of it", lambda: not children(first.pid))
+    wait_until("it has exited, and no zombie is left", lambda: not children(first.pid))
     assert state(first.pid) in "SR"
 
 
@@ -71,7 +71,7 @@ def test_a_stop_drains(first: First) -> None:
     assert first.has("DAEMON_STOPPING") and first.has("DAEMON_STOPPED")
 
 
-def test_nobody_inside_can_kill_it(first: First) -> None:
+def test_processes_inside_cannot_kill_it(first: First) -> None:
     first.inside("kill -KILL 1; kill -ABRT 1; kill -STOP 1; true")
     time.sleep(0.5)
     assert state(first.pid) in "SR"

@@ -1,4 +1,4 @@
-"""What the local AWS lets a caller do: users, roles, who may assume them, and the log of it."""
+"""Permissions in the local AWS: users, roles, who may assume them, and the log of requests."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ def document(**statement: Any) -> str:
 
 
 def make_role(stack: Stack, principal: Any, **allowed: Any) -> str:
-    """Its ARN."""
+    """Creates a role. Returns its ARN."""
     iam = stack.account.client("iam")
     name = f"access-{next(numbers)}"
     trust = document(Principal=principal, Action="sts:AssumeRole")
@@ -30,7 +30,7 @@ def make_role(stack: Stack, principal: Any, **allowed: Any) -> str:
 
 
 def assume(account: Account, arn: str, session: dict[str, str] | None = None) -> Callable[..., Any]:
-    """Makes clients with the role's own credentials."""
+    """Returns a function that makes clients with the role's own credentials."""
     key = account.client("sts", **(session or {})).assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
     own = {
         "aws_access_key_id": key["AccessKeyId"],
@@ -44,7 +44,7 @@ def refused(call: Callable[[], Any]) -> bool:
     with pytest.raises(ClientError) as caught:
         call()
     code = caught.value.response["Error"]["Code"]
-    return "AccessDenied" in code or code == "403"  # a bucket's policy, of which moto says no more
+    return "AccessDenied" in code or code == "403"  # a bucket's policy; moto's message has no details
 
 
 def test_users(stack: Stack) -> None:
@@ -74,7 +74,7 @@ def test_a_role_of_roles_and_users(stack: Stack) -> None:
 
 
 def test_batches_need_what_a_single_one_needs(stack: Stack) -> None:
-    """sqs:SendMessageBatch and its like are no actions of IAM's: a policy that names them allows nothing."""
+    """IAM has no action sqs:SendMessageBatch or similar: a policy that names one allows nothing."""
     trust, loading = {"AWS": "123456789012"}, stack.cloud.loading
     entries = [{"Id": "1", "MessageBody": "{}"}]
     single = make_role(stack, trust, Action="sqs:SendMessage", Resource="arn:aws:sqs:*:*:*-ItemLoadQueue")
@@ -90,7 +90,7 @@ def test_batches_need_what_a_single_one_needs(stack: Stack) -> None:
 
 
 def test_queues_by_name_and_by_arn(stack: Stack) -> None:
-    """A statement on one queue covers the requests that give no URL of it."""
+    """A statement on one queue covers requests that name the queue without its URL."""
     queue = stack.cloud.loading.queue_url.rpartition("/")[2]
     only = {"Resource": f"arn:aws:sqs:eu-central-2:123456789012:{queue}"}
     actions = ["sqs:GetQueueUrl", "sqs:ListMessageMoveTasks"]
@@ -116,8 +116,8 @@ def test_the_request_log(stack: Stack) -> None:
     assert all(line["allowed"] for line in lines if line["who"].endswith(":user/stack") and line["action"].startswith("sqs:"))
 
 
-def test_a_bucket_for_tls_alone(stack: Stack) -> None:
-    """Loopback stands for TLS; a policy that denies anything else denies it."""
+def test_a_bucket_that_requires_tls(stack: Stack) -> None:
+    """Requests on loopback count as encrypted; a policy that denies unencrypted ones does not affect them."""
     s3 = stack.account.client("s3")
     s3.create_bucket(Bucket="tls-alone", CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
     deny = {"Sid": "Deny", "Effect": "Deny", "Principal": "*", "Resource": "arn:aws:s3:::tls-alone/*"}
@@ -130,8 +130,8 @@ def test_a_bucket_for_tls_alone(stack: Stack) -> None:
     assert refused(lambda: s3.get_object(Bucket="tls-alone", Key="x"))
 
 
-def test_a_call_that_is_not_here(stack: Stack) -> None:
-    """No outage, which a client would try again: 501."""
+def test_a_call_that_is_not_supported(stack: Stack) -> None:
+    """It answers 501, which is not an outage that a client would retry."""
     with pytest.raises(ClientError) as caught:
         stack.accounts["deployer"].client("sns").get_data_protection_policy(ResourceArn=stack.cloud.loading.topic_arn)
     assert caught.value.response["Error"]["Code"] == "NotImplemented"

@@ -1,4 +1,4 @@
-"""The asset server's GeoTIFFs are what their names say, and it serves parts of them."""
+"""The asset server's GeoTIFFs match their names, and it serves parts of them."""
 
 import http.client
 import struct
@@ -27,7 +27,7 @@ def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes, di
 
 
 def read_tags(data: bytes) -> dict[int, tuple[Any, ...]]:
-    """A TIFF's first directory, read as TIFF 6.0 says."""
+    """Reads a TIFF's first directory, as TIFF 6.0 defines it."""
     order, version, offset = struct.unpack_from("<2sHI", data)
     assert (order, version) == (b"II", 42)
     (n,) = struct.unpack_from("<H", data, offset)
@@ -67,7 +67,7 @@ def test_names(tile: str, corner: tuple[float, float]) -> None:
     assert upper_left(tile) == corner
 
 
-def test_names_that_are_none() -> None:
+def test_invalid_names() -> None:
     with pytest.raises(ValueError, match="5N_090W"):
         upper_left("5N_090W")
 
@@ -105,7 +105,7 @@ def test_nothing_else_is_served(stack: Stack, path: str) -> None:
     assert fetch(stack.asset_url + path)[0] == 404
 
 
-def test_a_connection_outlasts_what_is_not_there(stack: Stack) -> None:
+def test_a_connection_survives_missing_files(stack: Stack) -> None:
     with closing(http.client.HTTPConnection(urlsplit(stack.asset_url).netloc, timeout=10)) as connection:
         connection.connect()
         port = connection.sock.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Interrupted starts, and the daemons that the stack starts: their environment, their coming up, their end."""
+"""Interrupted starts, and the daemons that the stack starts: their environment, their start, their end."""
 
 import os
 import signal
@@ -30,8 +30,8 @@ def started(place: Path, name: str) -> bool:
 
 
 def assert_interrupted(child: "subprocess.Popen[str]", number: int, place: Path) -> None:
-    os.killpg(child.pid, number)  # a terminal sends it to the tools that run in the foreground too
-    os.killpg(child.pid, number)  # as a user does who is in a hurry
+    os.killpg(child.pid, number)  # a terminal sends it to the tools in the foreground too
+    os.killpg(child.pid, number)  # as an impatient user does
     output, _ = child.communicate(timeout=30)
     assert (child.returncode, "interrupted" in output) == (130, True), output
     assert left_in(place) == [] and list((place / "tmp").iterdir()) == []
@@ -115,7 +115,7 @@ def test_the_daemons_environment(place: Path, monkeypatch: pytest.MonkeyPatch) -
         ("impostor", "was not ready in time"),
     ],
 )
-def test_a_daemon_that_does_not_come_up(place: Path, behaviour: str, problem: str) -> None:
+def test_a_daemon_that_does_not_start(place: Path, behaviour: str, problem: str) -> None:
     settings = {"FAKE": behaviour}
     stack = Stack(place / "stack", programs=fake_programs(place), settings=settings, fsync=False, ready_timeout_s=5)
     try:
@@ -127,18 +127,18 @@ def test_a_daemon_that_does_not_come_up(place: Path, behaviour: str, problem: st
     assert left_in(place) == [] and naming(place) == {}
 
 
-def test_a_daemon_that_does_not_end_is_killed_with_its_children(
+def test_a_daemon_that_does_not_exit_is_killed_with_its_children(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"FAKE": "stubborn"}
     with Stack(place / "stack", programs=fake_programs(place), settings=settings, fsync=False, stop_timeout_s=0.5):
         assert len([a for a in naming(place).values() if "itemgend" in a]) == 2
-    assert "itemgend did not end within 0.5 s and was killed" in capsys.readouterr().out
+    assert "itemgend did not exit within 0.5 s and was killed" in capsys.readouterr().out
     assert naming(place) == {}
 
 
 def test_one_daemon_alone(place: Path) -> None:
-    """Ended and started again, as tests of crashes do."""
+    """Stops and starts one, as tests of crashes do."""
     with Stack(place / "stack", programs=fake_programs(place), fsync=False) as stack:
         first = stack.process("itemloadd")
         stack.stop_daemon("itemloadd", signal.SIGKILL)

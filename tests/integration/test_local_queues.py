@@ -143,8 +143,8 @@ def test_handles_that_never_were(make_queue: Make) -> None:
 # --- many at once
 
 
-def test_nothing_is_lost_or_handed_out_twice(queue: Any, stack: Any) -> None:
-    """Senders, receivers and deleters at the same time."""
+def test_nothing_is_lost_or_delivered_twice(queue: Any, stack: Any) -> None:
+    """Senders, receivers and deleters work at the same time."""
     n = 400
     received: list[str] = []
     done = threading.Event()
@@ -196,7 +196,7 @@ def test_dead_lettered_on_the_receive_after_the_last(make_queue: Make) -> None:
     assert queue.receive() == []
     (dead,) = dlq.receive()
     assert (dead["MessageId"], dead["Body"], dead["MessageAttributes"]) == (sent, "body", attributes)
-    assert attributes_of(dead, "ApproximateReceiveCount") == "3", "counted on in the dead-letter queue"
+    assert attributes_of(dead, "ApproximateReceiveCount") == "3", "the dead-letter queue continues the count"
     assert attributes_of(dead, "SentTimestamp") == attributes_of(seen[0][0], "SentTimestamp")
     assert attributes_of(dead, "DeadLetterQueueSourceArn") == queue.arn
 
@@ -220,11 +220,11 @@ def test_redrive_allow_policy(make_queue: Make, sqs: Any) -> None:
     assert sqs.list_dead_letter_source_queues(QueueUrl=dlq.url)["queueUrls"] == [queue.url]
     sqs.set_queue_attributes(QueueUrl=dlq.url, Attributes={"RedriveAllowPolicy": ""})
     answer = sqs.get_queue_attributes(QueueUrl=dlq.url, AttributeNames=["All"])["Attributes"]
-    assert "RedriveAllowPolicy" not in answer, "an empty one takes it away"
+    assert "RedriveAllowPolicy" not in answer, "an empty policy removes it"
 
 
 def task_of(sqs: Any, dlq: Any) -> dict[str, Any]:
-    """The last task, once it has ended."""
+    """The last move task, once it has ended."""
     found: list[dict[str, Any]] = []
 
     def ended() -> bool:
@@ -250,13 +250,13 @@ def test_a_move_task_brings_them_back_as_new_messages(make_queue: Make, sqs: Any
 
 def test_a_move_task_does_not_know_where_a_sent_dead_letter_came_from(make_queue: Make, sqs: Any) -> None:
     queue, dlq = pair(make_queue, 1)
-    dlq.send("put there by hand")
+    dlq.send("sent directly")
     sqs.start_message_move_task(SourceArn=dlq.arn)
     task = task_of(sqs, dlq)
     assert (task["Status"], task["FailureReason"]) == ("FAILED", "CouldNotDetermineMessageSource")
     sqs.start_message_move_task(SourceArn=dlq.arn, DestinationArn=queue.arn)
     assert task_of(sqs, dlq)["Status"] == "COMPLETED"
-    assert [message["Body"] for message in queue.receive()] == ["put there by hand"]
+    assert [message["Body"] for message in queue.receive()] == ["sent directly"]
 
 
 def test_move_tasks_one_at_a_time_and_cancelled(make_queue: Make, sqs: Any) -> None:

@@ -1,4 +1,7 @@
-"""The local AWS refuses what SQS and SNS refuse, with the codes that they use: passing on it is to mean something."""
+"""
+The local AWS refuses what SQS and SNS refuse, with the same error codes, so that a test which passes on it means
+something.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +18,7 @@ def text(value: str, kind: str = "String") -> dict[str, str]:
 
 
 def refused(call: Callable[..., Any], **parameters: Any) -> str:
-    """The code of the refusal."""
+    """Returns the refusal's error code."""
     with pytest.raises(ClientError) as caught:
         call(**parameters)
     return str(caught.value.response["Error"]["Code"])
@@ -24,7 +27,7 @@ def refused(call: Callable[..., Any], **parameters: Any) -> str:
 FORBIDDEN = ["\x00", "\x01", "\x08", "\x0b", "\x1f", "\ufffe", "\uffff"]
 ALLOWED = ["\t", "\n", "\r", " ", "\x7f", "é", "\ud7ff", "\ue000", "\ufffd", "\U0001f6f0", "\U0010ffff"]
 
-# What one message may not be: name, parameters, code.
+# Bad messages: name, parameters, error code.
 BAD_MESSAGES: list[tuple[str, dict[str, Any], str]] = [
     ("empty body", {"MessageBody": ""}, "MissingParameter"),
     ("no body", {"MessageBody": None}, "MissingParameter"),
@@ -38,7 +41,7 @@ BAD_MESSAGES: list[tuple[str, dict[str, Any], str]] = [
     *[(f"body {c!a}", {"MessageBody": f"a{c}b"}, "InvalidMessageContents") for c in FORBIDDEN],
 ]
 
-# What one attribute may not be: name, the attribute's name, the attribute.
+# Bad attributes: name of the case, the attribute's name, the attribute.
 BAD_ATTRIBUTES: list[tuple[str, str, dict[str, Any]]] = [
     ("empty value", "a", text("")),
     ("no value", "a", {"DataType": "String"}),
@@ -109,7 +112,7 @@ def test_good_messages_arrive_as_they_were_sent(queue: Any) -> None:
         (message,) = queue.receive()
         assert (message["Body"], message["MessageAttributes"]) == ("".join(ALLOWED), attributes)
         queue.delete(message)
-    queue.send("x" * (MIB - 12), MessageAttributes={"ab": text("cdef")})  # to the byte
+    queue.send("x" * (MIB - 12), MessageAttributes={"ab": text("cdef")})  # exactly at the limit
     assert len(queue.receive()) == 1
 
 
@@ -270,7 +273,7 @@ def test_bad_publish(sns: Any, topic: str, parameters: dict[str, Any], code: str
     assert refused(sns.publish, TopicArn=topic, **parameters) == code
 
 
-def test_publish_of_the_very_limit(sns: Any, topic: str) -> None:
+def test_publish_exactly_at_the_limit(sns: Any, topic: str) -> None:
     sns.publish(TopicArn=topic, Message="x" * (KIB_256 - 12), MessageAttributes={"ab": text("cdef")})
 
 

@@ -1,4 +1,4 @@
-"""The local AWS takes a request only with the signature that belongs to its very bytes."""
+"""The local AWS accepts a request only with the signature that belongs to its exact bytes."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def signed(
 
 
 def ask(request: AWSRequest, **changes: Any) -> tuple[int, bytes, dict[str, str]]:
-    """Sends it, with what was changed after signing. Status, body, headers."""
+    """Sends the request with changes made after signing. Returns status, body and headers."""
     body = changes.pop("body", request.data)
     headers = {**dict(request.headers.items()), **changes.pop("headers", {})}
     headers = {name: value for name, value in headers.items() if value is not None}
@@ -68,7 +68,7 @@ def test_a_good_signature(stack: Stack) -> None:
     assert ask(signed(stack, body=body_of(stack)))[0] == 200
 
 
-def test_what_is_not_as_it_was_signed(stack: Stack) -> None:
+def test_requests_that_were_changed_after_signing(stack: Stack) -> None:
     request = signed(stack, body=body_of(stack))
     good = request.headers["Authorization"]
     last = "0" if good[-1] != "0" else "1"
@@ -126,11 +126,11 @@ def test_the_clock(stack: Stack, monkeypatch: pytest.MonkeyPatch, minutes: int, 
     if status != 200:
         message = json.loads(answer[1])["message"]
         assert ("expired" if minutes < 0 else "not yet current") in message
-        assert "Date" in answer[2], "a client corrects its clock by it"
+        assert "Date" in answer[2], "clients correct their clocks with it"
 
 
-def test_a_form_is_checked_as_it_was_sent(stack: Stack) -> None:
-    """SNS: a client may escape more than boto3 does, in any order; the answer to a bad signature is XML."""
+def test_a_form_is_checked_in_the_format_that_was_sent(stack: Stack) -> None:
+    """SNS: a client may escape more than boto3 does, in any order. A bad signature is answered in XML."""
     message = quote("a ~é", safe="").replace("~", "%7E")
     form = (
         f"Message={message}&TopicArn={quote(stack.cloud.loading.topic_arn)}&Version=2010-03-31&Action=Publish".encode()
@@ -147,7 +147,7 @@ def test_a_form_is_checked_as_it_was_sent(stack: Stack) -> None:
 
 
 def test_checking_cannot_be_switched_off(stack: Stack) -> None:
-    """moto's own control pages are not there."""
+    """moto's own control pages cannot be reached."""
     request = urllib.request.Request(stack.account.url + "/moto-api/reset-auth", data=b"1000")
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=10)

@@ -1,4 +1,4 @@
-"""up, down and status: what they start, what they leave, and what becomes of it when they are interrupted."""
+"""up, down and status: what they start, what they leave behind, and how they end when they are interrupted."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from places import fake_programs, left_in, open_ports, run, wait_until
 from local.process import is_alive
 from local.stack import TOOLS, Stack
 
-# --- what is in it
+# --- the running stack
 
 
 def test_queues_as_designed(stack: Stack, sqs: Any) -> None:
@@ -29,8 +29,8 @@ def test_queues_as_designed(stack: Stack, sqs: Any) -> None:
         assert stage.topic_arn in queue["Policy"]
 
 
-def test_env_is_enough_for_a_shell(stack: Stack) -> None:
-    """Also for one that is set up for another account, and for another database."""
+def test_a_shell_needs_only_env(stack: Stack) -> None:
+    """Even in a shell that is set up for another account and another database."""
     script = """
         . "$1"
         aws sts get-caller-identity --query Arn --output text
@@ -98,7 +98,7 @@ ITEM = {
 }
 
 
-def test_the_secrets_role_loads_and_no_more(stack: Stack, tmp_path: Path, database: psycopg.Connection[Any]) -> None:
+def test_the_secrets_role_can_only_load(stack: Stack, tmp_path: Path, database: psycopg.Connection[Any]) -> None:
     answer = stack.account.client("secretsmanager").get_secret_value(SecretId=stack.cloud.secret_arn)
     secret = json.loads(answer["SecretString"])
     assert set(secret) == {"host", "port", "dbname", "username", "password"}
@@ -202,7 +202,7 @@ def test_a_strangers_pid_is_left_alone(place: Path) -> None:
         (place / "stack" / "state.json").write_text(json.dumps(state))
         assert run("down", place=place) == (0, "down\n")
         assert stranger.poll() is None
-        assert place.exists(), "only a directory that `up` named is removed"
+        assert place.exists(), "`down` removes only a directory that `up` recorded"
     finally:
         stranger.kill()
         stranger.wait()

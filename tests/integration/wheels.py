@@ -1,4 +1,4 @@
-"""Packages made for tests: wheels and source distributions in a folder that uv looks into (UV_FIND_LINKS), without any registry."""
+"""Packages for tests: wheels and source distributions in a directory that uv searches (UV_FIND_LINKS), without a registry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# A build backend that needs nothing but Python.
+# A build backend that needs only Python.
 BACKEND = '''
 import zipfile
 files = {files!r}
@@ -43,7 +43,10 @@ def add_wheel(folder: Path, name: str, version: str = "1.0", *, requires: Sequen
 
 
 def add_source(folder: Path, name: str, version: str = "1.0", *, code: str = "pass") -> None:
-    """A package that has to be built; `code` is a line that its build runs, which may change `files`, the wheel to be."""
+    """
+    Adds a package that has to be built. `code` is a line that its build runs, which may change `files`, the future
+    wheel.
+    """
     module = name.replace("-", "_")
     built = _files(name, version, (), {f"{module}.py": f"version = {version!r}\n"})
     files = {

@@ -1,4 +1,4 @@
-"""Alarms and metric math, against the cases that the CloudWatch User Guide works out."""
+"""Alarms and metric math, checked with the examples of the CloudWatch User Guide."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SERIES: dict[str, Values] = {"a": [1.0, 2.0, None, 4.0], "b": [0.0, 4.0, 5.0, 2.
     ("expression", "expected"),
     [
         ("a + b * 2", [1, 10, None, 8]),
-        ("(a + b) / b", [None, 1.5, None, 3]),  # nothing where it divides by zero
+        ("(a + b) / b", [None, 1.5, None, 3]),  # no value where it would divide by zero
         ("-a", [-1, -2, None, -4]),
         ("FILL(a, 9)", [1, 2, 9, 4]),
         ("FILL(a, REPEAT)", [1, 2, 2, 4]),
@@ -71,6 +71,6 @@ def test_metric_math(expression: str, expected: Values) -> None:
 
 
 @pytest.mark.parametrize("expression", ["c", "a +", "SEARCH('x', 'Sum')", "a if b else 1", "a[0]"])
-def test_what_is_not_understood_is_said(expression: str) -> None:
+def test_unknown_syntax_is_an_error(expression: str) -> None:
     with pytest.raises(ExpressionError):
         evaluate(expression, SERIES)

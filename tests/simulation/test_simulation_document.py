@@ -1,4 +1,7 @@
-"""docs/explanation/scaling.md has the figures of a fresh run, and says of them what they show; the command prints them."""
+"""
+docs/explanation/scaling.md has the figures of a fresh run, and its conclusions match them. The command prints the same
+figures.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def pair(results: command.Results, scenario: str, stage: str = "generation") -> 
     return run.of("ours", stage), run.of("original", stage)
 
 
-def test_what_it_says_of_the_scenarios(results: command.Results) -> None:
+def test_its_statements_about_the_scenarios(results: command.Results) -> None:
     ours, original = pair(results, "burst")
     assert ours.drained_s < original.drained_s and 7 <= original.dollars / ours.dollars <= 9
     ours, original = pair(results, "small")
@@ -59,7 +62,7 @@ def test_what_it_says_of_the_scenarios(results: command.Results) -> None:
     assert unkept.wake_s - kept.wake_s == 15 * 60
 
 
-def test_what_it_says_of_the_bill(results: command.Results) -> None:
+def test_its_statements_about_the_bill(results: command.Results) -> None:
     million, hundred = results.bills
     most = bill.capacity(results.terraform)
     assert most.itemloadd_task > 200 * most.itemgend_task
@@ -72,7 +75,7 @@ def test_what_it_says_of_the_bill(results: command.Results) -> None:
 
 
 def test_a_day_of_a_million_by_hand(results: command.Results) -> None:
-    """Two publishes an item, one task of each daemon all day."""
+    """Two publishes for each item, one task of each daemon all day."""
     day = results.bills[0]
     assert day.sns == pytest.approx(2 * 1e6 * 0.5e-6)
     assert day.itemgend == pytest.approx(24 * (2 * 0.04048 + 5 * 0.004445 + 0.005))
@@ -83,8 +86,8 @@ def test_a_day_of_a_million_by_hand(results: command.Results) -> None:
 
 def day_requests(rate: float) -> float:
     """
-    A receive and a delete of the request; of the item, whose batch of two seconds and one of two workers is `rate`
-    items large: 21 receives, and deletes by tens.
+    A receive and a delete for the request. For the item: a batch of two seconds of one of two workers has `rate` items,
+    with 21 receives, and deletes by tens.
     """
     return 2 + 21 / rate + 2 / rate
 
@@ -120,7 +123,7 @@ def test_its_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert all(outcome["done"] == 100 for outcome in outcomes)
 
 
-def test_a_scenario_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_scenario(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(monkeypatch, "--scenario", "brust")
     assert "no such scenario: brust; there are burst, " in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What the simulation reads of terraform/ is what terraform makes of it."""
+"""The values that the simulation reads from terraform/ are those that terraform computes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def declared() -> policy.Terraform:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """modules/config with an empty configuration: every default."""
+    """The settings of modules/config with an empty configuration: all defaults."""
     folder = tmp_path_factory.mktemp("config")
     for file in (MODULES / "config").glob("*.tf"):
         text = file.read_text()
@@ -63,7 +63,7 @@ def test_the_default_configuration(declared: policy.Terraform, settings: dict) -
     ("cpu", "memory_mib"), [(256, 512), (256, 2049), (512, 1024), (2048, 4608), (2048, 20000), (4096, 61440)]
 )
 def test_fargate_sizes(cpu: int, memory_mib: int) -> None:
-    """As modules/config chooses them, for tasks of any need."""
+    """As modules/config chooses them, for tasks of any size."""
     locals_ = hcl.parse_folder(MODULES / "config").all("locals")
     sizes = next(block.attributes["fargate"] for block in locals_ if "fargate" in block.attributes)
     size = policy.fargate_size(sizes, cpu, memory_mib)
@@ -78,7 +78,7 @@ def test_fargate_sizes(cpu: int, memory_mib: int) -> None:
 
 
 def test_the_metric_queries(declared: policy.Terraform) -> None:
-    """The expressions, the metrics that they are over, and which of them counts, as modules/backlog puts them out."""
+    """The expressions, their metrics, and the one that is the result are those that modules/backlog outputs."""
     running = '{namespace="ECS/ContainerInsights", metric_name="RunningTaskCount", dimensions={}}'
     folder, scaling = MODULES / "backlog", declared.generation.scaling
     maths = {"per_task": scaling.tracking.math} | {
@@ -98,8 +98,8 @@ def test_the_metric_queries(declared: policy.Terraform) -> None:
         )
 
 
-def test_the_root_hands_the_configuration_on() -> None:
-    """The simulation takes the configuration's values for those of the modules."""
+def test_the_root_passes_the_configuration_on() -> None:
+    """The simulation uses the configuration's values as those of the modules."""
     daemons = hcl.parse_folder(TOP / "terraform")
     text = next(block.attributes["daemons"] for block in daemons.all("locals") if "daemons" in block.attributes)
     for daemon, members in hcl.object_of(text).items():
@@ -136,7 +136,7 @@ def test_a_changed_number_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (stage.scaling.tracking.out_cooldown_s, stage.scaling.max_tasks, stage.scaling.keep_alive_s) == (77, 33, 300)
 
 
-def test_what_it_cannot_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expression_that_it_cannot_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modules = tmp_path / "modules"
     shutil.copytree(MODULES, modules)
     monkeypatch.setattr(policy, "MODULES", modules)

@@ -1,4 +1,4 @@
-"""The simulation's queue: no message is lost or made, whatever is done with it."""
+"""The simulation's queue: no operation loses a message or makes one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def whole(queue: Queue) -> int:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_whatever_is_done_every_message_is_somewhere(seed: int) -> None:
+def test_no_operation_loses_a_message(seed: int) -> None:
     random = Random(seed)
     queue, held, bad_sent = Queue(random), [], 0
     for now_s in range(2000):
@@ -50,7 +50,7 @@ def test_bad_messages_are_spread_and_all_come_out() -> None:
     assert all(0 <= lot.bad <= 8 for lot in lots)
 
 
-def test_what_is_hidden_comes_back_on_time_with_its_receives() -> None:
+def test_hidden_messages_come_back_on_time_with_their_receives() -> None:
     queue = Queue(Random(1))
     queue.send(5, 3)
     (lot,) = queue.receive(5, 10)
@@ -62,7 +62,7 @@ def test_what_is_hidden_comes_back_on_time_with_its_receives() -> None:
     assert queue.receive(35, 10) == [Lot(5, 3, 0, 2)]
 
 
-def test_only_so_many_are_in_flight() -> None:
+def test_messages_in_flight_are_limited() -> None:
     queue = Queue(Random(1))
     queue.send(0, IN_FLIGHT_MAX + 500)
     (lot,) = queue.receive(0, IN_FLIGHT_MAX + 500)
@@ -71,7 +71,7 @@ def test_only_so_many_are_in_flight() -> None:
     assert sum(lot.n for lot in queue.receive(0, 1000)) == 500
 
 
-def test_the_longest_time_is_that_of_what_was_deleted() -> None:
+def test_the_longest_time_is_that_of_deleted_messages() -> None:
     queue = Queue(Random(1))
     queue.send(10, 2)
     queue.send(20, 2)

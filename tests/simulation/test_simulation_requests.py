@@ -1,4 +1,7 @@
-"""The requests and log lines of an item, counted on a real stack: what the bill of docs/explanation/scaling.md is made with."""
+"""
+Counts the requests and log lines of an item on a running stack. The bill in docs/explanation/scaling.md is computed
+from them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ WORKERS = 2
 
 @dataclass
 class Counted:
-    """What one daemon did with so many messages."""
+    """The requests of one daemon for a number of messages."""
 
     n: int
     calls: Counter[str]
@@ -33,7 +36,9 @@ class Counted:
 
 
 class Place:
-    """A stack whose requests are logged; tests ask as another user than the daemons."""
+    """
+    A stack that logs its requests. The tests use another user than the daemons, so that their requests can be distinguished.
+    """
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -60,7 +65,7 @@ class Place:
         pytest.fail(f"{url} is not empty")
 
     def count(self, daemon: str, url: str, n: int, meanwhile: Callable[[], None], **settings: str) -> Counted:
-        """From when the daemon is ready until the queue is empty."""
+        """Counts from the daemon's start until the queue is empty."""
         log = self.stack.directory / f"{daemon}.log"
         self.stack.start_daemon(daemon, settings)
         try:
@@ -79,13 +84,14 @@ def place(tmp_path_factory: pytest.TempPathFactory, build: Path) -> Iterator[Pla
         yield Place(stack)
 
 
-# A stop waits for the open receives: shorter ones. Nothing here is idle for so long that they would count.
+# A stop waits for the open receives, so they are shortened. The daemons are not idle here long enough for these to
+# count.
 LOADER = {
     "ITEMLOADD_WORKERS": str(WORKERS),
     "ITEMLOADD_MISSING_COLLECTION": "create",
     "ITEMLOADD_WAIT_TIME": "2s",
 }
-ROUNDS = 3  # that find nothing, before a batch closes
+ROUNDS = 3  # they find nothing, before a batch closes
 
 
 def paced(place: Place, topic: str, n: int, rate: float) -> None:
@@ -96,7 +102,10 @@ def paced(place: Place, topic: str, n: int, rate: float) -> None:
 
 
 def test_loading_in_a_flood(place: Place) -> None:
-    """All waits before the daemon is there: every receive is full, but for the rounds that find the queue empty."""
+    """
+    All messages wait before the daemon starts. Every receive is full, except for the rounds that find the queue
+    empty.
+    """
     n, url = 500, place.stack.cloud.loading.queue_url
     place.publish(place.stack.cloud.loading.topic_arn, [item(i) for i in range(n)])
     counted = place.count("itemloadd", url, n, lambda: None, **LOADER)
@@ -109,7 +118,7 @@ def test_loading_in_a_flood(place: Place) -> None:
 
 
 def test_loading_below_a_flood(place: Place) -> None:
-    """The bill's figure is the most: where one worker has the receives under way, the other one has none to take."""
+    """The bill's figure is an upper bound: workers compete for messages."""
     rate, n = 8.0, 64
     url, topic = place.stack.cloud.loading.queue_url, place.stack.cloud.loading.topic_arn
     terraform = policy.read()

@@ -1,4 +1,4 @@
-"""Application Auto Scaling by hand: what a policy wants of a service, minute by minute."""
+"""Application Auto Scaling, computed by hand: what a policy does to a service, minute by minute."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def test_above_the_target_for_three_minutes() -> None:
     assert Clock(POLICY).minutes(350, 350, 350) == [1, 1, 4]  # ceil(1 x 350 / 100)
 
 
-def test_one_minute_below_begins_anew() -> None:
+def test_one_minute_below_the_target_restarts_the_count() -> None:
     assert Clock(POLICY).minutes(350, 350, 50, 350, 350, 350) == [1, 1, 1, 1, 1, 4]
 
 
-def test_the_most_is_the_most() -> None:
+def test_max_tasks_is_the_limit() -> None:
     assert Clock(POLICY).minutes(5000, 5000, 5000)[-1] == 10
 
 
 def test_tasks_that_start_are_not_ordered_again() -> None:
     """
-    The backlog of one task is measured until the others run. While the cooldown lasts it counts from before; later from
-    what is there, and they should be.
+    The backlog of one task is measured until the others run. During the cooldown, the next number is computed from the
+    one before; later from the number that exists, and by then the others should run.
     """
     clock = Clock(POLICY)
     assert clock.minutes(300, 300, 300, 300, 300) == [1, 1, 3, 3, 3]
@@ -69,7 +69,7 @@ def test_below_nine_tenths_for_fifteen_minutes() -> None:
     assert Clock(POLICY, 8).minutes(*[95] * 20) == [8] * 20
 
 
-def test_nothing_measured_nothing_decided() -> None:
+def test_without_measurements_nothing_is_decided() -> None:
     assert Clock(POLICY, 3).minutes(*[None] * 30) == [3] * 30
 
 
@@ -93,13 +93,13 @@ def test_a_step_is_taken_once_in_its_cooldown() -> None:
     assert clock.minutes(1, 1, 1, 1, 1, 1, 1) == [1, 1, 1, 1, 1, 2, 2]
 
 
-def test_from_one_to_none() -> None:
+def test_from_one_to_zero() -> None:
     clock = Clock(replace(POLICY, tracking=replace(TRACKING, target=1), steps=(WAKE, SLEEP)), 1)
     assert clock.minutes(0, 0, 0) == [1, 1, 0]
 
 
-def test_who_wants_most_wins() -> None:
-    """The step would end all; target tracking wants more."""
+def test_the_policy_that_wants_most_wins() -> None:
+    """The step would end all tasks; target tracking wants more."""
     both = Policy(0, 10, TRACKING, (replace(SLEEP, threshold=1000, periods=1, datapoints=1),), None)
     assert Clock(both, 2).minutes(500, 500, 500) == [0, 0, 0]
     clock = Clock(replace(both, steps=(replace(SLEEP, threshold=1000, periods=3, datapoints=3),)), 2)

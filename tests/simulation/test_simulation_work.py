@@ -1,4 +1,4 @@
-"""Tasks and functions by hand: how much they do, what they hold, what they are paid."""
+"""Tasks and functions, computed by hand: how much they do, how many messages they hold, what they cost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def filled(n: int, bad: int = 0) -> Queue:
     [(4, 2, 0, 20), (1, 2, 0, 10), (4, 0.5, 0, 5), (4, 2, 1.9, 2), (40, 2, 1.9, 20)],
 )
 def test_the_rate_of_a_task(slots: int, vcpu: float, wait_s: float, rate: float) -> None:
-    """As many as its processors do, or as its slots hold: whichever is less."""
+    """The rate is limited by the processors or by the slots."""
     assert GenerationTask(slots, vcpu, wait_s, ITEM).rate == pytest.approx(rate)
 
 
@@ -41,12 +41,12 @@ def test_generation_begins_with_the_environment() -> None:
         queue.tick(now_s)
         work.tick(now_s)
         done.append(queue.done)
-    # Four workers wait for four seconds; then 20 a second.
+    # Four workers wait for four seconds; then they do 20 items a second.
     assert done[:8] == [0, 0, 0, 0, 4, 24, 44, 64]
     assert done[-1] == 100 and sum(n for _, n, _ in published) == 100
 
 
-def test_what_fails_is_tried_five_times_with_longer_and_longer_waits() -> None:
+def test_failed_messages_are_tried_five_times_with_longer_and_longer_waits() -> None:
     assert [RETRY.backoff_s(receives) for receives in range(1, 6)] == [30, 90, 270, 600, 600]
     queue = filled(10, 10)
     work = GenerationWork(queue, RETRY, GenerationTask(4, 2, 0, ITEM), lambda *_: None, Random(1))
@@ -60,7 +60,7 @@ def test_what_fails_is_tried_five_times_with_longer_and_longer_waits() -> None:
 
 
 def test_loading_takes_what_the_database_stores() -> None:
-    """Its processors would do 5,000 a second, its connections 2,000, the database 1,000 (half a vCPU)."""
+    """The processors allow 5,000 a second, the connections 2,000, the database 1,000 (half a vCPU)."""
     queue, database = filled(10_000), Database(0.5, ROW)
     work = LoadingWork(queue, RETRY, LoadingTask(2, 0.5, 1000, 2, ROW), database)
     for now_s in range(11):
@@ -69,7 +69,7 @@ def test_loading_takes_what_the_database_stores() -> None:
     assert database.rate == 1000 and queue.done == 10_000
 
 
-def test_a_lone_item_waits_for_company_and_is_loaded() -> None:
+def test_a_lone_item_waits_for_the_window_and_is_loaded() -> None:
     queue, database = filled(1), Database(2, ROW)
     work = LoadingWork(queue, RETRY, LoadingTask(2, 0.5, 1000, 2, ROW), database)
     done_s = None
@@ -104,7 +104,7 @@ def run(service: Service, queue: Queue, from_s: int, until_s: int) -> None:
         service.tick(now_s)
 
 
-def test_a_task_is_paid_from_its_launch_to_its_end() -> None:
+def test_a_task_costs_from_its_launch_to_its_end() -> None:
     queue = Queue(Random(1))
     service = a_service(queue)
     service.desired = 2
@@ -118,7 +118,7 @@ def test_a_task_is_paid_from_its_launch_to_its_end() -> None:
 
 
 def test_no_task_that_holds_messages_is_ended() -> None:
-    """Ten messages of five seconds, two tasks; none is wanted any more from the start of the work on."""
+    """Ten messages of five seconds, two tasks. When the work begins, none is wanted any more."""
     queue = filled(10)
     service = a_service(queue)
     service.desired = 2
@@ -135,7 +135,7 @@ def test_no_task_that_holds_messages_is_ended() -> None:
     assert queue.done == 10 and service.tasks == []
 
 
-def test_an_interrupted_task_gives_its_messages_back() -> None:
+def test_an_interrupted_task_releases_its_messages() -> None:
     queue = filled(10)
     service = a_service(queue, Spot(base=1, share=1.0))
     service.desired = 3
@@ -187,8 +187,8 @@ def test_five_batches_first_then_five_more_each_second() -> None:
     assert running[0] == 5 and running[1] == 10 and max(running) == running[-1] == GENERATION.concurrency
 
 
-def test_what_an_invocation_is_paid() -> None:
-    """Ten items of 0.1 s of a processor, on 0.58 of one, and the environment before them."""
+def test_the_price_of_an_invocation() -> None:
+    """Ten items of 0.1 s on a full processor, on a share of 0.58, and their environment first."""
     queue = filled(10)
     function = GenerationFunction(queue, GENERATION, ITEM, 0, lambda *_: None, Random(1))
     feed(function, queue, 100)
@@ -200,7 +200,7 @@ def test_what_an_invocation_is_paid() -> None:
 
 
 def test_items_that_take_too_long_come_back_whole() -> None:
-    """Fifteen seconds each, ten of them, in 120: done again and again, and dead-lettered in the end."""
+    """Ten items of fifteen seconds each, in 120 s: they are done again and again, and dead-lettered in the end."""
     queue = filled(10)
     slow = Generation(cpu_s=0.1, cold_s=(0, 0), cold_cpu_s=0)
     function = GenerationFunction(queue, GENERATION, slow, 15, lambda *_: None, Random(1))
@@ -209,7 +209,7 @@ def test_items_that_take_too_long_come_back_whole() -> None:
     assert function.billed_ms == 5 * 120_000
 
 
-def test_a_row_that_the_database_refuses_takes_its_batch_along() -> None:
+def test_a_row_that_the_database_refuses_fails_its_batch() -> None:
     queue = filled(2000, 1)
     feed(LoadingFunction(queue, LOADING, ROW, 1e6), queue, 1000)
     assert (queue.done, queue.dead, queue.good_dead) == (1000, 1000, 999)
@@ -221,14 +221,14 @@ def test_few_items_wait_for_the_window() -> None:
 
 
 def test_too_many_functions_for_the_database_time_out() -> None:
-    """Each statement gets slower, all run into the limit at once, and what they stored is rolled back."""
+    """Each statement gets slower, all reach the time limit at once, and their work is rolled back."""
     queue = filled(1_000_000)
     function = LoadingFunction(queue, LOADING, ROW, 1000)
     feed(function, queue, 120)
     assert function.timeouts > 100
 
 
-# ------------------------------------------------------------ what was measured
+# ----------------------------------------------------------- the measured rates
 
 
 def test_rates_are_read_from_the_document() -> None:
@@ -240,6 +240,6 @@ def test_rates_are_read_from_the_document() -> None:
 @pytest.mark.parametrize(
     "place", [("nothing", "ours", "items/s"), ("months", "nobody", "items/s"), ("months", "ours", "nothing")]
 )
-def test_a_rate_that_is_not_there_is_an_error(place: tuple[str, str, str]) -> None:
+def test_a_missing_rate_is_an_error(place: tuple[str, str, str]) -> None:
     with pytest.raises(RateError, match="noth|nobody"):
         measured(*place)

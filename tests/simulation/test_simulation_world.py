@@ -1,4 +1,6 @@
-"""The whole of it: nothing is lost, more is never less, and what the document tells of the policy is so."""
+"""
+The whole simulation: nothing is lost, more tasks are never slower, and what the document says about the policy is true.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ def with_scaling(terraform: policy.Terraform, **changes: object) -> policy.Terra
 
 
 @pytest.mark.parametrize("name", sorted(set(BY_NAME) - {"steady"}))
-def test_every_message_is_somewhere_all_the_time(name: str) -> None:
+def test_every_message_is_accounted_for_all_the_time(name: str) -> None:
     def look(_: int, requests: Queue, items: Queue) -> None:
         for queue in (requests, items):
             assert queue.visible + queue.hidden + queue.held + queue.done + queue.dead == queue.sent
@@ -42,7 +44,7 @@ def test_every_message_is_somewhere_all_the_time(name: str) -> None:
         assert outcome.done + outcome.dead == outcome.sent
         if outcome.who == "ours":
             assert outcome.good_dead == 0
-    # Every request that was done made an item, in both.
+    # In both designs, every request that was done made an item.
     for who in ("ours", "original"):
         requests, items = run.of(who, "generation"), run.of(who, "loading")
         published = 0 if name in ("items", "poison_items") else items.sent
@@ -56,18 +58,18 @@ def test_the_same_seed_the_same_figures() -> None:
 
 def test_the_first_task_by_hand() -> None:
     """
-    Requests at 90 s are in the minute that ends at 120 s, which is known at 180 s: the alarm, the launch; the task runs
-    60 s later, at 240 s.
+    Requests at 90 s are in the minute that ends at 120 s. Its metric is known at 180 s: the alarm starts a task, which
+    runs 60 s later, at 240 s.
     """
     assert ours(burst(10)).wake_s == 240 - BURST_S
 
 
 def test_the_others_by_hand() -> None:
     """
-    The first task runs at 240 s, so it is counted in the minute that ends at 300 s, known at 360 s, and the next, known
-    at 420 s. Then the oldest of what is above the target is three minutes old, and CloudWatch does not wait for the
-    third (a row "- - X X -"): ten are wanted, and at 480 s nine more of them run. The first one did 49.4 a second until
-    then.
+    The first task runs at 240 s, so it is counted in the minute that ends at 300 s, known at 360 s, and in the next,
+    known at 420 s. Then the oldest value above the target is three minutes old, and CloudWatch does not wait for the
+    third (a row "- - X X -"). Ten tasks are wanted, and at 480 s nine more of them run. Until then the first one does
+    49.4 a second.
     """
     outcome = ours(burst(100_000))
     rate = 2 / 0.0405
@@ -78,7 +80,7 @@ def test_the_others_by_hand() -> None:
 
 
 def test_task_hours_and_dollars_by_hand() -> None:
-    """One task from 180 s until nothing has been there for so long that it goes."""
+    """One task, from 180 s until the queue has been empty for long enough."""
     outcome = ours(burst(10))
     run = simulate(burst(10), TERRAFORM, 1)
     assert outcome.tasks_max == 1
@@ -105,7 +107,7 @@ def test_a_wait_for_files_needs_more_slots_not_more_processors() -> None:
     assert slow.drained_s > 3 * quick.drained_s
 
 
-def test_later_metrics_later_tasks() -> None:
+def test_later_metrics_mean_later_tasks() -> None:
     first = [simulate(scenario, TERRAFORM, 1).of("ours", "generation").wake_s for _, scenario in LATER]
     known = [wake_s for wake_s in first if wake_s is not None]
     assert known == sorted(known) and first[: len(known)] == known and len(known) >= 2
@@ -114,8 +116,8 @@ def test_later_metrics_later_tasks() -> None:
 NIGHT = Scenario("night", "", two_bursts(100, 10_000, 10 * 3600), 10 * 3600 + 60, times=TIMES)
 
 
-def test_the_schedule_keeps_the_way_out_of_zero_open() -> None:
-    """Without it nobody sees the morning's requests for a quarter of an hour."""
+def test_the_schedule_keeps_scaling_from_zero_fast() -> None:
+    """Without the schedule, the requests of the morning would not be noticed for a quarter of an hour."""
     kept, unkept = ours(NIGHT), ours(replace(NIGHT, keep_alive=False))
     assert kept.done == unkept.done == 10_100
     assert kept.wake_s <= 4 * 60
@@ -131,7 +133,7 @@ def test_metrics_that_never_come_start_nothing() -> None:
 
 
 def test_an_idle_service_ends_its_last_task() -> None:
-    """By the step policy; target tracking alone would do it too, five minutes later."""
+    """By the step policy. Target tracking alone would do it too, five minutes later."""
     only_wake = with_scaling(TERRAFORM, steps=tuple(s for s in TERRAFORM.generation.scaling.steps if s.name == "wake"))
     by_step, by_tracking = ours(burst(10)).task_hours * 3600, ours(burst(10), only_wake).task_hours * 3600
     assert 10 * 60 < by_step < 15 * 60 <= by_tracking < by_step + 6 * 60
@@ -144,15 +146,15 @@ def test_a_spot_interruption_loses_no_message_and_little_time() -> None:
     assert not_interrupted.drained_s < interrupted.drained_s < not_interrupted.drained_s + 180
 
 
-def test_what_fails_keeps_tasks_for_as_long_as_it_is_tried() -> None:
-    """A message that is tried again later counts as in flight."""
+def test_failed_messages_keep_tasks_running_until_their_last_attempt() -> None:
+    """A message that waits for another attempt counts as in flight."""
     poisoned, good = ours(BY_NAME["poison"]), ours(burst(16_000))
     assert poisoned.dead == 4_000 and poisoned.drained_s > 16 * 60
     assert poisoned.task_hours > good.task_hours
 
 
 def test_a_day_at_an_even_rate_by_hand() -> None:
-    """11.6 a second are less than one task does: it is there all day, and hardly another one."""
+    """11.6 items a second are less than one task does: it runs all day, and rarely a second one."""
     run = simulate(BY_NAME["steady"], TERRAFORM, 1)
     outcome, original = run.of("ours", "generation"), run.of("original", "generation")
     assert outcome.sent == original.sent == pytest.approx(1e6, rel=0.01)

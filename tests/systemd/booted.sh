@@ -1,10 +1,10 @@
 #!/bin/bash
-# booted.sh [-b DIR]... [-t SECONDS] COMMAND...: boots a real systemd (PID 1, journald, dbus) in namespaces of its own and runs COMMAND
-# in that system as root, with our environment, standard streams and exit status.
+# booted.sh [-b DIR]... [-t SECONDS] COMMAND...: boots a real systemd (PID 1, journald, dbus) in its own namespaces and
+# runs COMMAND in that system as root, with our environment, standard streams and exit status.
 #
-# Its files are the host's, under an overlay whose writes are thrown away; /tmp, /run and /dev are fresh; other mounts are
-# seen where -b binds them. The network is the host's, so 127.0.0.1 is shared. When COMMAND ends, or we do, all of it ends.
-# Exit 77: cannot be done here (says why). 124: COMMAND took longer than -t (default 300).
+# Its files are the host's, below an overlay whose changes are thrown away; /tmp, /run and /dev are new; other mounts
+# are visible only with -b. The network is the host's, so 127.0.0.1 is shared. When COMMAND ends, or we do, everything
+# ends. Exit 77: not possible on this machine (prints the reason). 124: COMMAND took longer than -t (default 300).
 set -uo pipefail
 binds=() limit=300
 while getopts b:t: option; do
@@ -13,10 +13,10 @@ done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || { sed -n 2,8p "$0" >&2 && exit 64; }
 for path in "${binds[@]}"; do
-    # systemd-tmpfiles empties these at boot, and it would be the host's.
+    # systemd-tmpfiles empties these at boot, and it would empty the host's.
     case $path in / | /tmp | /var/tmp | /run | /var | /dev | /dev/shm) echo "booted.sh: $path cannot be bound: systemd cleans it at boot" >&2 && exit 64 ;; esac
 done
-cannot() { echo "booted.sh: cannot here: $*" >&2 && exit 77; }
+cannot() { echo "booted.sh: not possible here: $*" >&2 && exit 77; }
 [ "$(id -u)" = 0 ] || cannot "needs root"
 for needed in /lib/systemd/systemd /lib/systemd/system/dbus.service; do
     [ -e "$needed" ] || cannot "needs systemd and dbus: make deps-test"
@@ -28,7 +28,7 @@ work=$(mktemp -d /tmp/booted.XXXXXX) outer='' init='' cgroup=''
 finish() {
     trap - EXIT INT TERM HUP
     if [ -n "$outer" ]; then
-        # SIGRTMIN+3 asks systemd to halt; --kill-child sees to the rest.
+        # SIGRTMIN+3 asks systemd to halt; --kill-child ends the rest.
         [ -z "$init" ] || kill -s RTMIN+3 "$init" 2>/dev/null
         for _ in {1..100}; do kill -0 "$outer" 2>/dev/null || break; sleep 0.1; done
         kill -KILL "$outer" 2>/dev/null
@@ -45,13 +45,13 @@ finish() {
 trap finish EXIT
 trap 'exit 143' INT TERM HUP
 
-# A cgroup of its own below ours, in the unified hierarchy, wherever that is mounted.
+# A cgroup below ours, in the unified hierarchy, wherever that is mounted.
 unified=/sys/fs/cgroup
 [ "$(stat -fc %T $unified)" = cgroup2fs ] || unified=/sys/fs/cgroup/unified
 [ "$(stat -fc %T $unified 2>/dev/null)" = cgroup2fs ] || cannot "no unified cgroup hierarchy"
 ours=$unified$(sed -n 's/^0:://p' /proc/self/cgroup)
 cgroup=${ours%/}/${work##*/}
-mkdir "$cgroup" 2>/dev/null || { cgroup='' && cannot "no cgroup can be made"; }
+mkdir "$cgroup" 2>/dev/null || { cgroup='' && cannot "cannot create a cgroup"; }
 
 # shellcheck disable=SC2016 # expanded inside
 (
@@ -73,12 +73,12 @@ mkdir "$cgroup" 2>/dev/null || { cgroup='' && cannot "no cgroup can be made"; }
         ln -s pts/ptmx "$root/dev/ptmx"; ln -s /proc/self/fd "$root/dev/fd"
         for name in stdin:0 stdout:1 stderr:2; do ln -s "fd/${name#*:}" "$root/dev/${name%:*}"; done
         for name in null zero full random urandom tty; do touch "$root/dev/$name"; mount --bind "/dev/$name" "$root/dev/$name"; done
-        # As udev makes it: for everybody.
+        # Open to everybody, as udev makes it.
         mkdir "$root/dev/net"; mknod -m 666 "$root/dev/net/tun" c 10 200 || rmdir "$root/dev/net"
         mount -t tmpfs -o mode=755 tmpfs "$root/run"
         mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
         for path; do mkdir -p "$root$path"; mount --rbind "$path" "$root$path"; done
-        # Neither the host'"'"'s services nor its login prompts: just what units need.
+        # Only what the units need: none of the host'"'"'s services, and no login prompts.
         printf "[Unit]\nRequires=sysinit.target dbus.socket\nAfter=sysinit.target dbus.socket\n" >"$root/etc/systemd/system/booted.target"
         cd "$root"; mkdir -p .host; pivot_root . .host; umount -l /.host; rmdir /.host
         mount --make-rshared /
@@ -103,6 +103,6 @@ is_up || { cat "$work/log" >&2 && cannot "systemd did not boot"; }
 
 environment=()
 while read -r name; do environment+=("--setenv=$name"); done < <(compgen -e)
-# As a unit of its own, so that it ends with the system.
+# As a separate unit, so that it ends with the system.
 nsenter -t "$init" -m -r -w -p -- timeout --foreground -k 5 "$limit" \
     systemd-run --quiet --wait --pipe --collect --working-directory=/ "${environment[@]}" -- "$@"

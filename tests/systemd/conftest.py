@@ -1,4 +1,6 @@
-"""A really booted systemd with the daemons installed, against a stack on the loopback it shares with us."""
+"""
+A really booted systemd with the daemons installed, connected to a stack on the loopback that it shares with us.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ END = "--- status "
 
 
 class Booted:
-    """A shell inside; each command is one run() call."""
+    """A shell inside the booted system. Each run() runs one command in it."""
 
     def __init__(self) -> None:
         command = [str(SCRIPT), "-t", "600", "/bin/bash", "-s"]
@@ -29,7 +31,7 @@ class Booted:
         self.shell = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def run(self, command: str, check: bool = True) -> str:
-        """Its output, stderr among it."""
+        """Returns its output, including stderr."""
         assert self.shell.stdin and self.shell.stdout
         try:
             self.shell.stdin.write(f"{{ {command}\n}} </dev/null 2>&1; printf '\\n{END}%d\\n' $?\n")
@@ -45,7 +47,7 @@ class Booted:
                 return text
             output.append(line.rstrip("\n"))
         if self.shell.wait() == 77:
-            pytest.skip("no systemd can be booted here")
+            pytest.skip("cannot boot systemd on this machine")
         raise AssertionError(f"the booted system ended at: {command}\n" + "\n".join(output))
 
     def close(self) -> None:
@@ -61,7 +63,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, build: Path) -> Iterator[Sta
 
 
 def settings(stack: Stack) -> dict[str, str]:
-    """What an administrator puts into /etc/stactools-ingest/environment."""
+    """The content of /etc/stactools-ingest/environment, as an administrator would write it."""
     quick = {f"{daemon}_{key}": value for key, value in QUICK.items() for daemon in ("ITEMGEND", "ITEMLOADD")}
     aws = {name: value for name, value in stack.env.items() if name.startswith("AWS_")}
     registry = {k: v for k, v in environment.for_tools().items() if "CERT" in k or k.startswith("UV_") or "proxy" in k.lower()}

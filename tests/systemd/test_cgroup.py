@@ -1,7 +1,8 @@
 """
-Memory held by cgroups of version 2, seen in a virtual machine with Debian's kernel and systemd: which machine this is does not matter.
+Memory limits with cgroups of version 2, in a virtual machine with Debian's kernel and systemd, so that the host's own
+cgroups do not matter.
 
-One boot for all: SCRIPT runs there, and each of its parts, "=== NAME", is looked at by a test.
+All tests share one boot: SCRIPT runs there, and each test looks at one of its parts, "=== NAME".
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from . import vm
 
 pytestmark = pytest.mark.long
 
-# As package code: 64 MiB is what each may have.
+# Run as package code: each may have 64 MiB.
 CHILDREN = """
 import os, time
 for i in range(8):
@@ -39,7 +40,7 @@ if os.fork() == 0:
 held = b"x" * (50 << 20)
 time.sleep(20)
 """
-# No sample sees it: nobody is attached.
+# A sample does not see this memory: no process is attached to it.
 SYSV = """
 import ctypes
 libc = ctypes.CDLL(None)
@@ -56,7 +57,7 @@ for file in files:
     os.write(file, bytes(10 << 20))
 """
 HEAP = "bytearray(90 << 20)"
-# The kernel keeps what was read as long as it can, and gives it back before it refuses more.
+# The kernel keeps read pages as long as it can, and gives them up before it refuses more memory.
 READS = """
 import os
 n = 0
@@ -72,14 +73,14 @@ for folder, _, names in os.walk("/usr/lib"):
             print("read more than", n >> 20)
             raise SystemExit
 """
-# Without a sandbox it is the same user's as itemgend.
+# Without a sandbox, the file belongs to the user of itemgend.
 RAISES = """
 with open("/proc/self/cgroup") as file:
     group = "/sys/fs/cgroup" + file.read().strip()[3:]
 with open(group + "/memory.max", "w") as file:
     file.write("max")
 """ + CHILDREN  # fmt: skip
-# In namespaces of its own, where it may mount the cgroups that it is in.
+# In its own namespaces, where it may mount the cgroups that it is in.
 ATTACK = """
 import errno, json, os, subprocess
 os.chdir(os.environ["TMPDIR"])
@@ -162,7 +163,7 @@ echo "=== unit killed"
 kill -KILL $(systemctl show -P MainPID itemgend); held 3
 echo "=== unit stopped"
 systemctl stop itemgend; ls -d $group
-echo "=== unit told"
+echo "=== unit log"
 journalctl -q -u itemgend EVENT=SANDBOX_CHOSEN -o cat
 """
 
@@ -195,11 +196,11 @@ BOTH = pytest.mark.parametrize("sandbox", ["bubblewrap", "limits"])
 
 
 @BOTH
-def test_items_are_held(parts: dict[str, str], sandbox: str) -> None:
+def test_limits_hold_for_items(parts: dict[str, str], sandbox: str) -> None:
     lines = parts[f"{sandbox} items"].splitlines()
     assert lines[:2] == [f"in force: sandbox {sandbox}, network open", "memory: cgroup v2"]
     ends = dict(zip(ITEMS, (line for line in lines[2:] if re.match("[a-z_]+: ", line)), strict=True))
-    for name in ("children", "daemons", "memfds"):  # a sample may be there first
+    for name in ("children", "daemons", "memfds"):  # a sample may notice it first
         assert re.match(r"out_of_memory: create-item .* memory_limit \(64 MiB\)", ends[name]), ends
     assert ends["sysv"] == KILLED
     assert ends["heap"].startswith("out_of_memory: ") and "MemoryError" in parts[f"{sandbox} items"]
@@ -207,7 +208,7 @@ def test_items_are_held(parts: dict[str, str], sandbox: str) -> None:
 
 
 @BOTH
-def test_commands_are_held(parts: dict[str, str], sandbox: str) -> None:
+def test_limits_hold_for_commands(parts: dict[str, str], sandbox: str) -> None:
     assert parts[f"{sandbox} command sysv"].splitlines()[1:] == ["memory: cgroup v2", KILLED]
     assert "\nout_of_memory: " in parts[f"{sandbox} command children"]
 
@@ -220,14 +221,14 @@ def test_package_code_cannot_raise_its_limit_by_what_it_mounts(parts: dict[str, 
     assert json.loads(tried[1]) == refused | {"memory.oom.group": "done", "mkdir": "EAGAIN"}
 
 
-def test_without_a_sandbox_it_can_change_its_own_and_is_sampled(parts: dict[str, str]) -> None:
+def test_without_a_sandbox_it_can_change_its_cgroup_and_is_sampled(parts: dict[str, str]) -> None:
     assert "memory: cgroup v2" in parts["limits raises"]
     assert re.search(r"out_of_memory: create-item took \d+ MiB of memory, more than memory_limit", parts["limits raises"])
 
 
 @BOTH
 @pytest.mark.parametrize(("place", "why"), [("not delegated", "Permission denied"), ("read-only", "Read-only file system")])
-def test_where_it_is_not_there_nothing_changes(parts: dict[str, str], sandbox: str, place: str, why: str) -> None:
+def test_without_cgroups_nothing_changes(parts: dict[str, str], sandbox: str, place: str, why: str) -> None:
     lines = parts[f"{sandbox} {place}"].splitlines()
     assert re.fullmatch(rf"memory: limits and samples, because cannot make a subgroup of /sys/fs/cgroup/system.slice/.*: {why}", lines[1])
     assert lines[2] == "made: nothing"
@@ -245,5 +246,5 @@ def test_our_unit(parts: dict[str, str]) -> None:
     for what in ("started", "reloaded", "killed"):
         assert parts[f"unit {what}"] == "processes: 0 and 1, divided: memory\n", what
     assert "No such file" in parts["unit stopped"]
-    told = parts["unit told"].splitlines()
-    assert len(told) == 3 and all(re.fullmatch("package code runs with sandbox bubblewrap, .*; memory: cgroup v2", line) for line in told)
+    lines = parts["unit log"].splitlines()
+    assert len(lines) == 3 and all(re.fullmatch("package code runs with sandbox bubblewrap, .*; memory: cgroup v2", line) for line in lines)

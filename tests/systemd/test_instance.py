@@ -1,4 +1,6 @@
-"""What an instance of terraform/modules/instances does: its journal becomes lines in CloudWatch Logs, its daemon comes from S3."""
+"""
+An instance of terraform/modules/instances: its journal becomes lines in CloudWatch Logs, and its daemon comes from S3.
+"""
 
 import json
 import re
@@ -29,14 +31,14 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 @pytest.fixture(scope="module")
 def fresh(booted: Booted) -> Booted:
-    """As an instance is at first: what other tests' daemons wrote is not in the journal any more."""
+    """The state of a new instance: the journal has no entries of other tests' daemons."""
     booted.run("systemctl stop itemloadd; journalctl --sync --rotate --vacuum-size=1", check=False)
     return booted
 
 
 @pytest.fixture
 def shipper(fresh: Booted, account: Account) -> Iterator[Booted]:
-    """The unit as an instance has it, but for where AWS is and whose boto3 it uses."""
+    """The unit of an instance, except for the address of AWS and the Python that has boto3."""
     region = account.client("logs").meta.region_name
     words = {"daemon": "itemloadd", "group": GROUP, "region": region}
     template = (FILES / "ship-journal.service.tftpl").read_text()
@@ -79,17 +81,17 @@ def test_lines_are_those_of_a_container(shipper: Booted, account: Account) -> No
     assert started["level"] == "notice" and started["config"].endswith("itemloadd.yaml") and started["version"]
     assert not [name for name in started if name.startswith("_") or name in ("message_id", "priority", "syslog_identifier")]
 
-    # systemd's own words about the unit, which say when it did not start.
+    # systemd's own messages about the unit, which say when it did not start.
     assert any("itemloadd.service" in line["message"] for line in lines(account) if "event" not in line)
 
-    # The end of the machine: the daemon's last lines are shipped, once each.
+    # The machine shuts down: the daemon's last lines are shipped, once each.
     shipper.run("systemctl stop itemloadd; systemctl stop ship-journal")
     (stopped,) = of(account, "DAEMON_STOPPED")
     assert {"received", "done", "never", "returned"} <= set(stopped)
     assert len(of(account, "DAEMON_STARTED")) == 1
 
 
-def test_what_could_not_be_sent_is_sent_later(shipper: Booted, account: Account) -> None:
+def test_entries_that_could_not_be_sent_are_sent_later(shipper: Booted, account: Account) -> None:
     """Also across a restart of the shipper: nothing twice, nothing left out."""
     shipper.run("systemctl start ship-journal itemloadd")
     wait_until("one more has started", lambda: len(of(account, "DAEMON_STARTED")) == 2)
@@ -117,7 +119,7 @@ WantedBy=multi-user.target
 
 @pytest.fixture
 def package(account: Account, tmp_path: Path) -> str:
-    """A Debian package with a unit, in S3; its key."""
+    """A Debian package with a unit, in S3. Returns its key."""
     root = tmp_path / "root"
     (root / "DEBIAN").mkdir(parents=True)
     (root / "DEBIAN" / "control").write_text(
@@ -135,7 +137,10 @@ def package(account: Account, tmp_path: Path) -> str:
 
 
 def set_up(booted: Booted, account: Account, *arguments: str) -> str:
-    """Its output. `shutdown` would want a login manager, which the booted system has not: what it was told is in /run/shutdown."""
+    """
+    Runs the set-up and returns its output. `shutdown` needs a login manager, which the booted system does not have. A
+    stand-in writes its arguments to /run/shutdown.
+    """
     booted.run("rm -f /run/shutdown; mkdir -p /run/stub; printf '#!/bin/sh\\necho \"$@\" >/run/shutdown\\n' >/run/stub/shutdown; chmod +x /run/stub/shutdown")
     env = {
         "PATH": f"/run/stub:{TOOLS}:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -157,7 +162,7 @@ def test_the_daemon_is_installed_and_started(booted: Booted, account: Account, p
     booted.run("systemctl stop example; dpkg --purge example-daemon")
 
 
-def test_one_that_cannot_be_set_up_ends_itself(booted: Booted, account: Account, package: str) -> None:
+def test_an_instance_that_cannot_be_set_up_shuts_down(booted: Booted, account: Account, package: str) -> None:
     said = set_up(booted, account, "example", "packages", "1.2.4/example.deb")
     assert "404" in said
     assert booted.run("cat /run/shutdown") == "-P +2 example could not be set up"

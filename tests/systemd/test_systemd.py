@@ -1,4 +1,4 @@
-"""The units as an administrator meets them: systemctl and journalctl."""
+"""The units from an administrator's point of view: systemctl and journalctl."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def test_exposure(booted: Booted, unit: str, threshold: int) -> None:
 
 @pytest.fixture
 def bubblewrap(booted: Booted) -> None:
-    """Without any unit: what it cannot do there is not the unit's fault."""
+    """Outside of any unit: a failure here is not caused by the unit."""
     done = booted.run("bwrap --unshare-user --unshare-pid --ro-bind / / echo works", check=False)
     if done != "works":
-        pytest.skip(f"bubblewrap does not work here: {done}")
+        pytest.skip(f"bubblewrap does not work on this machine: {done}")
 
 
 @pytest.mark.usefixtures("bubblewrap")
 def test_the_unit_lets_package_code_into_bubblewrap(booted: Booted) -> None:
     start(booted, "itemgend")
-    chosen = wait_until("it is told", lambda: journal(booted, "itemgend", "EVENT=SANDBOX_CHOSEN"))[-1]
+    chosen = wait_until("it is logged", lambda: journal(booted, "itemgend", "EVENT=SANDBOX_CHOSEN"))[-1]
     assert chosen["SANDBOX"] == "bubblewrap", journal(booted, "itemgend", "EVENT=WARNING")
     assert chosen["MEMORY"] == "cgroup" or "; memory: limits and samples, because " in chosen["MESSAGE"]  # test_cgroup.py
     if booted.run("test -c /dev/net/tun && command -v slirp4netns", check=False):
@@ -66,7 +66,7 @@ def test_the_unit_lets_package_code_into_bubblewrap(booted: Booted) -> None:
 
 
 @pytest.mark.usefixtures("bubblewrap")
-def test_a_package_tells_what_it_sees(booted: Booted, pipeline: Pipeline, build: Path) -> None:
+def test_a_package_reports_what_it_sees(booted: Booted, pipeline: Pipeline, build: Path) -> None:
     with tempfile.TemporaryDirectory(dir=build) as folder:
         make_wheel(Path(folder))
         booted.run(f"rm -rf /usr/local/share/wheels; cp -r {folder} /usr/local/share/wheels; chmod 755 /usr/local/share/wheels")
@@ -82,10 +82,10 @@ def test_a_package_tells_what_it_sees(booted: Booted, pipeline: Pipeline, build:
     assert not {"stactools-ingest", "shadow", "machine-id", "systemd"} & set(seen["etc"])
     assert re.search(r"^CapEff:\t0+$", seen["status"], re.M) and re.search(r"^NoNewPrivs:\t1$", seen["status"], re.M)
     assert not [name for name in seen["environ"] if name.startswith(("AWS_", "ITEMGEND_", "UV_", "NOTIFY", "INVOCATION"))]
-    assert len(seen["processes"]) < 8, "its own, and what started it"
+    assert len(seen["processes"]) < 8, "only its own processes, and those that started it"
 
 
-# Run by a copy of our unit, so under all of its restrictions, as itemgend would run package code.
+# Run by a copy of our unit, so under all of its restrictions, as itemgend runs package code.
 PROBE = """
 echo start: $(id -un) $(hostname)
 touch /var/lib/itemgend/work/made && echo wrote
@@ -98,7 +98,7 @@ echo end
 
 
 @pytest.mark.usefixtures("bubblewrap")
-def test_what_package_code_sees_under_the_unit(booted: Booted, build: Path) -> None:
+def test_the_view_of_package_code_under_the_unit(booted: Booted, build: Path) -> None:
     unit = "/run/systemd/system/itemgend-probe.service"
     booted.run(f"cp {build}/tests/sandbox /usr/local/bin/itemgend-probe; cat >/usr/local/bin/in-sandbox.sh <<'END'{PROBE}END")
     start = "/usr/local/bin/itemgend-probe -r /var/cache/itemgend -w /var/lib/itemgend/work sh /usr/local/bin/in-sandbox.sh"
@@ -148,7 +148,7 @@ def test_metadata_endpoints_closed_by_the_documented_drop_in(booted: Booted) -> 
         properties = " ".join(f"-p {denied.split('=')[0]}={word}" for word in denied.split("=")[1].split())
         reached = reach(properties)
         if "closed" not in reached.values() and "closed" not in reach("-p IPAddressDeny=any").values():
-            pytest.skip("systemd cannot close addresses here: no cgroup BPF")
+            pytest.skip("systemd cannot close addresses on this machine: no cgroup BPF")
         assert reached == dict.fromkeys(METADATA, "closed") | dict.fromkeys(ORDINARY, "reached")
     finally:
         booted.run("systemctl stop stand-in; ip netns del metadata", check=False)
@@ -189,13 +189,13 @@ def test_a_request_through_both_units(booted: Booted, pipeline: Pipeline) -> Non
 def test_stop_drains(booted: Booted, pipeline: Pipeline) -> None:
     booted.run("mkdir -p /run/systemd/system/itemloadd.service.d")
     override = "[Service]\\nEnvironment=ITEMLOADD_BATCH_ITEMS=40 ITEMLOADD_VISIBILITY_TIMEOUT=10m\\n"
-    # EnvironmentFile wins over Environment: what is to differ must leave the file.
+    # EnvironmentFile wins over Environment, so settings to change must be removed from the file.
     booted.run("sed -i.all '/^ITEMLOADD_VISIBILITY_TIMEOUT=/d' /etc/stactools-ingest/environment")
     booted.run(f"printf '{override}' >/run/systemd/system/itemloadd.service.d/test.conf; systemctl daemon-reload")
     try:
         pipeline.publish_items([item(number) for number in range(240)])
         start(booted, "itemloadd")
-        wait_until("it is at work", lambda: len(pipeline.ids()) >= 40)
+        wait_until("it is working", lambda: len(pipeline.ids()) >= 40)
         booted.run("systemctl stop itemloadd")
     finally:
         booted.run("rm -r /run/systemd/system/itemloadd.service.d; mv /etc/stactools-ingest/environment.all /etc/stactools-ingest/environment")
@@ -223,7 +223,7 @@ def test_reload(booted: Booted) -> None:
     assert booted.run("systemctl show -p MainPID --value itemloadd") == pid
 
 
-def test_the_units_let_the_daemons_be_watched(booted: Booted) -> None:
+def test_the_units_allow_monitoring(booted: Booted) -> None:
     ports = {"itemgend": free_port(), "itemloadd": free_port()}
     booted.run("cp /etc/stactools-ingest/environment /run/before")
     for unit, port in ports.items():
@@ -244,7 +244,7 @@ def test_the_units_let_the_daemons_be_watched(booted: Booted) -> None:
         booted.run("cp /run/before /etc/stactools-ingest/environment")
 
 
-def test_bad_configuration_is_told_and_not_tried_again(booted: Booted) -> None:
+def test_a_bad_configuration_is_reported_and_not_tried_again(booted: Booted) -> None:
     booted.run("cp /etc/stactools-ingest/itemgend.yaml /tmp/good; echo 'workerz: 2' >>/etc/stactools-ingest/itemgend.yaml")
     try:
         booted.run("systemctl start itemgend", check=False)
@@ -256,7 +256,7 @@ def test_bad_configuration_is_told_and_not_tried_again(booted: Booted) -> None:
         booted.run("cp /tmp/good /etc/stactools-ingest/itemgend.yaml")
 
 
-def test_killed_is_started_again(booted: Booted, pipeline: Pipeline) -> None:
+def test_a_killed_daemon_is_restarted(booted: Booted, pipeline: Pipeline) -> None:
     start(booted, "itemloadd")
     booted.run("systemctl kill -s KILL itemloadd")
     wait_until("it is back", lambda: booted.run("systemctl show -p NRestarts --value itemloadd") == "1", timeout_s=30)

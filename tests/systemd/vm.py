@@ -1,10 +1,10 @@
 """
-vm.py COMMAND: boots this machine's own files in a virtual machine with a Linux and a systemd of its own, whose cgroups are those of
-version 2 whatever the host's are, and has bash run COMMAND there as root; output and exit status are COMMAND's.
+vm.py COMMAND: boots this machine's own files in a virtual machine with its own Linux kernel and systemd. It has cgroups
+of version 2, whatever the host has. There, bash runs COMMAND as root. Output and exit status are COMMAND's.
 
-The kernel is Debian's (the package linux-image-amd64): this machine's, or one that was unpacked into the folder that VM_KERNEL names.
-There is no network, /tmp is empty, and what is written is thrown away. The processor is emulated: it boots in 15 seconds, and all
-takes several times as long. Exit 77: cannot be done here (says why).
+The kernel is Debian's (the package linux-image-amd64): this machine's, or one that was unpacked into the folder that
+VM_KERNEL names. The machine has no network, /tmp is empty, and changes are thrown away. The processor is emulated: it
+boots in 15 seconds, and everything takes several times as long. Exit 77: not possible here (prints the reason).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def find_kernel() -> tuple[Path, Path]:
 
 
 def with_needed(modules: Path) -> list[Path]:
-    """Each after those that it needs."""
+    """The modules, each after those that it needs."""
     found = {path.stem.replace("-", "_"): path for path in modules.rglob("*.ko")}
     ordered: list[Path] = []
 
@@ -60,7 +60,7 @@ def with_needed(modules: Path) -> list[Path]:
 
 
 def archive(files: dict[str, tuple[int, bytes]]) -> bytes:
-    """As the kernel takes it for its first root: cpio's format newc."""
+    """An archive in the format of the kernel's initial RAM file system: cpio's format newc."""
     packed = b""
     for number, (name, (mode, content)) in enumerate([*files.items(), ("TRAILER!!!", (0, b""))], 1):
         fields = (number, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0)
@@ -81,7 +81,10 @@ def make_root(folder: Path, modules: Path) -> Path:
 
 
 def run(command: str, folder: Path, time_s: int = 600) -> subprocess.CompletedProcess[str]:
-    """Its exit status and output; 124: it took longer. What is in the folder is in /run/vm there. CannotHere: says why."""
+    """
+    Returns the exit status and the output; 124: it took longer. `folder` is visible there as /run/vm. CannotHere has
+    the reason if this machine cannot run it.
+    """
     for program in ("qemu-system-x86_64", "gcc"):
         if not shutil.which(program):
             raise CannotHere(f"needs the program {program} (Debian: qemu-system-x86, gcc)")
@@ -115,7 +118,7 @@ if __name__ == "__main__":
         try:
             done = run(" ".join(sys.argv[1:]), Path(shared))
         except CannotHere as error:
-            print(f"vm.py: cannot here: {error}", file=sys.stderr)
+            print(f"vm.py: not possible here: {error}", file=sys.stderr)
             sys.exit(77)
     print(done.stdout, end="")
     sys.exit(done.returncode)

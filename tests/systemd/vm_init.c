@@ -1,6 +1,6 @@
 /*
- * /init of the virtual machine (vm.py): loads the modules of the initial RAM file system, puts a root together from the
- * host's, which is read-only and seen over 9p, and an overlay whose writes are thrown away, and becomes systemd in it.
+ * init of the virtual machine (vm.py). It loads the modules of the initial RAM file system, mounts a root file system,
+ * and becomes systemd in it. The root is the host's over 9p, read-only, below an overlay whose changes are thrown away.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -60,12 +60,12 @@ int main(void)
          "overlay");
     /* systemd mounts the rest. */
     must(mount("tmpfs", "/top/run", "tmpfs", 0, "mode=755"), "/run");
-    must(mount("tmpfs", "/top/tmp", "tmpfs", 0, "mode=1777"), "/tmp"); /* which systemd empties */
+    must(mount("tmpfs", "/top/tmp", "tmpfs", 0, "mode=1777"), "/tmp"); /* systemd empties it */
     make_folder("/top/run/vm");
     make_folder("/top/run/systemd");
     must(mount("vm", "/top/run/vm", "9p", 0, OPTIONS_9P), "the folder of the command");
     must(symlink("/run/vm", "/top/run/systemd/system"), "units");
-    unlink("/top/.dockerenv"); /* nor is this a container */
+    unlink("/top/.dockerenv"); /* so that systemd does not assume a container */
     must(chdir("/top"), "/top");
     must(mount(".", "/", NULL, MS_MOVE, NULL), "the root");
     must(chroot("."), "chroot");

@@ -1,4 +1,4 @@
-"""terraform/ with the local AWS, once for each process of tests."""
+"""terraform/ with the local AWS, once for each test process."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="session")
 def account(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    """Of whoever deploys, in a local AWS with nothing in it."""
+    """The account of a user who deploys, in a local AWS that is empty."""
     with local_aws(tmp_path_factory.mktemp("aws")) as account:
         workspace.use(account)
         yield account
@@ -36,7 +36,7 @@ def had(account: Account) -> Existing:
 
 @pytest.fixture(scope="session")
 def plans(workspace: Workspace, had: Existing, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Resources]:
-    """By example, what it would make."""
+    """By example: the resources that it would create."""
     folder = tmp_path_factory.mktemp("examples")
     files: dict[str, Path] = {}
     for example in EXAMPLES:

@@ -1,5 +1,5 @@
-# modules/database: made, with and without pgbouncer, existing, and what cannot be. It is planned against the local AWS, for what
-# makes passwords cannot be made up by `terraform test`.
+# modules/database: new, with and without pgbouncer, existing, and refused combinations. It is planned with the local AWS,
+# because `terraform test` cannot mock ephemeral resources, which generate the passwords.
 
 variables {
   name               = "imagery-prod"
@@ -51,7 +51,7 @@ run "made" {
       aws_db_instance.this[0].engine_version == "16", aws_db_instance.this[0].storage_type == "gp3",
       aws_db_instance.this[0].instance_class == "db.t4g.medium", aws_db_instance.this[0].copy_tags_to_snapshot,
     ])
-    error_message = "Encrypted, protected, backed up, and not public."
+    error_message = "The database must be encrypted, protected, backed up, and not public."
   }
 
   assert {
@@ -59,7 +59,7 @@ run "made" {
       aws_db_instance.this[0].manage_master_user_password && aws_db_instance.this[0].password == null
       && alltrue([for version in aws_secretsmanager_secret_version.this : version.secret_string_wo == null && version.secret_string_wo_version > 0])
     )
-    error_message = "No password is in the state."
+    error_message = "The state must not contain passwords."
   }
 
   assert {
@@ -72,17 +72,17 @@ run "made" {
       random_page_cost           = "1.1"
       temp_buffers               = "16384"
     }) && aws_db_parameter_group.this[0].family == "postgres16"
-    error_message = "TLS is demanded, and pgstac has what it needs."
+    error_message = "The parameters must require TLS, and be enough for pgstac."
   }
 
   assert {
     condition     = aws_vpc_security_group_ingress_rule.database[0].from_port == 5432 && aws_vpc_security_group_ingress_rule.database[0].cidr_ipv4 == null
-    error_message = "Its clients come in by their group, and nobody else."
+    error_message = "Only members of the clients' group may connect."
   }
 
   assert {
     condition     = output.sslmode == "verify-full" && output.pgbouncer_repository_url == null && length(aws_ecs_service.pgbouncer) == 0
-    error_message = "Clients check the certificate; there is no pgbouncer."
+    error_message = "Clients must check the certificate, and pgbouncer must not exist."
   }
 
   assert {
@@ -94,7 +94,7 @@ run "made" {
       PGSSLMODE       = "verify-full"
       PGSTAC_SETTINGS = "{\"context\":\"auto\"}"
     }
-    error_message = "The migration checks the certificate, and writes the settings."
+    error_message = "The migration must check the certificate, and write the settings."
   }
 
   assert {
@@ -103,12 +103,12 @@ run "made" {
       "LOADER_SECRET arn:aws:secretsmanager:us-west-2:123456789012:secret:role",
       "READER_SECRET arn:aws:secretsmanager:us-west-2:123456789012:secret:role",
     ]
-    error_message = "The migration gets its secrets from ECS, not from its definition."
+    error_message = "The migration must get its secrets from ECS, not from its definition."
   }
 
   assert {
     condition     = jsondecode(aws_ecs_task_definition.migrate[0].container_definitions)[0].image == "registry/imagery-prod-migrate:0.1.0" && jsondecode(aws_ecs_task_definition.migrate[0].container_definitions)[0].readonlyRootFilesystem
-    error_message = "Of the release, with a root file system that is read-only."
+    error_message = "The migration must be of the release, with a read-only root file system."
   }
 }
 
@@ -153,12 +153,12 @@ run "with_pgbouncer" {
 
   assert {
     condition     = output.sslmode == "require" && [for role in ["loader", "reader"] : "${local.roles[role].host}:${local.roles[role].port}"] == ["pgbouncer.imagery-prod.internal:6432", "${output.host}:5432"]
-    error_message = "The loader goes by way of pgbouncer, the reader does not."
+    error_message = "The loader must go through pgbouncer, the reader must not."
   }
 
   assert {
     condition     = aws_ecs_service.pgbouncer[0].desired_count == 2 && aws_ecs_task_definition.pgbouncer[0].runtime_platform[0].cpu_architecture == "ARM64"
-    error_message = "Two tasks, of the architecture asked for."
+    error_message = "pgbouncer must have two tasks, of the given architecture."
   }
 
   assert {
@@ -166,7 +166,7 @@ run "with_pgbouncer" {
       "DB_PASSWORD arn:aws:secretsmanager:us-west-2:123456789012:secret:role:password::0a1b2c3d",
       "DB_USER arn:aws:secretsmanager:us-west-2:123456789012:secret:role:username::0a1b2c3d",
     ]
-    error_message = "A new version of the secret is a new task definition."
+    error_message = "A new version of the secret must make a new task definition."
   }
 }
 
@@ -186,17 +186,17 @@ run "existing" {
 
   assert {
     condition     = length(aws_db_instance.this) + length(aws_secretsmanager_secret.this) + length(aws_ecr_repository.migrate) == 0 && output.migration == null && output.identifier == null
-    error_message = "Nothing is made but the way to it."
+    error_message = "Only the access rules may be created."
   }
 
   assert {
     condition     = output.secret_arn == var.existing_secret_arn && output.reader_secret_arn == var.existing_secret_arn && output.admin_secret_arn == null
-    error_message = "Its secret is used as it is."
+    error_message = "Its secret must be used as it is."
   }
 
   assert {
     condition     = aws_vpc_security_group_ingress_rule.database[0].security_group_id == "sg-0123456789abcdef0" && aws_vpc_security_group_ingress_rule.database[0].from_port == 6543 && length(aws_vpc_security_group_egress_rule.client_anywhere) == 0
-    error_message = "Its security group lets clients in."
+    error_message = "Its security group must let clients in."
   }
 }
 
@@ -213,7 +213,7 @@ run "existing_and_open" {
 
   assert {
     condition     = length(aws_vpc_security_group_ingress_rule.database) == 0 && aws_vpc_security_group_egress_rule.client_anywhere[0].from_port == 5432
-    error_message = "Clients may go to its port, wherever it is."
+    error_message = "Clients must be allowed to reach its port at any address."
   }
 }
 

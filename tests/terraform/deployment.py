@@ -1,4 +1,4 @@
-"""A configuration of terraform/ in the local AWS, and what its owner does with it."""
+"""A configuration of terraform/ in the local AWS, and the commands of its owner."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.terraform.workspace import SOURCE, Workspace, in_plan
 
 class Deployment:
     def __init__(self, account: Account, folder: Path, configuration: dict[str, Any]) -> None:
-        """`account`: of whoever may do everything."""
+        """`account`: of a user who may do everything."""
         self.account = account
         self.prefix = f"{configuration['project_id']}-{configuration['stage']}"
         self.workspace = Workspace(folder)
@@ -24,7 +24,7 @@ class Deployment:
         self._variables = [f"-var=config_file={file}"]
 
     def apply(self, only: str | None = None) -> None:
-        """`only`: a type of resources, which are made alone with what they need."""
+        """`only`: one type of resources, which is created alone with its dependencies."""
         self.workspace.run("validate")
         plan = ["plan", *self._variables, "-out=first.tfplan"]
         self.workspace.run(*plan)
@@ -34,18 +34,18 @@ class Deployment:
         self.workspace.run("apply", "-parallelism=30", "first.tfplan")
 
     def second_plan(self) -> str:
-        """What it would change, as terraform shows it; empty: nothing."""
+        """The changes that a second plan would make, in terraform's format; empty: none."""
         done = self.workspace.run("plan", "-detailed-exitcode", *self._variables, check=False)
         return "" if done.returncode == 0 else done.stdout[-8000:] + done.stderr
 
     def destroy(self) -> None:
-        """As terraform/README.md says."""
+        """As terraform/README.md describes."""
         force = "-var=force_delete=true"
         self.workspace.run("apply", "-auto-approve", "-parallelism=30", *self._variables, force)
         self.workspace.run("destroy", "-auto-approve", "-parallelism=30", *self._variables, force)
 
     def difference(self) -> list[str]:
-        """What there is more in the account than before, or less."""
+        """Resources that the account has now and did not have before, or the other way round."""
         return sorted(inventory.everything(self.account) ^ self.before)
 
 

@@ -1,8 +1,8 @@
 """
-The daemons as ECS would run them: from a service of the cluster to its task definition's environment, with an agent that
-gives out the task role's own credentials and passes on what a task asks of ECS.
+Runs the daemons as ECS would: from a service of the cluster to its task definition's environment, with an agent that
+gives out the task role's credentials, and forwards the task's requests to ECS.
 
-From the ECS developer guide, "Task IAM role" and "Amazon ECS task scale-in protection endpoint".
+Source: the ECS developer guide, "Task IAM role" and "Amazon ECS task scale-in protection endpoint".
 """
 
 import json
@@ -17,7 +17,7 @@ from local.cloud import Account
 
 @dataclass(frozen=True)
 class Task:
-    """One of a service. `environment`: what terraform gave its container."""
+    """A task of a service. `environment`: the variables that terraform gave its container."""
 
     arn: str
     daemon: str
@@ -37,7 +37,7 @@ def task_of(account: Account, cluster: str, service: str) -> Task:
 
 
 class Agent:
-    """Of one task, on loopback. `service`: ECS, which may assume the roles that trust it."""
+    """The agent of one task, on loopback. `service`: ECS, which may assume the roles that trust it."""
 
     def __init__(self, task: Task, service: Account) -> None:
         self._task = task
@@ -46,7 +46,7 @@ class Agent:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.protected: list[bool] = []  # what the task asked for
+        self.protected: list[bool] = []  # the requests of the task
 
     def __enter__(self) -> "Agent":
         return self
@@ -77,7 +77,7 @@ class Agent:
         }
 
     def protect(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """As the task, so its role's policy decides."""
+        """Calls ECS with the task's credentials, so its role's policy decides."""
         key = self.credentials()
         own = {
             "aws_access_key_id": key["AccessKeyId"],

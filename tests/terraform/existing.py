@@ -1,4 +1,7 @@
-"""What a user has already: a VPC, a database's secret and security group, buckets. For configurations that name such."""
+"""
+Resources that a user already has: a VPC, a database's secret and security group, buckets. For configurations that name
+them.
+"""
 
 import json
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ class Existing:
     bucket: str
 
     def put_into(self, configuration: dict[str, Any]) -> dict[str, Any]:
-        """A configuration with these in the place of those that an example invents."""
+        """Replaces the ids that an example invents with those of these resources."""
         changed = dict(configuration)
         if vpc := configuration.get("vpc"):
             changed["vpc"] = {name: getattr(self, name if name != "id" else "vpc_id") for name in vpc}

@@ -1,4 +1,4 @@
-"""What roles may do by their policies, what docs/reference/iam.md says of it, and what was called."""
+"""Compares what the roles' policies allow, what docs/reference/iam.md says about it, and what was called."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """A pattern of IAM's: * any characters, ? one."""
+    """A pattern of IAM's: * is any characters, ? is one."""
     expression = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
     return re.fullmatch(expression, text) is not None
 
@@ -29,7 +29,10 @@ def matches(pattern: str, text: str) -> bool:
 
 @dataclass(frozen=True)
 class Row:
-    """One action of one role's statement, and whether a daemon's call is given as what needs it."""
+    """
+    A row of the document: one action in one statement of one role, and whether a daemon's call is given as the
+    reason.
+    """
 
     role: str
     statement: str
@@ -46,7 +49,7 @@ def rows(document: str) -> list[Row]:
         roles, statement, action, _, need = cells
         assert need, line
         found += [Row(role, statement, action, not need.startswith("reason: ")) for role in roles.split(", ")]
-    assert len(found) == len(set(found)), "a row is there twice"
+    assert len(found) == len(set(found)), "a row occurs twice"
     return found
 
 
@@ -69,7 +72,7 @@ class Statement:
 
 
 def statements(state: Resources, prefix: str) -> list[Statement]:
-    """Of all roles in a state. Nothing but statements that allow something, each with its name."""
+    """The statements of all roles in a state. Each must allow something, and have a name."""
     found = []
     for one in state.of("aws_iam_role_policy"):
         role = one.values["role"]
@@ -80,7 +83,7 @@ def statements(state: Resources, prefix: str) -> list[Statement]:
             actions, resources = as_list(statement["Action"]), as_list(statement["Resource"])
             found.append(Statement(role.removeprefix(f"{prefix}-"), statement["Sid"], tuple(actions), tuple(resources)))
     for kind in ("aws_iam_policy", "aws_iam_role_policy_attachment", "aws_iam_user", "aws_iam_group"):
-        assert state.of(kind) == [], "every right is in a policy of its role"
+        assert state.of(kind) == [], "every permission must be in an inline policy of its role"
     return found
 
 
@@ -97,7 +100,10 @@ def statement_blocks(document: hcl.Block) -> list[hcl.Body]:
 
 
 def written(folder: Path = SOURCE) -> set[tuple[str, str]]:
-    """Statement and action, for every policy of a role as it is written in the modules; of no example alone."""
+    """
+    Statement and action of every policy of a role, as written in the modules. Actions of examples that nobody plans are
+    included.
+    """
     found = set()
     for module in {file.parent for file in folder.glob("**/*.tf")}:
         for pattern in IN_JSON:
@@ -128,7 +134,7 @@ class Call:
 
 
 def calls(log: Path, prefix: str) -> list[Call]:
-    """Of the deployment's roles."""
+    """The calls of the deployment's roles."""
     found = []
     for line in log.read_text().splitlines():
         entry = json.loads(line)
@@ -142,14 +148,14 @@ def calls(log: Path, prefix: str) -> list[Call]:
 
 
 def undocumented(documented: Iterable[Row], allowed: Iterable[Statement]) -> list[str]:
-    """Actions that a role has and docs/reference/iam.md does not."""
+    """Actions that a role has and docs/reference/iam.md does not list."""
     known = {(row.role, row.statement, row.action) for row in documented}
     had = {(one.role, one.sid, action) for one in allowed for action in one.actions}
     return [" ".join(one) for one in sorted(had - known)]
 
 
 def refused(allowed: Iterable[Statement], called: Iterable[Call]) -> list[str]:
-    """Calls that no statement allows, and those that the local AWS refused."""
+    """Calls that no statement allows, and calls that the local AWS refused."""
     allowed = list(allowed)
     return sorted(
         {
@@ -161,7 +167,7 @@ def refused(allowed: Iterable[Statement], called: Iterable[Call]) -> list[str]:
 
 
 def uncalled(documented: Iterable[Row], allowed: Iterable[Statement], called: Iterable[Call], roles: Iterable[str]) -> list[str]:
-    """Actions of these roles that a call is said to need, which nobody made."""
+    """Actions of these roles whose documented reason is a call that did not happen."""
     allowed, called = list(allowed), list(called)
     seen = {(call.role, one.sid, call.action) for call in called for one in allowed if one.allows(call)}
     said = {(row.role, row.statement, row.action) for row in documented if row.is_called and row.role in roles}

@@ -1,4 +1,4 @@
-"""What there is in an account, by kind: asked of each service, not of terraform."""
+"""Lists everything in an account, by kind. It asks each service, not terraform."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,7 +9,7 @@ Listing = Callable[[Any], Iterable[str]]
 
 
 def each(operation: str, result: str, key: str | None = None, **parameters: Any) -> Listing:
-    """The names that an operation lists, over all of its pages."""
+    """Lists the names that an operation returns, over all pages."""
 
     def names(client: Any) -> Iterable[str]:
         if client.can_paginate(operation):
@@ -26,7 +26,7 @@ def policies_of_roles(iam: Any) -> Iterable[str]:
     return [f"{role}/{name}" for role in roles for name in iam.list_role_policies(RoleName=role)["PolicyNames"]]
 
 
-# What is deleted is still told of for some time, in a state that says so.
+# Services still list deleted things for some time, in a state that says so.
 
 
 def clusters(ecs: Any) -> Iterable[str]:

@@ -1,6 +1,7 @@
 """
-A PostgreSQL as RDS has it: TLS alone, and an administrator who is no superuser but has CREATEROLE, CREATEDB and the database,
-in which PostGIS, which RDS lets him make, is made already. And container/migrate over it.
+A PostgreSQL that is set up like RDS: it requires TLS, and its administrator is not a superuser, but has CREATEROLE,
+CREATEDB and the database. RDS lets the administrator create PostGIS; here it is created in advance. This module also
+runs container/migrate on it.
 """
 
 import json
@@ -59,7 +60,7 @@ def item(name: str, when: str = "2024-05-01T00:00:00Z") -> dict[str, Any]:
 
 
 class Rds(Server):
-    """With a certificate for localhost and its address, which `ca` signed: itself."""
+    """A server with a certificate for localhost and its address. `ca` signed it: the certificate itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class Rds(Server):
 
 @dataclass
 class Catalog:
-    """A database and its administrator, the roles' secrets, and the program over them."""
+    """A database and its administrator, the roles' secrets, and the migration program."""
 
     server: Rds
     name: str
@@ -90,11 +91,11 @@ class Catalog:
     )
 
     def username(self, role: str) -> str:
-        """Roles are of the whole server: each database has a loader and a reader of its own."""
+        """Roles belong to the whole server, so each database has its own loader and reader."""
         return "stac_admin" if role == "admin" else f"{self.name}_{role}"
 
     def env(self, role: str) -> dict[str, str]:
-        """libpq's, for a role or, with "", for nobody."""
+        """libpq's variables for a role; without a login for ""."""
         login = {"PGUSER": self.username(role), "PGPASSWORD": self.passwords[role]} if role else {}
         place = {"PGHOST": "localhost", "PGPORT": str(self.server.port), "PGDATABASE": self.name}
         return (

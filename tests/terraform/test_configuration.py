@@ -1,4 +1,4 @@
-"""What whoever deploys is told of a config.yaml that is wrong: in words that name the key. Nothing is asked of AWS for it."""
+"""Errors for a wrong config.yaml: they name the key. AWS is not used."""
 
 import re
 from pathlib import Path
@@ -7,21 +7,21 @@ import pytest
 
 from tests.terraform.workspace import Workspace
 
-# What is in the file, and what is said of it.
+# The file's content, and the error.
 WRONG = {
-    "keys that mean nothing": (
+    "unknown keys": (
         "projectid: imagery\nitemgend: {slots: 4}\nbucket_notifications: [{bucket: stac-items, sufix: .json}]\n",
-        "keys that mean nothing: projectid, bucket_notifications[0].sufix, itemgend.slots.",
+        "unknown keys: projectid, bucket_notifications[0].sufix, itemgend.slots.",
     ),
     "a text for a number": ("itemgend:\n  item_slots: many\n", "These must be numbers: itemgend.item_slots."),
     "a number for a mapping": ("itemgend: 4\n", 'attribute "itemgend": object required'),
     "more than Fargate has": ("itemgend: {item_slots: 40}\n", "itemgend needs 20480 CPU units and 41472 MiB for 40 item_slots of 1024 MiB"),
-    "no YAML": ("stage: [\n", "is no YAML"),
+    "no YAML": ("stage: [\n", "is not valid YAML"),
 }
 
 
 def refusal(workspace: Workspace, *arguments: str) -> str:
-    """What a plan says, on one line."""
+    """The error of a plan, on one line."""
     done = workspace.run("plan", *arguments, check=False)
     assert done.returncode == 1, done.stdout
     return re.sub(r"\s+", " ", done.stderr)
@@ -36,6 +36,6 @@ def test_a_configuration_that_is_wrong(workspace: Workspace, tmp_path: Path, cas
 
 def test_no_configuration_and_no_release(workspace: Workspace) -> None:
     said = refusal(workspace, "-var=release=1.2.3 (test)")
-    assert "There is no config.yaml: copy config.example.yaml to config.yaml and change it" in said
-    assert "is no YAML" not in said
+    assert "config.yaml does not exist: copy config.example.yaml to config.yaml and change it" in said
+    assert "is not valid YAML" not in said
     assert "release must be letters, digits, dots, hyphens and underscores" in said

@@ -1,6 +1,6 @@
 """
-terraform/ with a database that is there already, applied to the local AWS: the daemons run as the tasks that it declares, by
-the rights that it gives them, and it is destroyed again.
+terraform/ with an existing database, applied to the local AWS. The daemons run as the tasks that it declares, with the
+permissions that it gives them. Then it is destroyed.
 """
 
 import json
@@ -27,12 +27,12 @@ from tests.terraform.iam import Call, Row, Statement
 pytestmark = pytest.mark.long
 
 BUCKET = "partner-stac-items"
-# What itemgend and itemloadd are told over their own: times that a test need not wait for.
+# Settings of itemgend and itemloadd that replace terraform's, so that tests wait less.
 QUICK = {
     "itemgend": {"ITEMGEND_WAIT_TIME": "1s", "ITEMGEND_VISIBILITY_TIMEOUT": "4s", "ITEMGEND_MEMORY_LIMIT": "300MiB"},
     "itemloadd": {"ITEMLOADD_WAIT_TIME": "1s", "ITEMLOADD_BATCH_IDLE": "500ms", "ITEMLOADD_BACKOFF_MIN": "2s", "ITEMLOADD_BACKOFF_MAX": "10s"},
 }
-# Items of a run, and their collections.
+# The items of a run, and their collections.
 LOADED = {
     **dict.fromkeys(("from-a-request", "held-for-long", "probe", "item-ready", "item-from-a-bucket", "item-of-a-version"), "test"),
     "item-early": "late",
@@ -50,7 +50,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, build: Path) -> Iterator[Sta
 
 @pytest.fixture(scope="module")
 def had(stack: Stack) -> Existing:
-    """A catalog that is there already: the stack's PostgreSQL, by its secret."""
+    """An existing catalog: the stack's PostgreSQL, by its secret."""
     login = stack.postgres.loader
     secret = {"host": "127.0.0.1", "port": stack.postgres.port, "dbname": postgres.DATABASE, "username": login.user, "password": login.password}
     made = existing.make(stack.accounts["deployer"], secret, BUCKET)
@@ -61,7 +61,7 @@ def had(stack: Stack) -> Existing:
 
 @pytest.fixture(scope="module")
 def package_role(stack: Stack) -> str:
-    """For package code, to read somebody's imagery."""
+    """A role for package code, which may read a bucket of imagery."""
     trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     made = stack.accounts["deployer"].client("iam").create_role(RoleName="imagery-reader", AssumeRolePolicyDocument=document)
@@ -70,7 +70,7 @@ def package_role(stack: Stack) -> str:
 
 @pytest.fixture(scope="module")
 def deployment(stack: Stack, had: Existing, package_role: str, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """Applied: the example of an existing database, with all that makes the daemons call something."""
+    """Applies the example of an existing database, with every option that makes the daemons call something."""
     configuration = had.put_into(example("existing-database")) | {
         "overflow_bucket": True,
         "package_role_arn": package_role,
@@ -94,7 +94,7 @@ def tasks(stack: Stack, deployment: Deployment) -> dict[str, Task]:
 
 
 class Run:
-    """Both daemons as the tasks that terraform declared, and what a publisher and an operator do."""
+    """Both daemons as the tasks that terraform declared, with the actions of a publisher and an operator."""
 
     def __init__(self, stack: Stack, deployment: Deployment, tasks: dict[str, Task], wheels: Path) -> None:
         self.stack = stack
@@ -117,7 +117,10 @@ class Run:
             daemons.start(program, self._environment(task), 60, self.stack.state.add)
 
     def _environment(self, task: Task) -> dict[str, str]:
-        """The container's, with its agent; and where this machine is not what the image is."""
+        """
+        The container's environment, with the agent of the task, and changes where this machine differs from the
+        image.
+        """
         work = self.stack.directory / "work"
         work.mkdir(exist_ok=True)
         here = {
@@ -129,14 +132,14 @@ class Run:
             "ITEMGEND_WORK_DIR": str(work),
             "ITEMGEND_CONSTRAINTS": str(ROOT / "etc" / "constraints.txt"),
             "ITEMLOADD_DB_SSLMODE": "disable",
-            "ITEMGEND_METRICS_ADDRESS": f"127.0.0.1:{self._ports[0]}",  # a task has a loopback of its own
+            "ITEMGEND_METRICS_ADDRESS": f"127.0.0.1:{self._ports[0]}",  # each task has its own loopback
             "ITEMLOADD_METRICS_ADDRESS": f"127.0.0.1:{self._ports[1]}",
             "UV_FIND_LINKS": str(self._wheels),
         }
         return environment.for_tools() | task.environment | self.agents[task.daemon].environment | here
 
     def health(self, daemon: str) -> int:
-        """What ECS asks for; 0: healthy."""
+        """Runs the health check of ECS; 0: healthy."""
         command = [self.stack.programs / daemon, *self.tasks[daemon].container["healthCheck"]["command"][2:]]
         return subprocess.run(command, env=self._environment(self.tasks[daemon]), capture_output=True).returncode
 
@@ -152,7 +155,7 @@ class Run:
         return [line for line in (json.loads(text) for text in lines if text[:1] + text[-1:] == "{}") if line["event"] == event]
 
     def publish(self, output: str, body: Any) -> None:
-        """By the AWS CLI, to the topic of an output."""
+        """Publishes with the AWS CLI, to the topic of an output."""
         message = body if isinstance(body, str) else json.dumps(body)
         command = [TOOLS / "aws", "sns", "publish", "--topic-arn", self.outputs[output], "--message", message]
         user = self.stack.accounts["deployer"]
@@ -161,7 +164,7 @@ class Run:
         assert done.returncode == 0 and "MessageId" in done.stdout, done.stderr
 
     def dead_letter(self, output: str) -> dict[str, str]:
-        """Takes the one that comes: its attributes."""
+        """Receives the next dead letter. Returns its attributes."""
         receive = {"QueueUrl": self.outputs[output], "MessageAttributeNames": ["All"], "WaitTimeSeconds": 1}
         messages = wait_until("a dead letter", lambda: self.sqs.receive_message(**receive).get("Messages"))
         self.sqs.delete_message(QueueUrl=self.outputs[output], ReceiptHandle=messages[0]["ReceiptHandle"])
@@ -181,7 +184,7 @@ class Run:
 
 
 def event(key: str, version: str) -> dict[str, Any]:
-    """As S3 tells of an object of a bucket with versions."""
+    """An event of S3 about an object in a bucket with versions."""
     s3 = {"s3SchemaVersion": "1.0", "bucket": {"name": BUCKET}, "object": {"key": key, "versionId": version, "sequencer": "0A"}}
     times = {"eventVersion": "2.1", "eventTime": "2024-05-06T07:08:09.123Z"}
     return {"Records": [times | {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}]}
@@ -195,7 +198,7 @@ def request(behaviour: str, *args: str, **changes: Any) -> dict[str, Any]:
 def finished(
     stack: Stack, deployment: Deployment, tasks: dict[str, Task], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Run]:
-    """A full run, over: everything that the daemons do against AWS has been done."""
+    """A complete run, finished: the daemons have used every feature that calls AWS."""
     run = Run(stack, deployment, tasks, make_wheel(tmp_path_factory.mktemp("wheels")))
     collection = {"type": "Collection", "stac_version": "1.0.0", "id": "test", "description": "x", "license": "other", "links": []}
     extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [["2000-01-01T00:00:00Z", None]]}}
@@ -233,7 +236,7 @@ def test_a_second_plan_is_empty(deployment: Deployment) -> None:
     assert deployment.second_plan() == ""
 
 
-def test_tasks_are_told_what_terraform_made(deployment: Deployment, tasks: dict[str, Task]) -> None:
+def test_tasks_get_the_values_that_terraform_made(deployment: Deployment, tasks: dict[str, Task]) -> None:
     outputs = deployment.workspace.outputs()
     generation, loading = tasks["itemgend"], tasks["itemloadd"]
     assert generation.environment["ITEMGEND_QUEUE_URL"] == outputs["ItemGenQueueUrl"]
@@ -254,7 +257,7 @@ def test_items_are_in_the_catalog(finished: Run) -> None:
         found = finished.item(item_id)
         assert found and found["collection"] == collection, item_id
     large = finished.item("probe")
-    assert large and len(large["properties"]["padding"]) == 400_000, "by way of the overflow bucket"
+    assert large and len(large["properties"]["padding"]) == 400_000, "through the overflow bucket"
 
 
 def test_dead_letters_say_why(finished: Run) -> None:
@@ -268,14 +271,14 @@ def test_tasks_are_healthy_and_protect_themselves(finished: Run) -> None:
         assert True in agent.protected and agent.protected[-1] is False, (daemon, agent.protected)
 
 
-def test_what_sns_cannot_deliver_is_kept(finished: Run) -> None:
-    """Nothing was; a topic whose queue does not take its message has a place for it."""
+def test_messages_that_sns_cannot_deliver_are_kept(finished: Run) -> None:
+    """The deployment lost no message; a message that its topic's queue does not accept is kept in a queue."""
     for url in finished.outputs["delivery_dead_letter_queue_urls"].values():
         answer = finished.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
         assert answer["Attributes"]["ApproximateNumberOfMessages"] == "0"
 
 
-# ------------------------------------------------------------ what the daemons may do, and what they do
+# -------------------------------------------------------------------------------- permissions and calls
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +293,7 @@ def allowed(deployment: Deployment) -> list[Statement]:
 
 @pytest.fixture(scope="module")
 def called(finished: Run, deployment: Deployment) -> list[Call]:
-    """From the daemons' start to their end."""
+    """The calls from the daemons' start to their end."""
     return iam.calls(finished.stack.directory / "requests.log", deployment.prefix)
 
 
@@ -314,4 +317,4 @@ def test_destroy(deployment: Deployment, finished: Run) -> None:
     """With an object in the overflow bucket."""
     deployment.destroy()
     assert deployment.difference() == []
-    assert finished.item("from-a-request"), "the database is its owner's"
+    assert finished.item("from-a-request"), "an existing database keeps its content"

@@ -1,4 +1,4 @@
-"""modules/database by itself (database.tftest.hcl)."""
+"""modules/database alone (database.tftest.hcl)."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_database(workspace: Workspace) -> None:
     copy.parent.mkdir(exist_ok=True)
     shutil.copy(FILE, copy)
     try:
-        workspace.run("init", "-backend=false")  # the modules of a file of tests are installed, too
+        workspace.run("init", "-backend=false")  # terraform also installs the modules of a test file
         messages = list(workspace.test(f"tests/{FILE.name}"))
     finally:
         copy.unlink()

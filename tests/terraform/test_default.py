@@ -22,7 +22,7 @@ def test_apply_and_destroy(tmp_path: Path) -> None:
         assert len(made) > 60
         assert f"sqs queues: {outputs['ItemGenQueueUrl']}" in made and f"sns topics: {outputs['ItemLoadTopicArn']}" in made
 
-        # The secret has the five keys that loaders look for; its passwords are nowhere in the state.
+        # The secret has the five keys that loaders need. The state does not contain passwords.
         answer = account.client("secretsmanager").get_secret_value(SecretId=outputs["PgstacSecret"])
         secret = json.loads(answer["SecretString"])
         assert set(secret) >= {"host", "port", "dbname", "username", "password"}

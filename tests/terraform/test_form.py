@@ -1,4 +1,7 @@
-"""terraform/'s form: what terraform's own checks say, tflint, and that the README of each module says what it takes."""
+"""
+The form of terraform/: terraform's own checks, tflint, and each module's README, which must list its inputs and
+outputs.
+"""
 
 import os
 import re
@@ -26,7 +29,7 @@ def unquoted(text: str) -> str:
     return text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
 
 
-# ------------------------------------------------------------ terraform's own
+# ----------------------------------------------------- terraform's own checks
 
 
 def test_format(workspace: Workspace) -> None:
@@ -47,7 +50,7 @@ def test_terraform_test(workspace: Workspace) -> None:
 
 @pytest.fixture(scope="session")
 def tflint() -> str:
-    """The one of PATH, or of build/tools; a long run makes it there, which takes minutes."""
+    """tflint from PATH or build/tools. A long run builds it there, which takes minutes."""
     tools = ROOT / "build" / "tools"
     if program := shutil.which("tflint", path=f"{tools}:{os.environ['PATH']}"):
         return program
@@ -69,7 +72,7 @@ def test_tflint(tflint: str, workspace: Workspace) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-# ------------------------------------------------------------ what there is
+# ----------------------------------------------------- modules and versions
 
 
 @each_module
@@ -98,7 +101,7 @@ def test_everything_is_described_and_used(module: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES[1:], ids=lambda path: path.name)
 def test_no_module_configures_a_provider(module: Path) -> None:
-    """Who uses one decides where; a module that does can neither be counted nor removed."""
+    """The caller of a module decides where; a module that configures a provider can be neither counted nor removed."""
     body = hcl.parse_folder(module)
     assert body.all("provider") == []
     (terraform,) = body.all("terraform")

@@ -1,6 +1,6 @@
 """
-docs/reference/iam.md has each action that terraform/ allows, and nothing else. test_daemons.py compares both with what is called,
-test_plans.py the roles.
+docs/reference/iam.md has each action that terraform/ allows, and nothing else. test_daemons.py compares both with the
+calls, test_plans.py with the roles.
 """
 
 from dataclasses import replace
@@ -31,7 +31,7 @@ def test_no_action_is_a_pattern(documented: list[Row]) -> None:
     assert [row for row in documented if "*" in row.action] == []
 
 
-# ------------------------------------------------------------ the comparisons find what they are for
+# ------------------------------------------------------------- the comparisons find what they should
 
 RECEIVE = Row("itemgend-task", "ReceiveMessages", "sqs:ReceiveMessage", is_called=True)
 DECRYPT = Row("itemgend-task", "UseKey", "kms:Decrypt", is_called=False)
@@ -84,7 +84,10 @@ def test_an_action_that_is_never_called() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("example", ["ecs-ec2", "ec2-systemd", "no-api", "pgbouncer"])
 def test_policies_of_a_variant(example: str, documented: list[Row], had: Existing, account: Account, tmp_path: Path) -> None:
-    """The roles, with what these are about, and nothing else; a database, which takes minutes, only where it has roles of its own."""
+    """
+    Creates only the roles and the resources in their policies. The database, which takes minutes, is created only if it
+    has its own roles.
+    """
     configuration = of_example(example)
     if example != "pgbouncer":
         without = {"database_secret_arn": "", "database_security_group_id": "", "stac_api": {"enabled": False}}

@@ -1,4 +1,4 @@
-"""container/migrate against a PostgreSQL that is as RDS has it (rds.py)."""
+"""container/migrate on a PostgreSQL that is set up like RDS (rds.py)."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def server() -> Iterator[Rds]:
 
 @pytest.fixture(scope="module")
 def make_catalog(server: Rds) -> Callable[..., Catalog]:
-    """make_catalog("name"): with PostGIS, but without pgstac."""
+    """make_catalog("name") creates a database with PostGIS, but without pgstac."""
 
     def make(name: str, *, postgis: bool = True) -> Catalog:
         server.execute(f"CREATE DATABASE {name} OWNER stac_admin TEMPLATE template0 LOCALE 'C.UTF-8'")
@@ -43,7 +43,7 @@ def make_catalog(server: Rds) -> Callable[..., Catalog]:
 
 @pytest.fixture(scope="module")
 def catalog(make_catalog: Callable[..., Catalog]) -> Catalog:
-    """Migrated once, and nothing of it but items is changed."""
+    """A migrated catalog that tests share. They change only items."""
     made = make_catalog("pgstac")
     status, said = made.migrate()
     assert status == 0, said
@@ -51,7 +51,7 @@ def catalog(make_catalog: Callable[..., Catalog]) -> Catalog:
 
 
 def state(catalog: Catalog) -> dict[str, Any]:
-    """What a second run may not change: objects with owners and privileges, memberships, settings."""
+    """The state that a second run must not change: objects with owners and privileges, memberships, settings."""
     queries = {
         "objects": "SELECT oid, relname, relowner, relacl::text FROM pg_class WHERE relnamespace = 'pgstac'::regnamespace",
         "functions": "SELECT oid, proowner, proacl::text FROM pg_proc WHERE pronamespace = 'pgstac'::regnamespace",
@@ -94,7 +94,7 @@ def test_the_loader_loads_and_the_reader_finds_it(catalog: Catalog, build: Path)
     for what, documents in (("collections", [COLLECTION]), ("items", [item("a"), item("b", "2023-01-01T00:00:00Z")])):
         done = catalog.load(build, what, *documents)
         assert done.returncode == 0, done.stderr
-    moved = item("a", "2022-02-02T00:00:00Z")  # into another partition: the old row is swept
+    moved = item("a", "2022-02-02T00:00:00Z")  # in another partition: the old row is removed
     assert catalog.load(build, "items", moved).returncode == 0
     (found,) = catalog.rows('SELECT search(\'{"collections": ["scenes"], "sortby": [{"field": "id"}]}\')', "reader")
     times = {feature["id"]: feature["properties"]["datetime"] for feature in found[0]["features"]}
@@ -147,7 +147,7 @@ BEYOND_THE_READER = [
 
 @pytest.fixture(scope="module")
 def things(catalog: Catalog) -> None:
-    """The administrator's own."""
+    """Tables of the administrator's own."""
     with catalog.connect("admin") as admin:
         admin.execute("CREATE SCHEMA admins")
         for name in ("admins.things", "public.things"):
@@ -160,7 +160,7 @@ def things(catalog: Catalog) -> None:
     [(role, statement) for role in ("loader", "reader") for statement in BEYOND_BOTH]
     + [("reader", statement) for statement in BEYOND_THE_READER],
 )
-def test_neither_can_do_more_than_its_work(catalog: Catalog, role: str, statement: str) -> None:
+def test_neither_role_can_do_more_than_its_work(catalog: Catalog, role: str, statement: str) -> None:
     with catalog.connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement)  # type: ignore[call-overload]
 
@@ -172,7 +172,7 @@ def test_other_roles_of_the_server_are_kept_out(catalog: Catalog) -> None:
         psycopg.connect(dbname=catalog.name, sslmode="require", **options)  # type: ignore[arg-type]
 
 
-def test_new_passwords_are_taken_over_and_no_password_is_logged(catalog: Catalog) -> None:
+def test_new_passwords_are_used_and_passwords_are_not_logged(catalog: Catalog) -> None:
     old = dict(catalog.passwords)
     catalog.passwords |= {"loader": "loader-new", "reader": "reader-new"}
     status, said = catalog.migrate()
@@ -217,7 +217,7 @@ def test_settings_and_index_are_as_asked_for(make_catalog: Callable[..., Catalog
     assert catalog.rows("SELECT to_regclass('pgstac.searches_mosaic') IS NULL") == [(True,)]
 
 
-def test_an_older_pgstac_is_brought_up_to_date_and_keeps_its_items(
+def test_an_older_pgstac_is_upgraded_and_keeps_its_items(
     make_catalog: Callable[..., Catalog], build: Path
 ) -> None:
     catalog = make_catalog("older")
@@ -243,8 +243,8 @@ def test_a_newer_pgstac_is_left_alone(make_catalog: Callable[..., Catalog]) -> N
         admin.execute("SET search_path TO pgstac, public; SELECT pgstac.set_version('99.0.0')")
     status, said = catalog.migrate()
     assert status == 1
-    assert f"error: pypgstac migrate did not get from 99.0.0 to {version('pypgstac')}" in said
-    assert "next: nothing is changed" in said
+    assert f"error: pypgstac migrate did not migrate from 99.0.0 to {version('pypgstac')}" in said
+    assert "next: nothing was changed" in said
     assert catalog.rows("SELECT pgstac.get_version()") == [("99.0.0",)]
 
 
@@ -256,7 +256,7 @@ def test_two_at_once_take_turns(make_catalog: Callable[..., Catalog]) -> None:
     assert sum("pgstac is at no version" in text for text in said) == 1
 
 
-def test_what_is_missing_is_told_at_once() -> None:
+def test_missing_settings_are_reported_together() -> None:
     done = subprocess.run(
         [sys.executable, MIGRATE / "migrate.py"],
         env={
@@ -282,17 +282,17 @@ def test_what_is_missing_is_told_at_once() -> None:
     assert done.stderr == ""
 
 
-def test_a_wrong_password_is_told_at_once(catalog: Catalog) -> None:
+def test_a_wrong_password_is_reported_at_once(catalog: Catalog) -> None:
     wrong = Catalog(catalog.server, catalog.name, catalog.passwords | {"admin": "wrong"})
     before = time.monotonic()
     status, said = wrong.migrate()
     assert status == 1
     assert 'password authentication failed for user "stac_admin"' in said
-    assert "next: see that ADMIN_SECRET is the current one" in said
+    assert "next: check that ADMIN_SECRET is current" in said
     assert time.monotonic() - before < 20
 
 
-def test_another_certificate_is_told(catalog: Catalog, tmp_path: Path) -> None:
+def test_another_certificate_is_reported(catalog: Catalog, tmp_path: Path) -> None:
     status, said = catalog.migrate({"PGSSLROOTCERT": "/etc/ssl/certs/ca-certificates.crt"})
     assert status == 1
     assert "certificate verify failed" in said
@@ -306,11 +306,11 @@ def test_another_certificate_is_told(catalog: Catalog, tmp_path: Path) -> None:
     assert 'does not match host name "elsewhere"' in said
 
 
-def test_without_postgis_it_says_who_may_make_it(make_catalog: Callable[..., Catalog]) -> None:
+def test_without_postgis_the_error_names_the_role_that_may_create_it(make_catalog: Callable[..., Catalog]) -> None:
     status, said = make_catalog("bare", postgis=False).migrate()
     assert status == 1
     assert "error: extension postgis: permission denied" in said
-    assert "next: ADMIN_SECRET must be of the role that owns the database" in said
+    assert "next: ADMIN_SECRET must be the secret of the role that owns the database" in said
 
 
 def test_it_waits_for_a_database_that_starts_and_not_for_ever(make_catalog: Callable[..., Catalog]) -> None:
@@ -319,7 +319,7 @@ def test_it_waits_for_a_database_that_starts_and_not_for_ever(make_catalog: Call
     try:
         status, said = catalog.migrate({"WAIT_S": "1"})
         assert status == 1
-        assert f"localhost:{catalog.server.port} did not take connections within 1 s" in said
+        assert f"localhost:{catalog.server.port} did not accept connections within 1 s" in said
         program = catalog.start()
         assert program.stdout
         assert "waiting for localhost" in program.stdout.readline()

@@ -1,4 +1,4 @@
-"""container/pgbouncer's entrypoint, with the pgbouncer of this machine, before a PostgreSQL as RDS has it (rds.py)."""
+"""container/pgbouncer's entrypoint, with this machine's pgbouncer and a PostgreSQL that is set up like RDS (rds.py)."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def catalog() -> Iterator[Catalog]:
 
 
 class Bouncer:
-    """The entrypoint, as an account that is not root."""
+    """The entrypoint, run by an account that is not root."""
 
     def __init__(self, catalog: Catalog, place: Path) -> None:
         self.place = place
@@ -84,7 +84,7 @@ class Bouncer:
         return subprocess.run([ENTRYPOINT, "--health"], env=self.env, capture_output=True).returncode == 0
 
     def stop(self, number: int = signal.SIGINT) -> int:
-        """Its status."""
+        """Stops it. Returns its exit status."""
         assert self.child
         self.child.send_signal(number)
         return self.child.wait(20)
@@ -128,7 +128,7 @@ def connect(bouncer: Bouncer, catalog: Catalog, **options: str) -> psycopg.Conne
 
 
 def test_items_are_loaded_through_it(bouncer: Bouncer, catalog: Catalog, build: Path) -> None:
-    # libpq checks the certificate with `require` too, where it is given something to check it against.
+    # With `require`, libpq checks the certificate too, if it has something to check it with.
     env = catalog.env("loader") | {"PGPORT": str(bouncer.port), "PGSSLMODE": "require", "PGSSLROOTCERT": ""}
     for what, document in (("collections", COLLECTION), ("items", item("pooled"))):
         command = [build / "bin" / "itemctl", "load", what, "--jobs", "4", "-"]
@@ -172,7 +172,7 @@ def test_the_way_to_the_database_is_encrypted_and_its_certificate_checked(
         ({"dbname": "postgres"}, "no such database"),
     ],
 )
-def test_what_it_refuses(bouncer: Bouncer, catalog: Catalog, options: dict[str, str], error: str) -> None:
+def test_refused_connections(bouncer: Bouncer, catalog: Catalog, options: dict[str, str], error: str) -> None:
     with pytest.raises(psycopg.OperationalError, match=error):
         connect(bouncer, catalog, **options)
 
@@ -180,7 +180,7 @@ def test_what_it_refuses(bouncer: Bouncer, catalog: Catalog, options: dict[str, 
 def test_health_is_pgbouncers_answer_not_the_sockets(make_bouncer: Callable[[], Bouncer]) -> None:
     bouncer = make_bouncer()
     assert not bouncer.is_healthy()
-    with socket.create_server(("127.0.0.1", bouncer.port)):  # takes connections and says nothing
+    with socket.create_server(("127.0.0.1", bouncer.port)):  # accepts connections and says nothing
         before = time.monotonic()
         assert not bouncer.is_healthy()
         assert time.monotonic() - before < 5
@@ -192,7 +192,7 @@ def test_health_is_pgbouncers_answer_not_the_sockets(make_bouncer: Callable[[], 
     assert bouncer.is_healthy()
 
 
-def test_a_stop_lets_what_is_under_way_finish(bouncer: Bouncer, catalog: Catalog) -> None:
+def test_a_stop_lets_running_queries_finish(bouncer: Bouncer, catalog: Catalog) -> None:
     with connect(bouncer, catalog) as client, client.transaction():
         client.execute("SELECT 1")
         assert bouncer.child
@@ -203,7 +203,7 @@ def test_a_stop_lets_what_is_under_way_finish(bouncer: Bouncer, catalog: Catalog
     assert bouncer.child.wait(20) == 0
 
 
-def test_passwords_are_in_nobodys_sight(bouncer: Bouncer, catalog: Catalog) -> None:
+def test_passwords_are_not_visible(bouncer: Bouncer, catalog: Catalog) -> None:
     run = bouncer.place / "run"
     assert {path.name: path.stat().st_mode & 0o777 for path in run.iterdir()} == {
         name: 0o600 for name in ("certificate.pem", "key.pem", "pgbouncer.ini", "users")
@@ -213,7 +213,7 @@ def test_passwords_are_in_nobodys_sight(bouncer: Bouncer, catalog: Catalog) -> N
     assert catalog.passwords["loader"] not in bouncer.log
 
 
-def test_what_is_missing_is_told(make_bouncer: Callable[[], Bouncer]) -> None:
+def test_missing_settings_are_reported(make_bouncer: Callable[[], Bouncer]) -> None:
     bouncer = make_bouncer()
     del bouncer.env["DB_HOST"], bouncer.env["DB_PASSWORD"]
     done = subprocess.run([ENTRYPOINT], env=bouncer.env, capture_output=True, text=True)

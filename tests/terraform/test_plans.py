@@ -1,4 +1,4 @@
-"""Each variant of the deployment is planned; what matters to whoever runs it is looked at in the plan."""
+"""Plans each variant of the deployment, and checks the properties that matter to its owner."""
 
 
 import pytest
@@ -11,13 +11,13 @@ from tests.terraform.workspace import SOURCE, Resources
 
 # Attributes that name a resource in its account and region.
 NAMES = ("alarm_name", "bucket", "cluster_name", "dashboard_name", "identifier", "name", "name_prefix")
-# Their names need only be unique within something else, or are somebody else's.
+# Names that need to be unique only within something else, or that belong to somebody else.
 WITHIN = {
     "aws_iam_role_policy": "a role",
-    "aws_s3_bucket_notification": "a bucket that is there already",
+    "aws_s3_bucket_notification": "an existing bucket",
     "aws_service_discovery_service": "a namespace",
 }
-# Their names have 32 characters at most: the prefix is cut, and its hash added.
+# Names of at most 32 characters: the prefix is cut, and its hash added.
 SHORT = ("aws_lb", "aws_lb_target_group")
 
 
@@ -36,11 +36,11 @@ def prefix_of(example: str) -> str:
     return f"{given['project_id']}-{given['stage']}"
 
 
-# ------------------------------------------------------------ of all
+# -------------------------------------------- checks of all variants
 
 
 def test_the_variants() -> None:
-    """One for each thing that a configuration decides."""
+    """One example for each decision of a configuration."""
     wanted = {"default", "existing-vpc", "existing-database", "enveloped", "ecs-ec2", "ec2-systemd", "no-api", "pgbouncer"}
     assert wanted <= set(EXAMPLES)
 
@@ -62,7 +62,7 @@ def test_names(plan: Resources, example: str) -> None:
 
 
 def test_tags(plan: Resources, example: str) -> None:
-    """Whatever can carry tags says whose it is; what an Auto Scaling group starts, too."""
+    """Everything that can have tags names its owner, including what an Auto Scaling group starts."""
     project, _, stage = prefix_of(example).rpartition("-")
     own = {"Project": project, "Stage": stage}
     can = [one for one in plan if "tags_all" in one.values or "tags_all" in one.unknown]
@@ -76,7 +76,7 @@ def test_tags(plan: Resources, example: str) -> None:
 
 
 def test_queues(plan: Resources) -> None:
-    """The design's numbers, and nothing unencrypted."""
+    """The numbers of the design, and nothing unencrypted."""
     queues = {one.values["name"].split("-")[-1]: one.values for one in plan.of("aws_sqs_queue")}
     visibility = {"ItemGenQueue": 120, "ItemLoadQueue": 60}
     for stage in ("ItemGen", "ItemLoad"):
@@ -116,7 +116,7 @@ def test_alarms(plan: Resources, example: str) -> None:
 
 
 def test_each_role_is_documented(plans: dict[str, Resources]) -> None:
-    """And none that is not there."""
+    """The document lists every role, and no others."""
     planned = {
         one.values["name"].removeprefix(f"{prefix_of(example)}-")
         for example, plan in plans.items()
@@ -125,7 +125,7 @@ def test_each_role_is_documented(plans: dict[str, Resources]) -> None:
     assert {row.role for row in iam.rows(iam.DOCUMENT.read_text())} == planned
 
 
-# ------------------------------------------------------------ each one's own
+# ----------------------------------------------------- checks of one variant
 
 
 def containers(plan: Resources) -> list[str]:
@@ -213,8 +213,8 @@ def test_no_api(plans: dict[str, Resources], had: Existing) -> None:
     assert plan.of("aws_lb") == [] and len(plan.of("aws_ecs_service")) == 2
     notification = plan.one("aws_s3_bucket_notification")
     assert notification["bucket"] == had.bucket
-    told = notification["topic"][0]
-    assert (told["events"], told["filter_prefix"], told["filter_suffix"]) == (["s3:ObjectCreated:*"], "items/", ".json")
+    topic = notification["topic"][0]
+    assert (topic["events"], topic["filter_prefix"], topic["filter_suffix"]) == (["s3:ObjectCreated:*"], "items/", ".json")
     keys = {one.values["kms_master_key_id"] for one in plan.of("aws_sqs_queue")}
     assert len(keys) == 1 and str(keys.pop()).startswith("arn:aws:kms:")
 

@@ -1,4 +1,6 @@
-"""terraform in a copy of terraform/, with the local AWS as its AWS and a provider that is linked, never copied."""
+"""
+terraform in a copy of terraform/. The local AWS is its AWS, and the provider is linked, never copied.
+"""
 
 import json
 import os
@@ -19,7 +21,7 @@ from local.process import Process, Starting
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "terraform"
-# Of whoever deploys from it.
+# Of the user who deploys.
 OWN = shutil.ignore_patterns(".terraform", ".terraform.lock.hcl", "*.tfstate*", "*.tfplan", "*.tfvars", "backend.tf", "crash.log")
 OLDEST = (1, 11)
 MIRRORS = ["find", "/", "-maxdepth", "3", "-type", "d", "-name", "registry.terraform.*", "-printf", "%h\\n"]
@@ -45,7 +47,7 @@ def find_terraform() -> str:
 
 
 def settings() -> dict[str, str]:
-    """Nothing of the caller's terraform settings but where its programs are."""
+    """The caller's environment without terraform settings, except for the path of its programs."""
     kept = {name: value for name, value in environment.for_tools().items() if not name.startswith("TF_")}
     return kept | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "TF_CLI_CONFIG_FILE": os.devnull}
 
@@ -64,7 +66,7 @@ def of_account(account: Account) -> dict[str, str]:
 
 @contextmanager
 def local_aws(directory: Path) -> Iterator[Account]:
-    """A local AWS alone; its user who may do everything."""
+    """A local AWS alone, with a user who may do everything."""
     reader, writer = os.pipe()
     log = directory / "aws.log"
     command = [sys.executable, "-m", "local.aws", "--terraform", "--ready-fd", str(writer)]
@@ -81,7 +83,7 @@ def local_aws(directory: Path) -> Iterator[Account]:
 
 @dataclass(frozen=True)
 class Resource:
-    """One that is planned or in the state. `values`: what is known of it; `unknown`: what AWS will tell."""
+    """A resource in a plan or in the state. `values`: known values; `unknown`: values that AWS will set."""
 
     address: str
     type: str
@@ -91,7 +93,7 @@ class Resource:
 
 class Resources(list[Resource]):
     def of(self, kind: str, within: str = "") -> "Resources":
-        """Those of a type whose address has these words in it."""
+        """The resources of a type whose address has these words in it."""
         return Resources(one for one in self if one.type == kind and within in one.address)
 
     def one(self, kind: str, within: str = "") -> dict[str, Any]:
@@ -109,7 +111,7 @@ def in_plan(plan: Mapping[str, Any]) -> Resources:
 
 
 def in_state(module: Mapping[str, Any]) -> Resources:
-    """Of a state's root module, with those below it."""
+    """The resources of a state's root module and of the modules below it."""
     own = [
         Resource(one["address"], one["type"], one["values"])
         for one in module.get("resources", [])
@@ -119,7 +121,7 @@ def in_state(module: Mapping[str, Any]) -> Resources:
 
 
 class Workspace:
-    """Made once for many commands: `terraform init` has been run."""
+    """A folder for many commands; `terraform init` has been run once."""
 
     def __init__(self, folder: Path) -> None:
         self.program = find_terraform()
@@ -135,16 +137,16 @@ class Workspace:
             self.env["TF_CLI_CONFIG_FILE"] = str(configuration)
         done = self.run("init", check=False)
         if done.returncode != 0 and not mirror:
-            pytest.skip(f"terraform's provider is not to be had: TF_PLUGINS names a mirror; {done.stderr.strip()[-500:]}")
+            pytest.skip(f"terraform's provider cannot be installed (TF_PLUGINS may name a mirror): {done.stderr.strip()[-500:]}")
         assert done.returncode == 0, done.stderr
         binaries = list(self.folder.glob(".terraform/providers/*/*/*/*/*"))
-        assert binaries and (not mirror or all(path.is_symlink() for path in binaries)), "the provider is linked"
+        assert binaries and (not mirror or all(path.is_symlink() for path in binaries)), "the provider must be linked"
 
     def use(self, account: Account) -> None:
         self.env |= of_account(account)
 
     def run(self, *arguments: str, check: bool = True, timeout_s: float = 1800) -> subprocess.CompletedProcess[str]:
-        """A command's output, kept in terraform.log, too."""
+        """Runs a command. Its output is also kept in terraform.log."""
         command = [self.program, f"-chdir={self.folder}", *arguments]
         color = ["-no-color"] if arguments[0] in ("apply", "destroy", "init", "plan", "validate") else []
         done = subprocess.run([*command, *color], env=self.env, capture_output=True, text=True, timeout=timeout_s)
@@ -155,7 +157,7 @@ class Workspace:
         return done
 
     def test(self, file: str) -> Iterator[dict[str, Any]]:
-        """`terraform test` of one file below tests/, its messages."""
+        """Runs `terraform test` on one file below tests/; yields its messages."""
         done = self.run("test", "-json", "-verbose", f"-filter={file}", check=False)
         messages = [json.loads(line) for line in done.stdout.splitlines()]
         problems = [
@@ -167,7 +169,10 @@ class Workspace:
         yield from messages
 
     def plans(self, configurations: Mapping[str, Path]) -> dict[str, Resources]:
-        """What each would make. One process for all: the provider takes longer to start than to plan."""
+        """
+        The resources that each configuration would create. One process plans all of them, because the provider takes
+        longer to start than to plan.
+        """
         names = {example: example.replace("-", "_") for example in configurations}
         runs = [
             f'run "{names[example]}" {{\n  command = plan\n  variables {{\n    config_file = "{path}"\n  }}\n}}\n'

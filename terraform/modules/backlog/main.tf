@@ -16,10 +16,11 @@ locals {
   }
   measured = [for id, metric in local.metrics : { id = id, expression = null, return_data = false, metric = metric }]
 
-  # The newest value is a minute or two late: the one before it holds on.
+  # The newest value is a minute or two late: until it comes, the one before it counts.
   last_running = { id = "last_running", expression = "FILL(running, REPEAT)", return_data = false, metric = null }
 
-  # Nothing measured: nothing decided. No task: as if there were one, for a division by zero decides nothing either.
+  # Without a measurement nothing is decided. Zero tasks count as one, because a division by zero gives no value, so it
+  # decides nothing either.
   per_task = {
     id          = "backlog_per_task"
     expression  = "(visible + in_flight) / IF(last_running < 1, 1, last_running)"
@@ -27,8 +28,9 @@ locals {
     metric      = null
   }
 
-  # Messages wait, nobody holds any, and nobody is there. Container Insights does not measure a service without tasks: no value is 0 here.
-  # in_flight comes with visible, so that tasks which are not counted yet, or no longer, are seen by what they do.
+  # Messages wait, none is in flight, and no task is counted. A missing count is 0 here, because Container Insights does not
+  # measure a service without tasks. in_flight is as new as visible, so tasks that are not counted yet, or no longer, show by the
+  # messages they hold.
   wake = {
     id          = "wake"
     expression  = "IF(visible > 0 AND in_flight < 1 AND FILL(last_running, 0) < 1, 1, 0)"

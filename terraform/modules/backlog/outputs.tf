@@ -1,14 +1,14 @@
 output "per_task" {
-  description = "Metric queries of the backlog per running task: what target tracking follows."
+  description = "Metric queries of the backlog per running task, which target tracking follows."
   value       = concat(local.measured, [local.last_running, local.per_task])
 }
 
 output "wake" {
-  description = "Metric queries of an alarm that is 1 while messages wait and nobody is there."
+  description = "Metric queries of a value that is 1 while messages wait and no task or instance runs."
   value       = concat(local.measured, [local.last_running, local.wake])
 }
 
 output "total" {
-  description = "Metric queries of the backlog: what waits and what is worked on."
+  description = "Metric queries of the backlog: messages that wait or are in flight."
   value       = concat([for query in local.measured : query if query.id != "running"], [local.backlog])
 }

@@ -1,10 +1,10 @@
 variable "queue_name" {
-  description = "Queue whose backlog is worked off."
+  description = "Queue whose backlog counts."
   type        = string
 }
 
 variable "running" {
-  description = "Metric that counts who works on it: tasks or instances."
+  description = "Metric that counts its workers: tasks or instances."
   type = object({
     namespace   = string
     metric_name = string

@@ -48,7 +48,7 @@ resource "aws_s3_bucket_policy" "this" {
     }]
   })
 
-  # A policy is refused while it could make the bucket public.
+  # S3 refuses a policy as long as it could make the bucket public.
   depends_on = [aws_s3_bucket_public_access_block.this]
 }
 

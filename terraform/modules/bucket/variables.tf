@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name of the bucket; the account's number is put behind it, because names are the world's."
+  description = "Name of the bucket. The account's number is appended, because bucket names are unique worldwide."
   type        = string
 }
 
@@ -21,7 +21,7 @@ variable "kms_key_arn" {
 }
 
 variable "force_delete" {
-  description = "Delete the bucket with what is in it."
+  description = "Delete the bucket with its objects."
   type        = bool
   default     = false
 }

@@ -1,7 +1,7 @@
-# Instances that ECS itself starts when a task has no place, and ends when none is left on them.
+# Instances that ECS itself starts when no instance has room for a task, and ends when no task is left on them.
 
 locals {
-  # Resolved when an instance starts: a plan does not change whenever Amazon publishes an image.
+  # Resolved when an instance starts, so that the plan does not change each time Amazon publishes an image.
   ecs_ami = "resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/${try(var.instances.architecture, "") == "arm64" ? "arm64/" : ""}recommended/image_id"
 }
 
@@ -39,7 +39,7 @@ resource "aws_autoscaling_group" "instances" {
   }
 
   dynamic "tag" {
-    # AmazonECSManaged is ECS's own, which it would put there anyway.
+    # ECS would add the tag AmazonECSManaged itself.
     for_each = merge(var.tags, { Name = "${var.name}-instances", AmazonECSManaged = "true" })
 
     content {
@@ -83,7 +83,7 @@ resource "aws_launch_template" "instances" {
     }
   }
 
-  # Tasks get no way to the instance's own credentials.
+  # Tasks cannot reach the instance's own credentials.
   user_data = base64encode(<<-EOF
     #!/bin/sh
     cat >>/etc/ecs/ecs.config <<'CONFIG'

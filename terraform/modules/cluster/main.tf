@@ -5,7 +5,7 @@ locals {
 resource "aws_ecs_cluster" "this" {
   name = var.name
 
-  # Scaling counts running tasks, which only Container Insights measures.
+  # Scaling needs the number of running tasks, which only Container Insights measures.
   setting {
     name  = "containerInsights"
     value = "enabled"

@@ -2,7 +2,7 @@ output "arn" {
   description = "ARN of the cluster."
   value       = aws_ecs_cluster.this.arn
 
-  # Services and tasks use its capacity providers.
+  # Services and tasks need the cluster's capacity providers.
   depends_on = [aws_ecs_cluster_capacity_providers.this]
 }
 

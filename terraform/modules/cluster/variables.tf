@@ -4,7 +4,7 @@ variable "name" {
 }
 
 variable "tags" {
-  description = "Tags of the instances; the provider's default tags do not reach what an Auto Scaling group makes."
+  description = "Tags of the instances; the provider's default tags do not reach instances of an Auto Scaling group."
   type        = map(string)
   default     = {}
 }

@@ -1,8 +1,9 @@
-# Names of keys that the type of config does not have, dotted. After the conversion config has every key of its type, so there is no second list of them.
+# Dotted names of the given keys that the type of config does not have. After its conversion config has every key of its type, so
+# the keys are listed only once.
 locals {
   name = "${var.config.project_id}-${var.config.stage}"
 
-  # What is written as a mapping: itself, and where it lies.
+  # Every value that is a mapping, with its path.
   mappings = merge(
     { "" = { given = var.given, keys = keys(var.config) } },
     {
@@ -23,7 +24,7 @@ locals {
   ])
 }
 
-# Fargate's sizes: CPU units, and the memory that can be had with them.
+# Fargate's sizes: CPU units, and the memory that is possible with them.
 locals {
   fargate = [
     { cpu = 256, min = 512, max = 2048, step = 512 },
@@ -35,9 +36,9 @@ locals {
     { cpu = 16384, min = 32768, max = 122880, step = 8192 },
   ]
 
-  # What a Lambda function of 1024 MB has of a processor is 0.58 vCPU: half of one for each item slot.
+  # A Lambda function of 1024 MB has 0.58 vCPU. Each item slot gets half a vCPU.
   cpu_per_slot = 512
-  # Of itemgend itself, a warm process that no item runs in, and uv while it makes an environment.
+  # For itemgend itself, a warm process between items, and uv while it creates an environment.
   itemgend_share_mib = 512
   itemgend_need = {
     cpu        = local.cpu_per_slot * var.config.itemgend.item_slots
@@ -56,14 +57,14 @@ locals {
   itemgend_size  = one(slice(local.sizes.itemgend, 0, min(1, length(local.sizes.itemgend))))
   itemloadd_size = one(slice(local.sizes.itemloadd, 0, min(1, length(local.sizes.itemloadd))))
 
-  # cache_limit, and disk_limit of each item; the rest is the image's. Fargate's least is 21 when it is said at all.
+  # cache_limit, and disk_limit for each item. The rest is for the image. Fargate accepts no size under 21 GiB.
   itemgend_cache_gib = 10
   itemgend_disk_gib  = min(200, max(21, local.itemgend_cache_gib + var.config.itemgend.item_slots + 4))
 
   arm = var.config.architecture == "arm64"
 }
 
-# Keys whose values are numbers or switches, as the type has them.
+# Keys with numbers or switches as values, according to the type.
 locals {
   numbers = [
     "nat_gateway_count", "db_allocated_storage", "db_max_allocated_storage", "db_max_connections", "db_backup_retention_days",

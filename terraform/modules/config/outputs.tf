@@ -9,7 +9,7 @@ output "tags" {
 }
 
 output "settings" {
-  description = "The configuration with every default filled in, and what follows from it (size, backlog_per_task, instance types)."
+  description = "The configuration with all defaults filled in, and values computed from it (size, backlog_per_task, instance types)."
   value = merge(var.config, {
     itemgend = merge(var.config.itemgend, {
       backlog_per_task = coalesce(var.config.itemgend.backlog_per_task, 100 * var.config.itemgend.item_slots)
@@ -31,7 +31,7 @@ output "settings" {
 
   precondition {
     condition     = length(local.unknown) == 0
-    error_message = "The configuration has keys that mean nothing: ${join(", ", local.unknown)}. config.example.yaml has all that there are."
+    error_message = "The configuration has unknown keys: ${join(", ", local.unknown)}. config.example.yaml lists all keys."
   }
 
   precondition {

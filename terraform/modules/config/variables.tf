@@ -1,8 +1,8 @@
 variable "given" {
-  description = "The configuration as it was read, to find keys that mean nothing: the same value as config."
+  description = "The configuration as it was read, to find unknown keys: the same value as config."
   type        = any
 
-  # A text where a number belongs would be refused without its key's name.
+  # Without this check, the error for a string instead of a number would not name the key.
   validation {
     condition     = alltrue([for key in local.numbers : can(tonumber(try(var.given[split(".", key)[0]][split(".", key)[1]], var.given[key], null)))])
     error_message = "These must be numbers: ${join(", ", [for key in local.numbers : key if !can(tonumber(try(var.given[split(".", key)[0]][split(".", key)[1]], var.given[key], null)))])}."
@@ -15,7 +15,7 @@ variable "given" {
 }
 
 variable "config" {
-  description = "The configuration; each key that is left out has its default. config.example.yaml says what each is for."
+  description = "The configuration; each key that is left out has its default. config.example.yaml explains each."
   type = object({
     project_id = optional(string, "stactools-ingest")
     stage      = optional(string, "test")
@@ -112,7 +112,7 @@ variable "config" {
     log_retention_days = optional(number, 7)
     force_delete       = optional(bool, false)
   })
-  # The kinds of values are the type's; what they may be is below.
+  # The type checks the kinds of values. The rules below check their limits.
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.config.project_id))
@@ -161,7 +161,7 @@ variable "config" {
 
   validation {
     condition     = var.config.compute != "ecs-ec2" || var.config.nat_gateway_count > 0 || try(length(var.config.vpc.private_subnet_ids) > 0, false)
-    error_message = "compute ecs-ec2 needs nat_gateway_count 1 or 2, or a vpc with private_subnet_ids: a task on EC2 gets no public address of its own."
+    error_message = "compute ecs-ec2 needs nat_gateway_count 1 or 2, or a vpc with private_subnet_ids: a task on EC2 gets no public address."
   }
 
   validation {
@@ -186,7 +186,7 @@ variable "config" {
 
   validation {
     condition     = var.config.database_secret_arn == null || !var.config.pgbouncer
-    error_message = "pgbouncer is for the database that is made here: with database_secret_arn let that secret lead to a pgbouncer of its own."
+    error_message = "pgbouncer works only with a new database: with database_secret_arn, let that secret name your own pgbouncer."
   }
 
   validation {

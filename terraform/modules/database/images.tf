@@ -1,4 +1,4 @@
-# What the migration's and pgbouncer's images have in common.
+# The common part of the repositories for the images of the migration and pgbouncer.
 
 locals {
   cpu_architecture = var.architecture == "arm64" ? "ARM64" : "X86_64"
@@ -21,6 +21,6 @@ data "aws_iam_policy_document" "pull" {
   statement {
     sid       = "Authorize"
     actions   = ["ecr:GetAuthorizationToken"]
-    resources = ["*"] # it has no resource
+    resources = ["*"] # it needs no resource
   }
 }

@@ -29,8 +29,9 @@ resource "aws_db_subnet_group" "this" {
   }
 }
 
-# What is not here is RDS's default, which follows the instance's memory: shared_buffers a quarter, effective_cache_size
-# half, maintenance_work_mem a sixty-fourth; pgstac's check_pgstac_settings has no more to ask of the first two.
+# All other parameters have RDS's defaults, which depend on the instance's memory: shared_buffers a quarter,
+# effective_cache_size half, maintenance_work_mem a sixty-fourth. pgstac's check_pgstac_settings recommends the same for
+# the first two.
 resource "aws_db_parameter_group" "this" {
   count = local.is_made ? 1 : 0
 
@@ -38,58 +39,61 @@ resource "aws_db_parameter_group" "this" {
   description = "PostgreSQL for pgstac"
   family      = "postgres${split(".", var.engine_version)[0]}"
 
-  # No password or item goes over the network in the clear, whatever a client asks for.
+  # No password or item crosses the network unencrypted, whatever a client asks for.
   parameter {
     name  = "rds.force_ssl"
     value = "1"
   }
 
-  # A search without a time range locks every partition of items and each of its indexes in one transaction; PostgreSQL's
-  # 64 for each connection are used up at a few hundred partitions ("out of shared memory").
+  # A search without a time range locks every partition of items, with all of its indexes, in one transaction.
+  # PostgreSQL's default of 64 locks for each connection is too small from a few hundred partitions on ("out of shared
+  # memory").
   parameter {
     name         = "max_locks_per_transaction"
     value        = "1024"
     apply_method = "pending-reboot"
   }
 
-  # A known number, because an alarm is set at a share of it.
+  # A fixed number, because an alarm is set at a share of it.
   parameter {
     name         = "max_connections"
     value        = tostring(var.max_connections)
     apply_method = "pending-reboot"
   }
 
-  # gp3 is an SSD: reading at random costs hardly more than reading on. With the default, 4, the planner avoids indexes.
+  # gp3 is an SSD: random reads cost hardly more than sequential ones. With the default of 4, the planner avoids
+  # indexes.
   parameter {
     name  = "random_page_cost"
     value = "1.1"
   }
 
-  # Batches and searches go through temporary tables, which stay in memory up to this: 128 MiB in blocks of 8 KiB, pgstac's
-  # own recommendation. A session takes it only when it needs it.
+  # Batches and searches use temporary tables, which stay in memory up to this size: 128 MiB in blocks of 8 KiB, as
+  # pgstac recommends. A session allocates it only when it needs it.
   parameter {
     name  = "temp_buffers"
     value = "16384"
   }
 
-  # Plans over many partitions look expensive enough for just-in-time compilation, which then takes longer than the query.
+  # Plans over many partitions look expensive enough for just-in-time compilation, which then takes longer than the
+  # query.
   parameter {
     name  = "jit"
     value = "0"
   }
 
-  # Statements that took longer than a second are in the exported log.
+  # Statements that take longer than a second go to the exported log.
   parameter {
     name  = "log_min_duration_statement"
     value = "1000"
   }
 
   lifecycle {
-    create_before_destroy = true # another major version has another family, and the instance moves first
+    create_before_destroy = true # another major version has another family, and the new group must exist before the instance changes to it
   }
 }
 
-# RDS would make them when it writes to them first, and keep what is in them for ever.
+# Otherwise RDS creates the log groups at its first write, and keeps their content for ever.
 resource "aws_cloudwatch_log_group" "rds" {
   for_each = local.is_made ? toset(["postgresql", "upgrade"]) : toset([])
 
@@ -97,7 +101,7 @@ resource "aws_cloudwatch_log_group" "rds" {
   retention_in_days = var.log_retention_days
 }
 
-# A new name for each database's last snapshot: RDS refuses one that it has already.
+# The last snapshot of each database needs a new name: RDS refuses a name that exists.
 resource "terraform_data" "final_snapshot" {
   count = local.is_made ? 1 : 0
 }
@@ -113,7 +117,7 @@ resource "aws_db_instance" "this" {
   db_name  = var.dbname
   port     = local.port
   username = "stac_admin"
-  # RDS makes the password, keeps it in a secret of its own and rotates it: terraform never sees it.
+  # RDS creates the password, keeps it in its own secret and rotates it, so terraform never sees it.
   manage_master_user_password = true
 
   storage_type          = "gp3"
@@ -137,7 +141,7 @@ resource "aws_db_instance" "this" {
   enabled_cloudwatch_logs_exports = ["postgresql", "upgrade"]
 
   auto_minor_version_upgrade  = true
-  allow_major_version_upgrade = true # where engine_version asks for it
+  allow_major_version_upgrade = true # if engine_version has one
   apply_immediately           = var.apply_immediately
 
   depends_on = [aws_cloudwatch_log_group.rds]

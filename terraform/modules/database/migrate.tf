@@ -1,11 +1,11 @@
-# The migration: a task that is run once per deployment (make deploy) and brings pgstac, its settings and the roles up to
-# date. It is repeatable.
+# The migration: a task that runs once for each deployment (make deploy), and updates pgstac, its settings and the roles.
+# It can be repeated.
 
 locals {
   migrate_container = "migrate"
   migrate_name      = "${var.name}-migrate"
 
-  # What every task's execution role needs beside its own secrets, repository and log group.
+  # The permissions that every task's execution role needs, beside those for its own secrets, repository and log group.
   execution_trust = jsonencode({
     Version = "2012-10-17"
     Statement = [{
@@ -21,7 +21,7 @@ resource "aws_ecr_repository" "migrate" {
   count = local.is_made ? 1 : 0
 
   name         = local.migrate_name
-  force_delete = true # images are built from the repository again
+  force_delete = true # images can be built again from the repository
 
   image_scanning_configuration {
     scan_on_push = true
@@ -102,7 +102,7 @@ resource "aws_iam_role_policy" "migrate_execution" {
   policy = data.aws_iam_policy_document.migrate_execution[0].json
 }
 
-# No task role: the migration calls nothing of AWS itself.
+# No task role: the migration does not call AWS.
 resource "aws_ecs_task_definition" "migrate" {
   count = local.is_made ? 1 : 0
 

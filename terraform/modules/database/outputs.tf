@@ -9,7 +9,7 @@ output "reader_secret_arn" {
 }
 
 output "admin_secret_arn" {
-  description = "Secret with username and password of the administrator, which RDS made and rotates; null with an existing database."
+  description = "Secret with username and password of the administrator, which RDS created and rotates; null with an existing database."
   value       = local.admin_secret_arn
 }
 
@@ -39,12 +39,12 @@ output "dbname" {
 }
 
 output "max_connections" {
-  description = "Connections that the RDS instance takes; null with an existing database."
+  description = "Connections that the RDS instance accepts; null with an existing database."
   value       = local.is_made ? var.max_connections : null
 }
 
 output "sslmode" {
-  description = "libpq's sslmode for what secret_arn leads to: pgbouncer's certificate is signed by itself, RDS's by an authority."
+  description = "libpq's sslmode for secret_arn's host: pgbouncer's certificate is self-signed, RDS's is signed by an authority."
   value       = local.is_pooled ? "require" : "verify-full"
 }
 

@@ -1,4 +1,4 @@
-# pgbouncer before the database, in transaction mode: the loaders' connections share those of two pools. Its clients find it
+# pgbouncer in front of the database, in transaction mode: the loaders share the connections of two pools. Clients find it
 # by a name in a private zone of the VPC.
 
 locals {
@@ -14,7 +14,7 @@ resource "aws_ecr_repository" "pgbouncer" {
   count = local.pooled
 
   name         = local.pgbouncer_name
-  force_delete = true # images are built from the repository again
+  force_delete = true # images can be built again from the repository
 
   image_scanning_configuration {
     scan_on_push = true
@@ -160,7 +160,7 @@ resource "aws_ecs_task_definition" "pgbouncer" {
     cpu_architecture        = local.cpu_architecture
   }
 
-  # Its configuration, password file and certificate, which it makes at its start.
+  # For the configuration, password file and certificate that it writes when it starts.
   volume {
     name = "run"
   }
@@ -179,7 +179,7 @@ resource "aws_ecs_task_definition" "pgbouncer" {
       { name = "DB_PORT", value = tostring(local.port) },
       { name = "POOL_SIZE", value = tostring(var.pgbouncer_pool_size) },
     ]
-    # The very version: where the password changes, so does this definition, and the tasks are replaced.
+    # The exact version of the secret: a new password changes this definition, and so the tasks are replaced.
     secrets = [for name, key in { DB_PASSWORD = "password", DB_USER = "username" } : {
       name      = name
       valueFrom = "${local.secret_arn}:${key}::${aws_secretsmanager_secret_version.this["loader"].version_id}"

@@ -1,4 +1,4 @@
-# The secrets of the roles that the migration makes, with all five keys that a client needs. RDS's own secret of the
+# The secrets of the roles that the migration creates, with all five keys that a client needs. RDS's own secret for the
 # administrator has only two.
 
 locals {
@@ -10,8 +10,8 @@ locals {
       host        = local.is_pooled ? local.pgbouncer_host : aws_db_instance.this[0].address
       port        = local.is_pooled ? local.pgbouncer_port : local.port
     }
-    # Not by way of pgbouncer: the API has a pool of its own, and its driver prepares statements, which Debian 12's pgbouncer
-    # cannot do in transaction mode.
+    # Not through pgbouncer: the API has its own pool, and its driver uses prepared statements, which Debian 12's
+    # pgbouncer does not support in transaction mode.
     reader = {
       username    = "stac_reader"
       secret_name = "${local.identifier}-reader"
@@ -22,7 +22,8 @@ locals {
   } : {}
 }
 
-# Made anew in each run, and written only when the version below changes: neither state nor plan has it.
+# Generated again in each run, and written only when the version below changes. It is neither in the state nor in a
+# plan.
 ephemeral "aws_secretsmanager_random_password" "this" {
   for_each = toset(local.is_made ? ["loader", "reader"] : [])
 
@@ -35,7 +36,7 @@ resource "aws_secretsmanager_secret" "this" {
 
   name                    = each.value.secret_name
   description             = each.value.description
-  recovery_window_in_days = 0 # the next deployment makes new passwords, and needs the name
+  recovery_window_in_days = 0 # so that the next deployment can use the same name for new passwords
 }
 
 resource "aws_secretsmanager_secret_version" "this" {
@@ -49,7 +50,7 @@ resource "aws_secretsmanager_secret_version" "this" {
     username = each.value.username
     password = ephemeral.aws_secretsmanager_random_password.this[each.key].random_password
   })
-  # Another number, another password: when it is asked for, and when the rest of the secret changes.
+  # A new number means a new password. It changes on request, and when the rest of the secret changes.
   secret_string_wo_version = parseint(substr(sha256(jsonencode([
     each.value.host, each.value.port, var.dbname, each.value.username, var.password_version,
   ])), 0, 12), 16)

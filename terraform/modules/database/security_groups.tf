@@ -17,7 +17,7 @@ resource "aws_security_group" "database" {
 }
 
 locals {
-  # The security group of whichever database it is; null: an existing one that is open to its clients already.
+  # The security group of the new or existing database; null: an existing one that is open to its clients already.
   database_security_group_id = local.is_made ? aws_security_group.database[0].id : var.existing_security_group_id
   has_database_group         = local.is_made || var.existing_security_group_id != null
 }
@@ -44,7 +44,7 @@ resource "aws_vpc_security_group_egress_rule" "client" {
   to_port                      = local.port
 }
 
-# Where the database is not known by its group, it may be anywhere.
+# An existing database may have any address if its group is not given.
 resource "aws_vpc_security_group_egress_rule" "client_anywhere" {
   count = local.has_database_group ? 0 : 1
 

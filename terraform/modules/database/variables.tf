@@ -75,7 +75,7 @@ variable "max_allocated_storage" {
 }
 
 variable "max_connections" {
-  description = "Connections that PostgreSQL takes; each loader worker holds one. A fixed number, so that an alarm can be set at a share of it."
+  description = "Connections that PostgreSQL accepts; each loader worker holds one. A fixed number, so that an alarm can be set at a share of it."
   type        = number
   default     = 100
 
@@ -92,7 +92,7 @@ variable "multi_az" {
 }
 
 variable "backup_retention_days" {
-  description = "Days that automatic backups are kept; 0: none are made."
+  description = "Days that automatic backups are kept; 0: no backups."
   type        = number
   default     = 7
 
@@ -115,13 +115,13 @@ variable "final_snapshot" {
 }
 
 variable "performance_insights" {
-  description = "Switch Performance Insights on (a week of it is free; not every instance class has it)."
+  description = "Enable Performance Insights (a week of it is free; not every instance class has it)."
   type        = bool
   default     = false
 }
 
 variable "apply_immediately" {
-  description = "Apply changes of the instance at once, with a restart where one is needed, instead of in the maintenance window."
+  description = "Apply changes of the instance at once, with a restart if one is needed, instead of in the maintenance window."
   type        = bool
   default     = false
 }
@@ -138,13 +138,13 @@ variable "dbname" {
 }
 
 variable "pgstac_settings" {
-  description = "Rows for pgstac's table pgstac_settings, written by the migration; context: whether a search counts what it matches."
+  description = "Rows for pgstac's table pgstac_settings, written by the migration; context: whether a search counts its matches."
   type        = map(string)
   default     = { context = "on" }
 }
 
 variable "mosaic_index" {
-  description = "Let the migration make the index on pgstac's searches that titiler-pgstac lists its mosaics with."
+  description = "Let the migration create the index on pgstac's searches that titiler-pgstac uses to list its mosaics."
   type        = bool
   default     = true
 }
@@ -156,7 +156,7 @@ variable "password_version" {
 }
 
 variable "existing_secret_arn" {
-  description = "Secret of a database that is there already and has pgstac, with host, port, dbname, username and password; null: a database is made."
+  description = "Secret of an existing database with pgstac, with host, port, dbname, username and password; null: create a database."
   type        = string
   default     = null
 
@@ -167,7 +167,7 @@ variable "existing_secret_arn" {
 }
 
 variable "existing_security_group_id" {
-  description = "Security group of the existing database, which is opened for clients; null: it is open to them already."
+  description = "Security group of the existing database, which is opened for clients; null: it is open already."
   type        = string
   default     = null
 }
@@ -179,13 +179,13 @@ variable "existing_port" {
 }
 
 variable "pgbouncer" {
-  description = "Run pgbouncer before the database that is made, for more loaders than it has connections."
+  description = "Run pgbouncer in front of the new database, for more loaders than it has connections."
   type        = bool
   default     = false
 
   validation {
     condition     = !var.pgbouncer || var.existing_secret_arn == null
-    error_message = "pgbouncer is for the database that is made: the secret of an existing one leads to what its owner wants."
+    error_message = "pgbouncer works only with a new database: the secret of an existing one may name its own pgbouncer."
   }
 }
 

@@ -1,6 +1,6 @@
-# What an instance does at its first start.
+# The set-up at an instance's first start.
 locals {
-  # In systemd's quoting.
+  # Quoted for systemd.
   environment = join("", [for key in sort(keys(var.environment)) :
     format("%s=\"%s\"\n", key, replace(replace(var.environment[key], "\\", "\\\\"), "\"", "\\\""))
   ])

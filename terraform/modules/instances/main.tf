@@ -6,7 +6,7 @@ locals {
   region    = data.aws_region.current.name
   partition = data.aws_partition.current.partition
 
-  # Resolved when an instance starts: a plan does not change whenever Debian publishes an image.
+  # Resolved when an instance starts, so that the plan does not change each time Debian publishes an image.
   debian_ami = "resolve:ssm:/aws/service/debian/release/12/latest/${var.architecture == "arm64" ? "arm64" : "amd64"}"
 }
 
@@ -64,7 +64,7 @@ resource "aws_autoscaling_group" "this" {
   default_instance_warmup   = 180
   metrics_granularity       = "1Minute"
   enabled_metrics           = ["GroupInServiceInstances", "GroupDesiredCapacity"]
-  wait_for_capacity_timeout = "0" # min_instances may start before the package is there
+  wait_for_capacity_timeout = "0" # with min_instances, an instance may start before the package exists
 
   mixed_instances_policy {
     instances_distribution {
@@ -85,7 +85,7 @@ resource "aws_autoscaling_group" "this" {
     }
   }
 
-  # Another release or another setting is another launch template: instances are replaced one after another.
+  # A new release or setting makes a new launch template version, and instances are replaced one after another.
   instance_refresh {
     strategy = "Rolling"
 
@@ -104,7 +104,7 @@ resource "aws_autoscaling_group" "this" {
     }
   }
 
-  # What scaling has set stays.
+  # Keep the size that scaling has set.
   lifecycle {
     ignore_changes = [desired_capacity]
   }
@@ -118,7 +118,7 @@ resource "aws_security_group" "this" {
   vpc_id      = var.vpc_id
 }
 
-# Package code fetches from anywhere, and AWS's addresses are no list of one's own.
+# Package code may fetch from anywhere, and AWS's addresses are not a closed list.
 resource "aws_vpc_security_group_egress_rule" "ipv4" {
   security_group_id = aws_security_group.this.id
   description       = "AWS, Debian, the package index, data, the database"

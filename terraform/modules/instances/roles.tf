@@ -5,7 +5,7 @@ resource "aws_iam_instance_profile" "this" {
 
 resource "aws_iam_role" "this" {
   name        = "${local.full_name}-instance"
-  description = "What ${var.daemon} calls, and its instance's set-up."
+  description = "Calls of ${var.daemon}, and of its instance's set-up."
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{

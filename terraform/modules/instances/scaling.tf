@@ -1,4 +1,4 @@
-# As of tasks (../service/README.md), with the group's instances in their place.
+# The same as for tasks (../service/README.md), with the group's instances instead of tasks.
 locals {
   is_sleeper = var.min_instances == 0
 }
@@ -58,7 +58,7 @@ resource "aws_autoscaling_policy" "backlog" {
   }
 }
 
-# ------------------------------------------------------------ from no instance to one
+# ------------------------------------------------------------ from zero instances to one
 
 resource "aws_autoscaling_policy" "wake" {
   count                     = local.is_sleeper ? 1 : 0
@@ -109,7 +109,7 @@ resource "aws_cloudwatch_metric_alarm" "wake" {
   }
 }
 
-# ------------------------------------------------------------ and back to none
+# ------------------------------------------------------------ and back to zero
 
 resource "aws_autoscaling_policy" "sleep" {
   count                   = local.is_sleeper ? 1 : 0

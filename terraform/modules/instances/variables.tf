@@ -14,7 +14,7 @@ variable "daemon" {
 }
 
 variable "tags" {
-  description = "Tags of the instances and their volumes; the provider's default tags do not reach what an Auto Scaling group makes."
+  description = "Tags of the instances and their volumes; the provider's default tags do not reach instances of an Auto Scaling group."
   type        = map(string)
   default     = {}
 }
@@ -36,7 +36,7 @@ variable "architecture" {
 }
 
 variable "ami_id" {
-  description = "Image of Debian 12; null: the newest that Debian has published when an instance starts."
+  description = "Image of Debian 12; null: the newest at the time when an instance starts."
   type        = string
   default     = null
 }
@@ -95,7 +95,7 @@ variable "min_instances" {
 }
 
 variable "max_instances" {
-  description = "Most instances at the same time."
+  description = "Maximum number of instances."
   type        = number
 
   validation {
@@ -105,7 +105,7 @@ variable "max_instances" {
 }
 
 variable "backlog_per_instance" {
-  description = "Messages, waiting and in flight, for each instance: what scaling aims at."
+  description = "Messages, waiting and in flight, that scaling aims at for each instance."
   type        = number
 
   validation {

@@ -1,4 +1,5 @@
-# Ways to AWS's services that do not leave its network. The one for S3 also saves NAT traffic: ECR keeps image layers there.
+# Ways to AWS's services inside its network. The endpoint for S3 also saves NAT traffic, because ECR keeps image layers in
+# S3.
 
 data "aws_region" "current" {}
 

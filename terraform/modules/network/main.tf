@@ -7,13 +7,14 @@ locals {
   private_subnet_ids  = local.is_made ? aws_subnet.private[*].id : var.existing.private_subnet_ids
   isolated_subnet_ids = local.is_made ? aws_subnet.isolated[*].id : var.existing.isolated_subnet_ids
 
-  # Whether private subnets have a way out. Those of an existing VPC are taken to have one.
+  # True if private subnets have a way out. Those of an existing VPC are assumed to have one.
   is_private = local.is_made ? var.nat_gateway_count > 0 : length(var.existing.private_subnet_ids) > 0
 
   zone_count = local.is_made ? var.availability_zone_count : 0
   nat_count  = local.is_made ? var.nat_gateway_count : 0
 
-  # A sixteenth of the range each: zone i has public i, private 4 + i, isolated 8 + i, and a quarter is left.
+  # Each subnet gets a sixteenth of the range: zone i has public i, private 4 + i, isolated 8 + i. A quarter is left
+  # over.
   subnet_cidrs = [for i in range(16) : cidrsubnet(var.cidr, 4, i)]
 
   zones = local.is_made ? data.aws_availability_zones.available[0].names : []
@@ -25,7 +26,7 @@ data "aws_vpc" "existing" {
   id = var.existing.id
 }
 
-# Without local zones and wavelength zones, which lack most services.
+# Local zones and wavelength zones are left out, because they lack most services.
 data "aws_availability_zones" "available" {
   count = local.is_made ? 1 : 0
 
@@ -54,7 +55,7 @@ resource "aws_vpc" "this" {
   tags = { Name = var.name }
 }
 
-# What is put into no other group can neither reach nor be reached.
+# A resource that is in no other group can neither reach anything nor be reached.
 resource "aws_default_security_group" "this" {
   count = local.is_made ? 1 : 0
 
@@ -145,7 +146,7 @@ resource "aws_nat_gateway" "this" {
   depends_on = [aws_internet_gateway.this]
 }
 
-# One per zone, so that each leaves by the NAT gateway of its own zone where there is one.
+# One for each zone, so that each zone uses its own NAT gateway if it has one.
 resource "aws_route_table" "private" {
   count = local.zone_count
 

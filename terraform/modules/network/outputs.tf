@@ -24,7 +24,7 @@ output "isolated_subnet_ids" {
 }
 
 output "service_subnet_ids" {
-  description = "Where tasks run: private subnets if these have a way out, else public ones."
+  description = "Subnets of the tasks: private ones if these have a way out, else public ones."
   value       = local.is_private ? local.private_subnet_ids : local.public_subnet_ids
 }
 

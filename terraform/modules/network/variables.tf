@@ -4,7 +4,7 @@ variable "name" {
 }
 
 variable "cidr" {
-  description = "IPv4 range of the VPC that is made; /16 to /24."
+  description = "IPv4 range of the new VPC; /16 to /24."
   type        = string
   default     = "10.0.0.0/16"
 
@@ -32,18 +32,18 @@ variable "nat_gateway_count" {
 
   validation {
     condition     = var.nat_gateway_count >= 0 && var.nat_gateway_count <= var.availability_zone_count && floor(var.nat_gateway_count) == var.nat_gateway_count
-    error_message = "nat_gateway_count must be a whole number from 0 to availability_zone_count: more than one NAT gateway per zone serves nothing."
+    error_message = "nat_gateway_count must be a whole number from 0 to availability_zone_count: more than one NAT gateway per zone has no use."
   }
 }
 
 variable "endpoints" {
-  description = "Make interface endpoints for SQS, SNS, Secrets Manager, CloudWatch Logs and ECR, which are paid by the hour. The gateway endpoint for S3, which is free, is always made."
+  description = "Create interface endpoints for SQS, SNS, Secrets Manager, CloudWatch Logs and ECR, which are paid by the hour. The gateway endpoint for S3, which is free, is always created."
   type        = bool
   default     = false
 }
 
 variable "existing" {
-  description = "A VPC that is there already, to which nothing is added; null: one is made. Without private subnets tasks run in the public ones, with public addresses."
+  description = "An existing VPC, to which nothing is added; null: create one. Without private subnets, tasks run in the public ones, with public addresses."
   type = object({
     id                  = string
     public_subnet_ids   = optional(list(string), [])

@@ -4,10 +4,10 @@ locals {
   width  = 12
   height = 6
 
-  # Left to right as the messages go: ItemGen, ItemLoad.
+  # Left to right in the order of messages: ItemGen, ItemLoad.
   columns = { for i, stage in sort(keys(var.stages)) : stage => i * local.width }
 
-  # What every stage has, whoever works on it; one row each.
+  # Widgets of every stage, on tasks or instances; one row each.
   queue_rows = {
     for stage, of in var.stages : stage => [
       {
@@ -109,7 +109,7 @@ locals {
 
   logs_y = max(0, [for rows in local.rows : length(rows)]...) * local.height
 
-  # What went wrong, newest first. The fields are those of the daemons' log (docs/reference/events.md).
+  # Errors, the newest first. The fields are those of the daemons' log (docs/reference/events.md).
   log_widgets = [
     for stage, of in var.stages : {
       type   = "log"

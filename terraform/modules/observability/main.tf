@@ -1,4 +1,4 @@
-# Alarms in one topic, and a dashboard with the stages side by side.
+# All alarms in one topic, and a dashboard with the stages side by side.
 
 data "aws_region" "current" {}
 
@@ -12,8 +12,8 @@ locals {
   region     = data.aws_region.current.name
 }
 
-# Not encrypted by the key alias/aws/sns, whose policy cannot let CloudWatch and EventBridge use it; a key of one's own costs
-# more than the alarms, which hold names and numbers.
+# Not encrypted with the key alias/aws/sns, because its policy does not let CloudWatch and EventBridge use it. A key of one's
+# own costs more than the alarms, which contain only names and numbers.
 resource "aws_sns_topic" "alarms" {
   name = "${var.name}-alarms"
 }
@@ -36,7 +36,7 @@ data "aws_iam_policy_document" "alarms" {
     }
   }
 
-  # Without a condition: EventBridge does not say for whom it publishes to a topic.
+  # Without a condition, because EventBridge does not say for which rule it publishes to a topic.
   statement {
     sid       = "Events"
     actions   = ["sns:Publish"]

@@ -1,5 +1,5 @@
-# Tasks that end by themselves, and not well: CloudWatch has no metric of them, EventBridge an event of each. A stop that is
-# asked for (a deployment, scaling in, Spot) ends with 0.
+# Tasks that stop by themselves with an error: CloudWatch has no metric of them, but EventBridge has an event for each. A
+# requested stop (a deployment, scaling in, Spot) exits with 0.
 
 locals {
   watched_clusters = toset([for of in local.running_services : of.cluster_name])

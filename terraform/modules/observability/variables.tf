@@ -4,7 +4,7 @@ variable "name" {
 }
 
 variable "stages" {
-  description = "What is watched, by stage (ItemGen, ItemLoad): its queues, its topic, who works on them (an ECS service or an Auto Scaling group), and how old a message may become."
+  description = "The stages to watch, by name (ItemGen, ItemLoad): its queues, its topic, its workers (an ECS service or an Auto Scaling group), and how old a message may become."
   type = map(object({
     queue_name             = string
     dlq_name               = string
@@ -34,7 +34,7 @@ variable "stages" {
 }
 
 variable "services" {
-  description = "Further ECS services that shall have as many running tasks as desired (the STAC API, pgbouncer), by a word for their alarm."
+  description = "Further ECS services that should run as many tasks as desired (the STAC API, pgbouncer), by the name of their alarm."
   type = map(object({
     cluster_name = string
     service_name = string
@@ -72,7 +72,7 @@ variable "database_allocated_storage" {
 }
 
 variable "api" {
-  description = "Load balancer and target group of the STAC API, by the last part of their ARNs (as CloudWatch has them); null: no API."
+  description = "Load balancer and target group of the STAC API, by the last part of their ARNs (as CloudWatch names them); null: no API."
   type = object({
     load_balancer_arn_suffix = string
     target_group_arn_suffix  = string

@@ -1,6 +1,6 @@
 # docs/reference/iam.md has a row for each action, with the call that needs it.
 locals {
-  # Each is wanted or not; for a policy's JSON they need not have the same keys.
+  # Each statement is wanted or not. They become JSON, so they need not have the same keys.
   statements = {
     ReceiveMessages = {
       is_wanted = true
@@ -37,7 +37,7 @@ locals {
       Action    = ["s3:GetObject", "s3:GetObjectVersion"]
       Resource  = [for bucket in var.read_buckets : "arn:${var.partition}:s3:::${bucket}/*"]
     }
-    # Without it S3 does not say that an object is gone, but that access is denied.
+    # Without this action, S3 answers "access denied" for an object that is gone.
     TellMissingObjects = {
       is_wanted = length(var.read_buckets) > 0
       Action    = ["s3:ListBucket"]

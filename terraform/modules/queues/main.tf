@@ -7,8 +7,9 @@ locals {
   base       = "${var.name}-${var.stage_name}"
   buckets    = { for notification in var.bucket_notifications : notification.bucket => notification }
 
-  # SSE-SQS works for every sender. A KMS key of AWS's own (alias/aws/sqs) would lock SNS out, and alias/aws/sns locks S3 out:
-  # with bucket notifications and without a customer's key the topic, which stores no message for longer than it takes to deliver it, has none.
+  # SSE-SQS works for every sender. AWS's own KMS keys lock senders out: alias/aws/sqs locks out SNS, and alias/aws/sns locks out
+  # S3. So with bucket notifications and without a customer's key, the topic is not encrypted. It stores messages only until they
+  # are delivered.
   topic_key = var.kms_key_arn != null ? var.kms_key_arn : length(local.buckets) == 0 ? "alias/aws/sns" : null
 }
 
@@ -29,7 +30,7 @@ resource "aws_sqs_queue" "this" {
   })
 }
 
-# What could not be done: sent by the daemons with the reason, or moved by the queue when the receives are spent.
+# Failed messages: the daemons send them with the reason, or the queue moves them when they have no receives left.
 resource "aws_sqs_queue" "dead_letters" {
   name                      = "${local.base}DeadLetterQueue"
   message_retention_seconds = var.dead_letter_retention_s
@@ -38,7 +39,8 @@ resource "aws_sqs_queue" "dead_letters" {
   kms_master_key_id         = var.kms_key_arn
 }
 
-# What SNS could not deliver to the queue: no permission, no such queue, a message that grew past its limit.
+# Messages that SNS could not deliver to the queue: no permission, the queue does not exist, or the message grew past
+# its limit.
 resource "aws_sqs_queue" "undelivered" {
   name                      = "${local.base}DeliveryDeadLetterQueue"
   message_retention_seconds = var.dead_letter_retention_s
@@ -55,7 +57,7 @@ resource "aws_sqs_queue_redrive_allow_policy" "dead_letters" {
   })
 }
 
-# No queue may use it as its dead-letter queue: only the subscription does, which is no queue.
+# No queue may use it as its dead-letter queue. Only the subscription uses it, and a subscription is not a queue.
 resource "aws_sqs_queue_redrive_allow_policy" "undelivered" {
   queue_url            = aws_sqs_queue.undelivered.url
   redrive_allow_policy = jsonencode({ redrivePermission = "denyAll" })
@@ -122,7 +124,7 @@ resource "aws_sns_topic_subscription" "this" {
   raw_message_delivery = var.delivery == "raw"
   redrive_policy       = jsonencode({ deadLetterTargetArn = aws_sqs_queue.undelivered.arn })
 
-  # Whoever publishes at once shall be heard.
+  # The queue must admit the topic before the first message is delivered.
   depends_on = [aws_sqs_queue_policy.this]
 }
 
@@ -137,6 +139,6 @@ resource "aws_s3_bucket_notification" "this" {
     filter_suffix = each.value.suffix
   }
 
-  # S3 tries the topic when it is given it.
+  # S3 sends a test message to the topic when the notification is created.
   depends_on = [aws_sns_topic_policy.this, aws_sns_topic_subscription.this]
 }

@@ -1,7 +1,7 @@
-# SQS measures a queue while somebody uses it and for about six hours after; then its metrics stop, and take up to a quarter of an hour to
-# come back. Scaling up from no task must not wait for that, so somebody uses it: EventBridge Scheduler takes a tag away every hour that
-# the queue does not have. It calls nothing that only reads
-# (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-universal.html), and of what it does call this changes nothing.
+# SQS measures a queue while it is used and for about six hours after. Then its metrics stop, and take up to a quarter of an hour to come
+# back. Scaling up from zero tasks must not wait for that. So EventBridge Scheduler uses the queue: every hour it removes a tag that the
+# queue does not have. Scheduler does not call read-only actions
+# (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-universal.html), and this call changes nothing.
 
 resource "aws_scheduler_schedule" "metrics" {
   name                = "${local.base}-metrics"
@@ -18,7 +18,7 @@ resource "aws_scheduler_schedule" "metrics" {
     role_arn = aws_iam_role.scheduler.arn
     input    = jsonencode({ QueueUrl = aws_sqs_queue.this.url, TagKeys = ["keeps-the-metrics-alive"] })
 
-    # The next hour's call does as well.
+    # Retries are not important: the next hour's call has the same effect.
     retry_policy {
       maximum_retry_attempts       = 3
       maximum_event_age_in_seconds = 900

@@ -39,7 +39,7 @@ output "dlq_name" {
 }
 
 output "delivery_dlq_url" {
-  description = "Queue of what SNS could not deliver."
+  description = "Queue of messages that SNS could not deliver."
   value       = aws_sqs_queue.undelivered.url
 }
 

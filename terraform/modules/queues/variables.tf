@@ -57,7 +57,7 @@ variable "dead_letter_retention_s" {
 }
 
 variable "max_message_size" {
-  description = "Bytes of the largest message that the queues take. SQS takes 1048576, which the AWS provider refuses before its version 6."
+  description = "Bytes of the largest message that the queues accept. SQS accepts 1048576, which the AWS provider refuses before its version 6."
   type        = number
   default     = 262144
 
@@ -68,7 +68,7 @@ variable "max_message_size" {
 }
 
 variable "delivery" {
-  description = "raw: the queue gets what was published; enveloped: within SNS's JSON, which escapes it again and may grow past the queue's limit."
+  description = "raw: the queue gets the published text; enveloped: inside SNS's JSON, which escapes it again and may grow past the queue's limit."
   type        = string
   default     = "raw"
 
@@ -85,7 +85,7 @@ variable "kms_key_arn" {
 }
 
 variable "bucket_notifications" {
-  description = "S3 buckets whose new objects are told to the topic, with a prefix and a suffix of their keys. Each bucket's notifications are all made here: others that it has go."
+  description = "S3 buckets that report new objects to the topic, with a prefix and a suffix of their keys. Terraform then owns all notifications of the bucket: others are removed."
   type = list(object({
     bucket = string
     prefix = optional(string)

@@ -12,7 +12,8 @@ locals {
   # /var/cache/itemgend: var-cache-itemgend.
   volumes = { for directory in var.directories : replace(trimprefix(directory, "/"), "/", "-") => directory }
 
-  # The first task is always there to be had; spot_share is of the others. No share, no entry: ECS wants none with weight 0 alone.
+  # The first task can always have capacity; spot_share is about the others. Without a share the entry is left out, because ECS
+  # refuses an entry with weight 0 that stands alone.
   capacity = local.is_fargate ? [
     for provider in [
       { name = "FARGATE", base = var.spot_share < 100 ? 1 : 0, weight = 100 - var.spot_share },
@@ -48,7 +49,7 @@ resource "aws_ecs_task_definition" "this" {
     }
   }
 
-  # New with each task, on the task's disk.
+  # New for each task, on the task's disk.
   dynamic "volume" {
     for_each = local.volumes
 
@@ -63,7 +64,8 @@ resource "aws_ecs_task_definition" "this" {
     essential              = true
     user                   = "65532:65532" # as in the Dockerfiles
     readonlyRootFilesystem = true
-    # Of those 120 s, the most that Fargate gives, the daemons use stop_timeout (90 s) to finish and the rest to hand back.
+    # Fargate gives at most 120 s. The daemons use stop_timeout (90 s) of it to finish, and the rest to release
+    # messages.
     stopTimeout     = 120
     environment     = [for key in sort(keys(var.environment)) : { name = key, value = var.environment[key] }]
     mountPoints     = [for name, directory in local.volumes : { sourceVolume = name, containerPath = directory, readOnly = false }]
@@ -95,9 +97,9 @@ resource "aws_ecs_service" "this" {
   task_definition = aws_ecs_task_definition.this.arn
   desired_count   = var.min_tasks
   propagate_tags  = "SERVICE"
-  force_delete    = true # the daemons hand back what they hold
+  force_delete    = true # the daemons release the messages they hold
 
-  # Consumers of a queue may be more than usual for a moment, and old and new at the same time.
+  # Tasks are consumers of a queue: there may be more than usual for a moment, and old and new ones at the same time.
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
 
@@ -122,7 +124,7 @@ resource "aws_ecs_service" "this" {
     assign_public_ip = local.is_fargate && var.assign_public_ip
   }
 
-  # What scaling has set stays.
+  # Keep the number that scaling has set.
   lifecycle {
     ignore_changes = [desired_count]
   }
@@ -136,7 +138,7 @@ resource "aws_security_group" "this" {
   vpc_id      = var.vpc_id
 }
 
-# Package code fetches from anywhere, and AWS's addresses are no list of one's own.
+# Package code may fetch from anywhere, and AWS's addresses are not a closed list.
 resource "aws_vpc_security_group_egress_rule" "ipv4" {
   security_group_id = aws_security_group.this.id
   description       = "AWS, the package index, data, the database"

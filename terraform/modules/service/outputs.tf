@@ -19,7 +19,7 @@ output "task_role_arn" {
 }
 
 output "execution_role_arn" {
-  description = "Role of what starts it."
+  description = "Execution role of the tasks."
   value       = aws_iam_role.execution.arn
 }
 

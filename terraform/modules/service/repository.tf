@@ -1,6 +1,6 @@
 resource "aws_ecr_repository" "this" {
   name         = local.full_name
-  force_delete = true # images are built from the repository again
+  force_delete = true # images can be built again from the repository
 
   image_scanning_configuration {
     scan_on_push = true
@@ -13,13 +13,13 @@ resource "aws_ecr_lifecycle_policy" "this" {
     rules = [
       {
         rulePriority = 1
-        description  = "What no tag names any more goes after a week."
+        description  = "Untagged images are removed after a week."
         selection    = { tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 7 }
         action       = { type = "expire" }
       },
       {
         rulePriority = 2
-        description  = "The last twenty stay, to go back to."
+        description  = "The last twenty images stay, for going back."
         selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 20 }
         action       = { type = "expire" }
       },

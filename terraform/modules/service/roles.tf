@@ -19,7 +19,7 @@ locals {
 
 resource "aws_iam_role" "task" {
   name               = "${local.full_name}-task"
-  description        = "What ${var.daemon} calls."
+  description        = "Calls of ${var.daemon}."
   assume_role_policy = local.tasks_only
 }
 
@@ -29,7 +29,7 @@ resource "aws_iam_role_policy" "task" {
   policy = var.policy
 }
 
-# A daemon asks the ECS agent, which asks with the task's role, not to be ended by scale-in while it works.
+# A daemon asks the ECS agent for protection from scale-in while it works, and the agent uses the task's role.
 resource "aws_iam_role_policy" "protection" {
   name = "task-protection"
   role = aws_iam_role.task.id
@@ -44,7 +44,7 @@ resource "aws_iam_role_policy" "protection" {
   })
 }
 
-# ------------------------------------------------------------ what starts it
+# ------------------------------------------------------------ the execution role
 
 resource "aws_iam_role" "execution" {
   name               = "${local.full_name}-execution"

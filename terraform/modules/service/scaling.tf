@@ -70,7 +70,7 @@ resource "aws_appautoscaling_policy" "backlog" {
   }
 }
 
-# ------------------------------------------------------------ from no task to one
+# ------------------------------------------------------------ from zero tasks to one
 
 resource "aws_appautoscaling_policy" "wake" {
   count              = local.is_sleeper ? 1 : 0
@@ -126,7 +126,7 @@ resource "aws_cloudwatch_metric_alarm" "wake" {
   }
 }
 
-# ------------------------------------------------------------ and back to none
+# ------------------------------------------------------------ and back to zero
 
 resource "aws_appautoscaling_policy" "sleep" {
   count              = local.is_sleeper ? 1 : 0

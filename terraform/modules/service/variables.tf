@@ -102,7 +102,7 @@ variable "min_tasks" {
 }
 
 variable "max_tasks" {
-  description = "Most tasks at the same time."
+  description = "Maximum number of tasks."
   type        = number
 
   validation {
@@ -112,7 +112,7 @@ variable "max_tasks" {
 }
 
 variable "backlog_per_task" {
-  description = "Messages, waiting and in flight, for each running task: what scaling aims at."
+  description = "Messages, waiting and in flight, that scaling aims at for each running task."
   type        = number
 
   validation {

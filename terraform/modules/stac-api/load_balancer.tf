@@ -56,10 +56,10 @@ resource "aws_lb_target_group" "this" {
   target_type = "ip"
   protocol    = "HTTP"
   port        = local.port
-  # A stopping task answers what it was asked.
+  # A task that stops finishes its open requests.
   deregistration_delay = 30
 
-  # Without the database: while that is down, other tasks would be no better.
+  # The check does not ask the database: while the database is down, new tasks would not help.
   health_check {
     path                = "/_mgmt/ping"
     interval            = 15

@@ -1,4 +1,4 @@
-# stac-fastapi-pgstac behind an application load balancer. It reads: the reader's role has no right to write.
+# stac-fastapi-pgstac behind an application load balancer. It only reads: the reader's role has no right to write.
 
 data "aws_partition" "current" {}
 
@@ -12,11 +12,11 @@ locals {
   lb_port   = local.is_https ? 443 : 80
   port      = 8080 # the image's
 
-  # Names of load balancers and target groups have 32 characters at most.
+  # Names of load balancers and target groups have at most 32 characters.
   lb_name = length(local.full_name) <= 32 ? local.full_name : "${substr(local.full_name, 0, 23)}-${substr(sha256(local.full_name), 0, 8)}"
 
   environment = merge({
-    # The connection is encrypted; the image has no certificates of RDS to check the database's against.
+    # The connection is encrypted; the image does not have RDS's certificates to check the database's with.
     PGSSLMODE = "require"
   }, var.environment)
 

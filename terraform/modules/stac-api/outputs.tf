@@ -1,5 +1,5 @@
 output "url" {
-  description = "Where the API is. With a certificate, point a name of the certificate to its host."
+  description = "URL of the API. With a certificate, point a name of the certificate to its host."
   value       = "${local.is_https ? "https" : "http"}://${aws_lb.this.dns_name}"
 }
 
@@ -14,11 +14,11 @@ output "log_group_name" {
 }
 
 output "load_balancer_arn_suffix" {
-  description = "Load balancer as CloudWatch has it."
+  description = "Load balancer as CloudWatch names it."
   value       = aws_lb.this.arn_suffix
 }
 
 output "target_group_arn_suffix" {
-  description = "Target group as CloudWatch has it."
+  description = "Target group as CloudWatch names it."
   value       = aws_lb_target_group.this.arn_suffix
 }

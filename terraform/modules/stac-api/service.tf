@@ -25,7 +25,7 @@ resource "aws_vpc_security_group_egress_rule" "tasks" {
 }
 
 locals {
-  # Account, region and repository, where the image is of a registry of ECR's.
+  # Account, region and repository, if the image is in ECR.
   ecr_parts = try(regex("^([0-9]{12})\\.dkr\\.ecr\\.([a-z0-9-]+)\\.amazonaws\\.com[a-z.]*/([^:@]+)", var.image), null)
 
   ecr_repository_arn = (
@@ -80,7 +80,7 @@ data "aws_iam_policy_document" "execution" {
     content {
       sid       = "Authorize"
       actions   = ["ecr:GetAuthorizationToken"]
-      resources = ["*"] # it has no resource
+      resources = ["*"] # it needs no resource
     }
   }
 }
@@ -96,7 +96,7 @@ resource "aws_iam_role_policy" "execution" {
   policy = data.aws_iam_policy_document.execution.json
 }
 
-# No task role: the API calls nothing of AWS itself.
+# No task role: the API does not call AWS.
 resource "aws_ecs_task_definition" "this" {
   family                   = local.full_name
   requires_compatibilities = ["FARGATE"]
@@ -110,7 +110,7 @@ resource "aws_ecs_task_definition" "this" {
     cpu_architecture        = var.architecture == "arm64" ? "ARM64" : "X86_64"
   }
 
-  # Python's: all else of the root file system is read-only.
+  # For Python; the rest of the root file system is read-only.
   volume {
     name = "tmp"
   }
@@ -136,8 +136,8 @@ resource "aws_ecs_task_definition" "this" {
   }])
 }
 
-# Without a circuit breaker: where all is applied at once its role is not in the database before the migration, the API ends,
-# and ECS tries on until it is. Later a deployment that does not start leaves the old tasks, and the alarm tells.
+# No circuit breaker. In a first apply, the API's role does not exist before the migration, so the API exits and ECS starts
+# it again until the role exists. Later, if a deployment does not start, the old tasks stay and the alarm reports it.
 resource "aws_ecs_service" "this" {
   name            = local.full_name
   cluster         = var.cluster_arn

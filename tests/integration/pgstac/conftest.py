@@ -1,4 +1,4 @@
-"""A PostgreSQL with pgstac for the run, a database of its own for each test."""
+"""One PostgreSQL with pgstac for the run, and a database for each test."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def template(server: Server) -> Callable[[str | None], str]:
-    """template(version): a database with that pgstac, to be copied."""
+    """template(version) returns the name of a database with that pgstac, to be copied."""
     made: dict[str | None, str] = {}
 
     def make(version: str | None) -> str:
@@ -55,5 +55,5 @@ make_shared_db = pytest.fixture(made_databases, name="make_shared_db", scope="mo
 
 @pytest.fixture(params=VERSIONS, ids=lambda version: version or "installed")
 def db(request: pytest.FixtureRequest, make_db: Callable[..., Database]) -> Database:
-    """With each of VERSIONS in turn."""
+    """A database for each of VERSIONS in turn."""
     return make_db(request.param)

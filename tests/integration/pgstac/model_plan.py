@@ -1,4 +1,7 @@
-"""What a seed of the model test does: collections, versions of items, in which order they are delivered, how it ends."""
+"""
+Plans a run of the model test from a seed: collections, versions of items, the order of their delivery, the expected
+end.
+"""
 
 import random
 from dataclasses import dataclass, field
@@ -6,7 +9,7 @@ from typing import Any
 
 from pgstac_support import Number, make_item
 
-# In UTC the third and the fourth lie in the other year's partition than their text says.
+# The third and the fourth date are in another year in UTC than in their text, so in another partition.
 DATETIMES = [
     "2019-03-01T00:00:00Z", "2019-12-31T23:59:59.999999Z", "2020-01-01T00:30:00+01:00", "2019-12-31T22:00:00-05:00",
     "2020-02-29T12:00:00Z", "2020-03-31T23:59:59Z", "2020-07-15T06:00:00.5Z", "2021-01-01T00:00:00Z", "2021-11-30T12:00:00Z",
@@ -37,12 +40,12 @@ class Version:
 @dataclass
 class Plan:
     seed: int
-    is_portable: bool = False  # by pgstac's own functions: they know the base_item, and nobody else can say which it was
+    is_portable: bool = False  # loads with pgstac's own functions: they know the base_item, but nobody can see which one they used
     dice: random.Random = field(init=False)
-    truncs: dict[str, str | None] = field(init=False)  # of the collections that are there from the start
-    missing: str = field(init=False)  # what the loaders do with items of `absent`
+    truncs: dict[str, str | None] = field(init=False)  # of the collections that exist from the start
+    missing: str = field(init=False)  # how the loaders treat items of the collection `absent`
     absent: str = "late"
-    doomed: list[Version] = field(default_factory=list)  # loaded first, deleted by pgstac's delete_item meanwhile
+    doomed: list[Version] = field(default_factory=list)  # loaded first, and deleted by pgstac's delete_item meanwhile
     versions: list[Version] = field(default_factory=list)
     deliveries: list[Version] = field(default_factory=list)
 
@@ -80,7 +83,10 @@ class Plan:
         return kept
 
     def _poisoned(self, version: Version) -> Version:
-        """The first kinds are refused before the database, the last by it alone; the long id is one of these, too."""
+        """
+        Our checks refuse the first kinds, only the database refuses the last ones. A long id is also refused only by
+        the database.
+        """
         version.is_poison = True
         if len(version.item["id"]) > 1000:
             return version
@@ -98,7 +104,7 @@ class Plan:
         return version
 
     def expected(self) -> dict[tuple[str, str], Version]:
-        """The catalog at the end: of each item the newest version that can be stored at all."""
+        """The catalog at the end: the newest version of each item that can be stored at all."""
         newest: dict[tuple[str, str], Version] = {}
         for version in self.versions:
             lost = version.is_poison or (version.collection == self.absent and self.missing == "reject")

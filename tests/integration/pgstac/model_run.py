@@ -1,4 +1,6 @@
-"""Runs a plan of the model test: a queue, loaders that are killed, readers, and one who changes the collections."""
+"""
+Runs a plan of the model test: a queue, loaders that are killed, readers, and an operator who changes the collections.
+"""
 
 import json
 import random
@@ -12,7 +14,8 @@ import psycopg
 from model_plan import BASES, Plan, Version
 from pgstac_support import Database, Loading, dumps, end_load, line, make_collection
 
-# Each row says against which base_item it was dehydrated, in `private`, which the loader merges and pgstac copies.
+# The trigger stores in `private` which base_item a row was dehydrated against. The loader merges `private`, and pgstac
+# copies it.
 WITNESS = """
 CREATE OR REPLACE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
     IF TG_OP = 'UPDATE' OR NOT coalesce(NEW.private, '{}') ? 'base' THEN
@@ -29,12 +32,12 @@ TIME_LIMIT_S = 120
 
 
 def thread(target: Callable[..., None], *arguments: Any) -> threading.Thread:
-    """One that an interrupted test does not wait for."""
+    """A thread that an interrupted test does not wait for."""
     return threading.Thread(target=target, args=arguments, daemon=True)
 
 
 class Queue:
-    """Deliveries: one is taken, and then done or given back."""
+    """A queue of deliveries. Each is taken, and then settled as done or given back."""
 
     def __init__(self, deliveries: list[Version]) -> None:
         self._waiting = list(deliveries)
@@ -42,11 +45,11 @@ class Queue:
         self._changed = threading.Condition()
         self._deadline = time.monotonic() + TIME_LIMIT_S
         self.taken = 0
-        self.loaded: list[tuple[str, str]] = []  # keys of which a version is in the catalog, from now on for ever
+        self.loaded: list[tuple[str, str]] = []  # keys that have a version in the catalog, from now on for ever
         self.failures: list[str] = []
 
     def take(self, count: int, wait: bool) -> list[Version]:
-        """No id twice; with `wait` empty only when everything is done."""
+        """Never returns an id twice. With `wait`, it returns an empty list only when everything is done."""
         with self._changed:
             self._check_time()
             while wait and not self._waiting and self._held and not self.failures:
@@ -68,7 +71,7 @@ class Queue:
             self._changed.notify_all()
 
     def wait_taken(self, count: int) -> None:
-        """Until so many deliveries were taken, or everything is done."""
+        """Waits until this many deliveries were taken, or everything is done."""
         with self._changed:
             while self.taken < count and self._is_open():
                 self._wait()
@@ -96,7 +99,7 @@ class Queue:
 
 
 class Loaders:
-    """Threads that each run one build/tests/load after another on what they take from the queue."""
+    """Threads that run one build/tests/load after another, each on deliveries from the queue."""
 
     def __init__(self, db: Database, plan: Plan, queue: Queue) -> None:
         self._db, self._plan, self._queue = db, plan, queue
@@ -111,7 +114,7 @@ class Loaders:
             self._queue.fail(f"loader: {error!r}")
 
     def _take(self, dice: random.Random) -> list[list[Version]]:
-        """What one process gets: batches of one size, but for the last."""
+        """The input of one process: batches of one size, except for the last."""
         size = dice.choice([1, 5, 20, 50])
         batches: list[list[Version]] = []
         for number in range(dice.randrange(1, 7)):
@@ -125,7 +128,7 @@ class Loaders:
     def _load(self, batches: list[list[Version]], dice: random.Random) -> None:
         options = ["-b", str(len(batches[0])), "-m", self._plan.missing, *(["-n"] if dice.random() < 0.6 else [])]
         loading = self._db.begin_load(*options)
-        if dice.random() < 0.15:  # a crash, wherever it is by then
+        if dice.random() < 0.15:  # a crash, wherever the loader is by then
             threading.Timer(dice.random() * 0.1, loading.kill).start()
         batches = list(batches)
         try:
@@ -137,7 +140,7 @@ class Loaders:
         self._settle(batches, ended.lines)
 
     def _settle(self, batches: list[list[Version]], reports: list[dict[str, Any]]) -> None:
-        """What has no report was not loaded, for all that anybody knows."""
+        """Treats a version without a report as not loaded, because its result is unknown."""
         done: list[Version] = []
         back: list[Version] = []
         for batch in batches:
@@ -153,7 +156,7 @@ class Loaders:
             time.sleep(0.02)
 
     def _judge(self, version: Version, report: dict[str, Any]) -> None:
-        """A poison that only the database knows may go by as stale: it does not come so far then."""
+        """A bad item that only the database can notice may be reported as stale, because it is not written then."""
         hopeless = version.is_poison or (version.collection == self._plan.absent and self._plan.missing == "reject")
         if report["result"] == "done":
             self._queue.loaded.append(version.key)
@@ -162,11 +165,11 @@ class Loaders:
 
 
 class Readers:
-    """Who search all the time, and never may see an error, nor miss an item that is in the catalog."""
+    """Threads that search all the time. They must never see an error, or miss an item that is in the catalog."""
 
     def __init__(self, db: Database, plan: Plan, queue: Queue) -> None:
         self._db, self._queue = db, queue
-        self.gates = [threading.Lock() for _ in range(2)]  # held by who does what readers cannot stand
+        self.gates = [threading.Lock() for _ in range(2)]  # held during operations that disturb readers
         self.threads = [thread(self._run, gate, random.Random(plan.dice.random())) for gate in self.gates]
 
     def _run(self, gate: threading.Lock, dice: random.Random) -> None:
@@ -194,7 +197,9 @@ class Readers:
 
 
 class World:
-    """Everybody else: ends sessions, changes and repartitions collections, deletes items, writes notes into `private`."""
+    """
+    Other users: they end sessions, change and repartition collections, delete items, and write notes into `private`.
+    """
 
     def __init__(self, db: Database, plan: Plan, queue: Queue, gates: list[threading.Lock]) -> None:
         self._db, self._plan, self._queue, self._gates = db, plan, queue, gates
@@ -221,7 +226,7 @@ class World:
             self._queue.fail(f"world: {error!r}")
 
     def _until_it_works(self, statement: str, *parameters: Any) -> int:
-        """pgstac's own functions may lose against a loader in a deadlock, or meet an item on its way to elsewhere."""
+        """pgstac's own functions may lose against a loader in a deadlock, or meet an item that is being moved."""
         with self._db.connect() as connection:
             while True:
                 try:
@@ -282,7 +287,7 @@ def prepare(db: Database, plan: Plan) -> None:
 
 
 def run(db: Database, plan: Plan) -> World:
-    """Until everything is done; the queue's failures fail."""
+    """Runs until everything is done. Failures that the queue collected fail the test."""
     prepare(db, plan)
     queue = Queue(plan.deliveries)
     loaders, readers = Loaders(db, plan, queue), Readers(db, plan, queue)

@@ -1,4 +1,6 @@
-"""A PostgreSQL for the loader's tests, databases in it that cost a copy, and JSON whose numbers stay as written."""
+"""
+A PostgreSQL for the loader's tests, databases in it that are cheap copies, and JSON whose numbers keep their digits.
+"""
 
 import json
 import os
@@ -21,11 +23,11 @@ from local.postgres import account, find_programs, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 TOOLS = Path(sys.executable).parent
-# Today's pgstac (None: that of the installed pypgstac) and older ones, the oldest of them only in a long run.
+# Today's pgstac (None: the version of the installed pypgstac) and older ones; the oldest of them only in a long run.
 VERSIONS = [None, "0.9.12", *(["0.9.5", "0.8.6"] if os.environ.get("LONG") else [])]
 LOAD = ROOT / os.environ.get("BUILD", "build") / "tests" / "load"
 
-# A loader's own role, and what a test needs to be refused.
+# The loader's own role, and roles for tests of refusals.
 ROLES = """
 CREATE ROLE loader LOGIN;
 CREATE ROLE reader LOGIN;
@@ -49,7 +51,7 @@ SETTINGS = {
 
 
 class Server:
-    """One PostgreSQL, which refuses to run as root: its directory is the account's own."""
+    """A PostgreSQL. It refuses to run as root, so its directory belongs to another account."""
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="pgstac-test-"))
@@ -91,7 +93,7 @@ class Server:
                 time.sleep(0.05)
 
     def stop(self) -> None:
-        """A fast shutdown: sessions are ended, as a maintenance restart ends them."""
+        """A fast shutdown, which ends sessions as a maintenance restart does."""
         if self._child:
             self._child.send_signal(2)
             self._child.wait(60)
@@ -114,7 +116,7 @@ class Server:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def migrate(self, database: str, version: str | None = None) -> None:
-        """A new database with pgstac: of the installed pypgstac's version, or an older one that it carries."""
+        """Installs pgstac in a new database: the installed pypgstac's version, or an older one that it contains."""
         self.execute(f"CREATE DATABASE {database}")
         self.pypgstac(TOOLS / "pypgstac", database, "migrate", *([f"--toversion={version}"] if version else []))
         self.execute("GRANT pgstac_ingest TO loader; GRANT pgstac_read TO reader", database)
@@ -122,7 +124,7 @@ class Server:
 
 @dataclass
 class Loading:
-    """What one run of build/tests/load said."""
+    """The output of one run of build/tests/load."""
 
     status: int
     lines: list[dict[str, Any]]
@@ -130,12 +132,12 @@ class Loading:
 
     @property
     def results(self) -> dict[str, str]:
-        """By id: inserted, updated, stale, later or never."""
+        """Results by id: inserted, updated, stale, later or never."""
         return {line["id"]: line.get("outcome", line["result"]) for line in self.lines if "id" in line}
 
     @property
     def errors(self) -> dict[str, str]:
-        """By id, of those that were not loaded: "code: text"."""
+        """Errors by id of the items that were not loaded: "code: text"."""
         return {line["id"]: f"{line['code']}: {line['error']}" for line in self.lines if line.get("code")}
 
     def must_load(self) -> "Loading":
@@ -162,7 +164,7 @@ class Database:
         return self.query(statement, *parameters)[0][0]
 
     def wait_for_waiters(self, count: int) -> None:
-        """Until so many of its sessions wait for a lock."""
+        """Waits until this many of its sessions wait for a lock."""
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
         deadline = time.monotonic() + 20
         while self.value(waiting, self.name) != count:
@@ -186,7 +188,7 @@ class Database:
         self.query("UPDATE collections SET partition_trunc = %s WHERE id = %s", trunc, collection["id"])
 
     def rows(self, collection: str) -> dict[str, list[str]]:
-        """The partitions that hold each id."""
+        """The partitions that contain each id."""
         found: dict[str, list[str]] = {}
         for name, partition in self.query(
             "SELECT id, tableoid::regclass::text FROM items WHERE collection = %s ORDER BY 2", collection
@@ -200,7 +202,7 @@ class Database:
 
     @property
     def is_versioned(self) -> bool:
-        """Whether items name the version of their base item: pgstac 0.10."""
+        """True if items name the version of their base item: pgstac 0.10."""
         return bool(self.value("SELECT to_regclass('pgstac.base_items') IS NOT NULL"))
 
     def base_item(self, collection: str) -> Any:
@@ -212,7 +214,7 @@ class Database:
 
 
 class Conversation:
-    """A loader that is given one item after another, so that something can happen between them."""
+    """A loader that gets one item after another, so that a test can do something between them."""
 
     def __init__(self, db: Database, *options: str) -> None:
         self._loading = db.begin_load("-b", "1", *options)
@@ -241,11 +243,11 @@ def line(item: Mapping[str, Any], published_at: int = 1) -> str:
 
 
 class Number(str):
-    """A JSON number by its text."""
+    """A JSON number as its text."""
 
 
 def dumps(value: Any) -> str:
-    """As json.dumps, with Number, and Decimal by all its digits."""
+    """json.dumps, also for Number, and for Decimal with all its digits."""
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, Decimal):
@@ -258,12 +260,12 @@ def dumps(value: Any) -> str:
 
 
 def loads(text: str) -> Any:
-    """Every number a Decimal: exact."""
+    """json.loads with every number as a Decimal, which is exact."""
     return json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal as JSON: true is not 1, and 1.10 is 1.1."""
+    """Equality of JSON: true is not 1, and 1.10 is 1.1."""
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):

@@ -1,4 +1,4 @@
-"""Seeded random item_assets and items that agree with them in part: what dehydration must get right."""
+"""Random item_assets, and items that partly agree with them, from a seed: cases that dehydration must get right."""
 
 import random
 from typing import Any
@@ -35,7 +35,7 @@ class Maker:
         return [self.value(depth - 1) for _ in range(self.random.randrange(4))]
 
     def variant(self, base: Any, depth: int) -> Any:
-        """Of a base value: mostly like it."""
+        """A variant of a base value, mostly similar to it."""
         change = self.random.randrange(12)
         if change == 0:
             return self.value(depth)

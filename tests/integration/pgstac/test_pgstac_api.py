@@ -1,7 +1,7 @@
 """
-Items loaded by us, read back by the users' way: a real stac-fastapi-pgstac on the same database.
+Reads items that we loaded the way users do: with a real stac-fastapi-pgstac on the same database.
 
-What may differ from what was published is in docs/explanation/fidelity.md.
+docs/explanation/fidelity.md lists the allowed differences from what was published.
 """
 
 import os
@@ -27,7 +27,7 @@ EXTENSION = "https://stac-extensions.github.io/projection/v1.2.0/schema.json"
 
 @contextmanager
 def serving(db: Database, log: Path, **settings: str) -> Iterator[str]:
-    """The API's address."""
+    """Runs the API and yields its address."""
     port = free_port()
     connection = {"PGHOST": "127.0.0.1", "PGPORT": str(db.server.port), "PGDATABASE": db.name}
     env = os.environ | connection | {"PGUSER": "owner", "PGPASSWORD": "any"} | settings
@@ -67,7 +67,7 @@ def shared(make_shared_db: Callable[[], Database], tmp_path_factory: pytest.Temp
         yield db, address
 
 
-# What the two packages of docs/ and the README make, by form.
+# The output of the two packages in docs/ and the README, by form.
 LANDCOVER = make_item(
     "landcover",
     "landcover-2000-50N_090W",
@@ -120,7 +120,7 @@ def published(item: dict[str, Any]) -> Any:
 
 
 def without_own_links(given: Any) -> Any:
-    """The API adds these four, and gives its own where the item has them."""
+    """Removes links that the API adds. It adds these four, and replaces the item's own."""
     return given | {"links": [link for link in given["links"] if link["rel"] not in ("self", "root", "parent", "collection")]}
 
 
@@ -146,7 +146,7 @@ def test_items_come_back_as_they_were_published(shared: tuple[Database, str]) ->
 
 
 def doubles(value: Any) -> Any:
-    """As a server reads numbers that keeps them in doubles."""
+    """The value as a server reads it that stores numbers as doubles."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, dict):
@@ -155,7 +155,7 @@ def doubles(value: Any) -> Any:
 
 
 def test_random_items(shared: tuple[Database, str]) -> None:
-    """What pgstac gives back of them, the API gives back, but for the digits of numbers that no double has."""
+    """The API returns what pgstac returns, except for digits that a double cannot hold."""
     db, address = shared
     maker = Maker(7)
     item_assets = maker.item_assets()

@@ -1,4 +1,4 @@
-"""What the loader says of a database that it cannot use, and that nothing is lost by it."""
+"""The loader's errors for a database that it cannot use. No item is lost by them."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ def must_fail(db: Database, code: str, *texts: str, **keywords: str) -> str:
     return loading.error
 
 
-# ---------------------------------------------------------------- no connection
+# --------------------------------------------------------------- cannot connect
 
 def test_nobody_listens(db: Database) -> None:
     with socket.socket() as probe:
@@ -57,7 +57,7 @@ def test_too_many_connections(db: Database) -> None:
         db.server.execute("DROP ROLE crowded")
 
 
-# ---------------------------------------------------------------- not a pgstac that it knows
+# ----------------------------------------------------------------- unknown layouts of pgstac
 
 def test_plain_postgres(server: Server) -> None:
     db = Database(server, "postgres")
@@ -66,7 +66,7 @@ def test_plain_postgres(server: Server) -> None:
     )
 
 
-# What is done to the layout, and what stands in the way of the fast path then.
+# A change of the layout, and the reason why the fast path cannot be used then.
 OTHER_LAYOUTS = [
     ("SELECT", ""),
     ("ALTER TABLE items DROP COLUMN content CASCADE", "lacks table pgstac.items with its seven columns"),
@@ -86,14 +86,14 @@ def test_the_layout_decides_the_path(db: Database, change: str, why: str) -> Non
 
 
 def test_the_unreleased_layout(db: Database) -> None:
-    """Of pgstac's main branch, which calls itself 0.10 too: content is split into columns and fragments."""
+    """The layout of pgstac's main branch, which also calls itself 0.10: content is split into columns and fragments."""
     db.query("CREATE TABLE item_fragments (id bigint, collection text, hash bytea, content jsonb)")
     db.query("ALTER TABLE items ADD COLUMN fragment_id bigint, ADD COLUMN assets jsonb, DROP COLUMN content CASCADE")
     must_fail(db, "database_unsupported", "unreleased main branch", "item_fragments", "use a released pgstac, 0.8 to 0.10")
 
 
 def test_a_layout_that_neither_path_knows(db: Database) -> None:
-    """Without private there is no place for published_at: a stale message would win."""
+    """Without the column private, published_at has nowhere to go, and a stale message would win."""
     db.query("ALTER TABLE items DROP COLUMN private CASCADE")
     error = must_fail(db, "database_unsupported", "items with id, collection, geometry and private", "0.8 and later")
     assert "extension postgis" not in error and "check_partition" not in error
@@ -125,7 +125,7 @@ def test_database_stops_in_the_middle(db: Database) -> None:
     error = loading.stderr.read() if loading.stderr else ""
     assert error.startswith(("database_unavailable (outage): ", "database_refused (outage): ")), error
     stored = db.value("SELECT count(*) FROM items")
-    assert 0 < len(reported) <= stored <= len(reported) + 20 < 3000, "what was reported is there, and at most one batch more"
+    assert 0 < len(reported) <= stored <= len(reported) + 20 < 3000, "the catalog must have everything that was reported, and at most one batch more"
     db.load(lines).must_load()
     assert len(db.rows("c")) == 3000
 
@@ -147,7 +147,7 @@ def test_session_is_ended(db: Database) -> None:
 
 
 def test_locked_table(db: Database) -> None:
-    """The statement timeout ends it, once: the messages come again later."""
+    """The statement timeout ends each attempt. The messages come again later."""
     db.add_collection(make_collection("c"))
     db.load_items([make_item("c", "there")]).must_load()
     with db.connect() as holder:
@@ -175,7 +175,7 @@ def test_interrupted(db: Database) -> None:
 
 @pytest.mark.long
 def test_server_falls_silent(db: Database) -> None:
-    """Its machine is gone, and nobody ends the connection: the call's own time limit does."""
+    """The server's machine is gone, so nobody closes the connection. The call's own time limit ends it."""
     db.add_collection(make_collection("c"))
     loading = db.begin_load("-s", "1000")
     assert loading.stdin and loading.stdout
@@ -194,7 +194,7 @@ def test_server_falls_silent(db: Database) -> None:
 
 
 def test_read_only(db: Database) -> None:
-    """A standby, after a failover."""
+    """The server is a standby, after a failover."""
     db.add_collection(make_collection("c"))
     alter = f"ALTER DATABASE {db.name} SET default_transaction_read_only"
     db.query(f"{alter} = on")
@@ -205,7 +205,7 @@ def test_read_only(db: Database) -> None:
     must_fail(db, "database_refused (outage)", "read-only transaction", "25006")
 
 
-def test_a_role_without_the_right(db: Database) -> None:
+def test_a_role_without_the_permission(db: Database) -> None:
     db.add_collection(make_collection("c"))
     must_fail(db, "database_refused (outage)", "permission denied for", "42501", user="reader")
 
@@ -222,7 +222,7 @@ def test_any_client_encoding(db: Database) -> None:
 
 
 def test_any_settings_of_the_role(db: Database) -> None:
-    """Time zone, date style, search path: each transaction says what it needs."""
+    """Each transaction sets what it needs: time zone, date style, search path."""
     db.add_collection(make_collection("c"), "month")
     settings = "-c timezone=Asia/Tokyo -c datestyle=SQL,DMY -c search_path=nowhere -c intervalstyle=sql_standard"
     items = [make_item("c", "a", "2020-01-31T23:00:00Z"), make_item("c", "b", "0001-01-01T00:00:00Z")]

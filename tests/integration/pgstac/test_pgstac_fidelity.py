@@ -1,7 +1,8 @@
 """
-What becomes of a published item: what the row holds, what pgstac gives back of it, how the row differs from pypgstac's.
+A published item on its way: the content of its row, what pgstac returns for it, and how the row differs from
+pypgstac's.
 
-docs/explanation/fidelity.md says the same in words; each thing it lists has its test here.
+docs/explanation/fidelity.md describes the same. Each entry of its lists has a test here.
 """
 
 import copy
@@ -32,7 +33,7 @@ KNOWN = {NULL, EMPTY, TRUE, DIGITS, OBJECT}
 
 
 def rounded(value: Any) -> Any:
-    """As pypgstac sees it, for ==."""
+    """The value as pypgstac compares it with ==: numbers are doubles."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, dict):
@@ -41,14 +42,14 @@ def rounded(value: Any) -> Any:
 
 
 def dropped(value: Any, below: Any) -> str:
-    """Why pypgstac left out a member that we keep."""
+    """The reason why pypgstac left out a member that we keep."""
     if value is None:
         return NULL
     if value == []:
         return EMPTY
     value = hydrate_py(copy.deepcopy({"": below}), copy.deepcopy({"": value}))[""]
     if rounded(value) != rounded(below):
-        return f"unknown: {value!r} over {below!r} is not there"
+        return f"unknown: {value!r} over {below!r} is missing"
     return TRUE if "true" in dumps(value) + dumps(below) or "false" in dumps(value) + dumps(below) else DIGITS
 
 
@@ -77,7 +78,7 @@ def differences(ours: Any, theirs: Any, base: Any) -> Iterator[str]:
 
 
 def load_by_pypgstac(db: Database, items: list[dict[str, Any]]) -> dict[str, str]:
-    """Those that it cannot load, with what it said."""
+    """Loads items with pypgstac. Returns those that it cannot load, with its error."""
     dsn = f"postgresql://owner@127.0.0.1:{db.server.port}/{db.name}"
     refused = {}
     with PgstacDB(dsn=dsn) as connection:
@@ -96,7 +97,7 @@ def load_by_pypgstac(db: Database, items: list[dict[str, Any]]) -> dict[str, str
 
 @pytest.fixture
 def db(make_db: Callable[[], Database]) -> Database:
-    """Of the installed pypgstac's version, which loads the same items."""
+    """A database with the installed pypgstac's version, which loads the same items."""
     return make_db()
 
 
@@ -105,7 +106,7 @@ COLUMNS = "SELECT id, encode(ST_AsEWKB(geometry), 'hex'), datetime, end_datetime
 
 @pytest.fixture(scope="module")
 def found() -> set[str]:
-    """The differences that were seen: each that is known shall be."""
+    """The differences that were seen. Every known difference must be among them."""
     return set()
 
 
@@ -138,12 +139,12 @@ def test_random_items(db: Database, seed: int, found: set[str]) -> None:
 
 
 def test_known_differences_are_all_there(found: set[str]) -> None:
-    """After the test before."""
+    """It must run after the test above."""
     assert found == KNOWN
 
 
 def test_private_member(db: Database) -> None:
-    """It goes to the column of that name, which no search returns, as with pypgstac; beside our published_at."""
+    """The member goes into the column `private`, beside our published_at. No search returns it, as with pypgstac."""
     for name in ("ours", "theirs"):
         db.add_collection(make_collection(name))
     item = make_item("ours", "i", private={"x": 1})
@@ -157,7 +158,7 @@ def test_private_member(db: Database) -> None:
 
 
 PRIVATE = {
-    "published_at of one's own": ({"published_at": 99, "x": 1}, {"x": 1}),
+    "an own published_at": ({"published_at": 99, "x": 1}, {"x": 1}),
     "empty": ({}, {}),
     "null": (None, {}),
     "text": ("x", {"private": "x"}),
@@ -174,7 +175,7 @@ def test_private_of_other_forms(db: Database, name: str) -> None:
 
 
 def test_coordinates_beyond_the_third(db: Database) -> None:
-    """pypgstac keeps the fourth, which nothing gives back, and takes no geometry with some heights missing."""
+    """pypgstac keeps the fourth coordinate, which nothing returns. It refuses a geometry with some heights missing."""
     geometries = {"four": [[0, 0, 1, 5], [1, 2, 3, 4]], "three": [[0, 0, 1], [1, 2, 3]], "some": [[0, 0], [1, 2, 3]]}
     items = []
     for name in ("ours", "theirs"):
@@ -196,7 +197,7 @@ def test_coordinates_beyond_the_third(db: Database) -> None:
 
 
 def test_local_time_picks_the_partition(db: Database) -> None:
-    """pypgstac takes year and month from the text: it cannot load an item whose UTC month is another one."""
+    """pypgstac takes year and month from the text. It cannot load an item whose month in UTC is another one."""
     for name in ("ours", "theirs"):
         db.add_collection(make_collection(name), trunc="month")
     item = make_item("ours", "i", "2020-01-01T00:30:00+01:00")
@@ -218,7 +219,7 @@ def give_back(db: Database, item_assets: dict[str, Any] = BASE, **members: Any) 
 
 
 def test_get_item_is_the_published_item(db: Database) -> None:
-    """Where nothing of the list below is met."""
+    """For items that meet none of the exceptions tested below."""
     item = make_item("c", "i", assets={"x": {"title": "T", "href": "h"}, "y": {"href": "é", "n": Number("1.10")}})
     item["properties"] |= {"big": Number("12345678901234567890"), "no": False, "empty": {}, "none": []}
     db.add_collection(make_collection("c", item_assets=BASE))
@@ -231,7 +232,7 @@ def nested(leaf: str) -> Number:
     return Number('{"a":[' * DEEP + leaf + "]}" * DEEP)
 
 
-DEEP = 100  # objects, and as many lists
+DEEP = 100  # this many objects, and as many lists
 FORMS: dict[str, dict[str, Any]] = {
     "numbers": {"x": [Number(text) for text in ("1.10", "0.1e1", "12345678901234567890", "1e-7", "-2.5E-300", "1e300", "9" * 300)]},
     "long fractions": {"x": Number("0." + "1234567890" * 40)},
@@ -269,7 +270,7 @@ GEOMETRIES = [
 
 @pytest.mark.parametrize("where", ["item", "properties", "assets"])
 def test_every_form_comes_back(db: Database, where: str) -> None:
-    """As published, by get_item and by search; members named x also elsewhere than in the item itself."""
+    """get_item and search return it as published. Members named x also occur outside of the item's assets."""
     db.add_collection(make_collection("c", item_assets=BASE | {"deep": nested("1")}), "month")
     items = {name: make_item("c", name, **copy.deepcopy(members)) for name, members in FORMS.items()}
     items |= {text: make_item("c", text, geometry=Number(text)) for text in GEOMETRIES}
@@ -351,7 +352,7 @@ def test_notation_of_numbers_and_order_of_keys(db: Database) -> None:
 
 
 def test_hydration_outside_the_database_refuses_another_kind_than_the_base(db: Database) -> None:
-    """stac-fastapi-pgstac with USE_API_HYDRATE; the database's own way gives the item back."""
+    """stac-fastapi-pgstac with USE_API_HYDRATE fails. The database's own hydration returns the item."""
     given = give_back(db, assets={"x": {"title": ["T"]}})
     assert given["assets"]["x"] == {"title": ["T"]}
     with pytest.raises(ValueError, match="type mismatch"):
@@ -368,7 +369,7 @@ def test_the_reserved_mark_is_refused(db: Database) -> None:
 
 @pytest.mark.parametrize("trunc", [None, "year", "month"])
 def test_the_last_microsecond_of_9999_leaves_the_collection_to_pypgstac(db: Database, trunc: str | None) -> None:
-    """pypgstac cannot read the year 10000, to which pgstac rounds what comes later: that is refused."""
+    """pgstac rounds later times to the year 10000, which pypgstac cannot read. So they are refused."""
     db.add_collection(make_collection("c"), trunc)
 
     def make(name: str, end: str) -> dict[str, Any]:

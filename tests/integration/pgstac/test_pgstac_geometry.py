@@ -1,4 +1,4 @@
-"""The geometry column against PostGIS's own reading of the same GeoJSON."""
+"""The geometry column, compared with PostGIS's own reading of the same GeoJSON."""
 
 import pytest
 from pgstac_support import Database, Number, dumps, loads, make_collection, make_item
@@ -50,7 +50,7 @@ def test_column_is_what_postgis_reads(db: Database) -> None:
 
 
 def test_minus_zero_is_zero(db: Database) -> None:
-    """As by way of jsonb, which is how pgstac's own functions read an item."""
+    """Read through jsonb, which is how pgstac's own functions read an item."""
     db.add_collection(make_collection("c"))
     text = '{"type":"Point","coordinates":[-0,-0.0]}'
     db.load_items([make_item("c", "i", geometry=Number(text))]).must_load()

@@ -1,4 +1,4 @@
-"""Batches into one database by one loader: partitions, newest wins, one bad item alone, collections that are not there."""
+"""One loader and one database: partitions, newest wins, a bad item fails alone, missing collections."""
 
 import json
 import time
@@ -15,7 +15,7 @@ TRUNCS = [None, "year", "month"]
 # ---------------------------------------------------------------- datetimes and partitions
 
 DATETIMES = [
-    # as published, UTC as PostgreSQL has it, year and month of its partition
+    # The datetime as published, in UTC as PostgreSQL has it, and the year and month of its partition.
     ("2020-06-15T12:00:00Z", "2020-06-15 12:00:00+00", "202006"),
     ("2020-01-01T00:30:00+01:00", "2019-12-31 23:30:00+00", "201912"),
     ("2019-12-31T23:30:00-12:00", "2020-01-01 11:30:00+00", "202001"),
@@ -50,19 +50,19 @@ def test_datetimes_and_partitions(db: Database, trunc: str | None) -> None:
 
 @pytest.mark.parametrize("trunc", TRUNCS)
 def test_ranges_widen_their_partition(db: Database, trunc: str | None) -> None:
-    """Each load goes beyond the bounds that the one before it left, and beyond the partition's own at the end."""
+    """Each load exceeds the bounds that the previous one left, and the last one also exceeds the partition's own."""
     db.add_collection(make_collection("c"), trunc)
     ends = ["2020-06-15T12:00:00Z", "2020-06-30T23:59:59.999999Z", "2020-12-31T00:00:00Z", "2400-01-01T00:00:00Z"]
     for number, end in enumerate([*ends, "9999-12-31T23:59:59.999999Z", "2020-06-15T12:00:00Z"]):
         properties = {"datetime": None, "start_datetime": f"2020-06-{15 - number}T12:00:00Z", "end_datetime": end}
         db.load_items([make_item("c", f"i{number}", properties=properties)]).must_load()
-        db.query("SELECT update_partition_stats(partition, false) FROM partitions_view")  # as tight as can be
+        db.query("SELECT update_partition_stats(partition, false) FROM partitions_view")  # as narrow as possible
     assert len(db.rows("c")) == 6
     assert db.value("SELECT max(end_datetime)::text FROM items") == "9999-12-31 23:59:59.999999+00"
 
 
 def test_an_item_is_found_without_its_statistics(db: Database) -> None:
-    """They are written once per interval; a search must not have to wait for them."""
+    """Statistics are written once per interval. A search must find the item before."""
     for trunc in TRUNCS:
         db.add_collection(make_collection(f"c{trunc}"), trunc)
         db.load_items([make_item(f"c{trunc}", "i")], "-n").must_load()
@@ -86,7 +86,7 @@ def test_names_that_need_care(db: Database) -> None:
 # ---------------------------------------------------------------- newest wins
 
 NEWEST = [
-    # published_at of the loads in their order, which of them stays, the outcomes
+    # published_at of the loads in their order, the one that stays, the outcomes
     ([5, 5], 1, ["inserted", "updated"]),
     ([5, 6], 1, ["inserted", "updated"]),
     ([6, 5], 0, ["inserted", "stale"]),
@@ -111,8 +111,10 @@ def test_newest_wins(db: Database, times: list[int], winner: int, outcomes: list
     assert db.value("SELECT private->>'published_at' FROM items WHERE id = 'i'") == str(max(times))
 
 
-def test_a_redelivery_removes_the_twin_that_a_crash_left(db: Database) -> None:
-    """A loader that ends between its commit and its sweep: the message comes again, and its row is there already."""
+def test_a_redelivery_removes_the_duplicate_that_a_crash_left(db: Database) -> None:
+    """
+    The loader ended between its commit and the removal of the older row. The message comes again, and finds its row.
+    """
     db.add_collection(make_collection("c"), "month")
     db.load_items([make_item("c", "i", "2020-01-01T00:00:00Z")], at=1).must_load()
     db.load_items([make_item("c", "other", "2020-02-01T00:00:00Z")], at=1).must_load()
@@ -140,7 +142,7 @@ def test_a_stale_redelivery_removes_it_too(db: Database) -> None:
 
 
 PRIVATE = [
-    # what the operator keeps there, what it is after an item was loaded over it at 5
+    # An operator's value of `private`, and its value after an item with published_at 5 was loaded over it.
     (None, {"published_at": 5}),
     ("{}", {"published_at": 5}),
     ('{"note": {"a": 1}}', {"note": {"a": 1}, "published_at": 5}),
@@ -175,7 +177,7 @@ def test_private_moves_with_its_item(db: Database) -> None:
 
 
 def test_an_unchanged_item_rewrites_nothing_else(db: Database) -> None:
-    """Its content stays where it is, out of line."""
+    """The content stays where it is, out of line."""
     db.add_collection(make_collection("c"))
     item = make_item("c", "i", **{"x:large": {f"k{n}": f"{n * 7919 % 10007:x}" for n in range(3000)}})
     db.load_items([item], at=1).must_load()
@@ -198,7 +200,7 @@ def test_the_format_cache_forgets(db: Database) -> None:
 # ---------------------------------------------------------------- one bad item fails alone
 
 def test_a_bad_row_fails_alone(db: Database) -> None:
-    """Rows that our checks let through and PostgreSQL does not."""
+    """Rows that pass our checks and that PostgreSQL refuses."""
     db.query(
         "INSERT INTO queryables (name, definition, property_wrapper, property_index_type) "
         "VALUES ('x:percent', '{\"type\":\"number\"}', 'to_int', 'BTREE')"
@@ -227,11 +229,11 @@ def test_a_bad_row_fails_alone(db: Database) -> None:
     assert db.rows("c").keys() == {item["id"] for item in items} - expected.keys()
     db.query("SELECT pg_stat_clear_snapshot()")
     failed = db.value("SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()") - before
-    assert 4 <= failed <= 4 * 11, "each bad row by halving: at most log2(1000) + 1 attempts that fail"
+    assert 4 <= failed <= 4 * 11, "halving must find each bad row with at most log2(1000) + 1 failed attempts"
 
 
-def test_a_partition_that_cannot_be_had_spares_the_others(db: Database) -> None:
-    """pgstac cannot make one partition: only its items fail, with what PostgreSQL said."""
+def test_a_partition_that_cannot_be_created_does_not_affect_others(db: Database) -> None:
+    """pgstac cannot create one partition. Only its items fail, with PostgreSQL's error."""
     db.add_collection(make_collection("c"), "month")
     key = db.value("SELECT key FROM collections")
     db.query(f"CREATE TABLE _items_{key}_202003 (squatter int)")
@@ -244,7 +246,10 @@ def test_a_partition_that_cannot_be_had_spares_the_others(db: Database) -> None:
 
 @pytest.mark.parametrize(("version", "result"), [(None, "inserted"), ("0.9.12", "never")])
 def test_a_collection_that_pgstac_cannot_partition_again(make_db: Callable[..., Database], version: str | None, result: str) -> None:
-    """Before 0.10 its own view garbles an id with a quote, and the one partition stays. We say so at once."""
+    """
+    Before 0.10, pgstac's view garbles an id with a quote, and cannot split the single partition. We report it at
+    once.
+    """
     name = "O'Brien \"q\" %s"
     db = make_db(version)
     db.add_collection(make_collection(name))
@@ -258,13 +263,13 @@ def test_a_collection_that_pgstac_cannot_partition_again(make_db: Callable[..., 
         assert "is not partitioned (SQLSTATE 42P17)" in loading.errors["second"]
 
 
-# ---------------------------------------------------------------- partitions of another time zone than UTC
+# ---------------------------------------------------------------- partitions in another time zone than UTC
 
 ZONES = ["America/New_York", "Asia/Tokyo", "Asia/Kolkata", "Pacific/Auckland"]
 
 
 def partition_in(db: Database, zone: str, trunc: str, first: str, last: str) -> None:
-    """As a session in that zone made them before 0.10."""
+    """Creates a partition as a session in that zone did before 0.10."""
     db.add_collection(make_collection("c"), trunc)
     with db.connect() as connection:
         connection.execute("SELECT set_config('timezone', %s, false)", [zone])
@@ -286,7 +291,7 @@ def every_hours(hours: int, first: str, last: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("trunc", ["month", "year"])
 def test_partitions_of_another_time_zone(make_db: Callable[..., Database], zone: str, trunc: str) -> None:
-    """They keep their bounds, and those beside them continue them."""
+    """They keep their bounds, and new partitions continue them."""
     db = make_db("0.9.12")
     partition_in(db, zone, trunc, "2020-02-10", "2020-03-10")
     items = every_hours(5, "2019-12-28", "2020-05-03")
@@ -295,12 +300,14 @@ def test_partitions_of_another_time_zone(make_db: Callable[..., Database], zone:
     rows = db.rows("c")
     assert len(rows) == len(items) and all(len(partitions) == 1 for partitions in rows.values())
     hour_behind = "SELECT (lower(partition_dtrange) + interval '1 hour') AT TIME ZONE %s FROM partition_sys_meta"
-    bounds = [bound for (bound,) in db.query(hour_behind, zone)]  # summer time moves what continues it by an hour
+    bounds = [bound for (bound,) in db.query(hour_behind, zone)]  # summer time moves partitions that continue it by an hour
     assert all(bound.day == 1 and bound.hour < 3 for bound in bounds), bounds
 
 
 def test_partitions_of_another_time_zone_in_an_upgraded_catalog(make_db: Callable[..., Database]) -> None:
-    """From 0.10 on pgstac makes partitions of UTC alone: what would overlap an older one it refuses, and we say so."""
+    """
+    Since 0.10 pgstac creates partitions only in UTC. It refuses one that overlaps an older one, and we report that.
+    """
     db = make_db("0.9.12")
     partition_in(db, "America/New_York", "month", "2020-01-10", "2020-01-10")
     db.load_items(every_hours(24, "2020-01-10", "2020-01-20")).must_load()
@@ -314,7 +321,7 @@ def test_partitions_of_another_time_zone_in_an_upgraded_catalog(make_db: Callabl
     assert "would overlap partition" in loading.errors["late"]
 
 
-# ---------------------------------------------------------------- collections that are not there
+# --------------------------------------------------------------------------- missing collections
 
 def test_missing_collection(db: Database) -> None:
     db.add_collection(make_collection("here"))
@@ -327,7 +334,7 @@ def test_missing_collection(db: Database) -> None:
 
 
 def test_missing_collection_that_comes(db: Database) -> None:
-    """By the same queue, after its items: in the batch after it they load."""
+    """The collection comes from the same queue, after its items. They load in the next batch."""
     item = line(make_item("c", "i"))
     loading = db.load([item, item, f'{{"collection":{dumps(make_collection("c"))}}}', item], "-b", "1")
     assert [entry.get("outcome", entry["result"]) for entry in loading.lines] == ["later", "later", "inserted"]
@@ -355,7 +362,7 @@ def collection_line(title: str, at: int) -> str:
 
 
 def test_a_stale_collection_never_wins(db: Database) -> None:
-    """Of equal times the last does; what the operator keeps in private stays."""
+    """With equal times the last one wins. The operator's values in private stay."""
     for title, at, winner in (("a", 5, "a"), ("b", 4, "a"), ("c", 5, "c"), ("d", 6, "d")):
         db.load([collection_line(title, at)]).must_load()
         assert versions(db) == (winner, {"published_at": 5 if at < 6 else 6})
@@ -368,8 +375,8 @@ def test_a_stale_collection_never_wins(db: Database) -> None:
         assert versions(db) == (f"over {private}", {"published_at": 1})
 
 
-def test_of_two_new_versions_at_once_the_newer_stays(db: Database) -> None:
-    """The older one comes while the newer is written, and is stale then."""
+def test_the_newer_of_two_concurrent_versions_stays(db: Database) -> None:
+    """The older version arrives while the newer one is written, and is stale."""
     wait = "BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END"
     db.query(f"CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS '{wait}'")
     db.query("CREATE TRIGGER hold AFTER INSERT ON collections FOR EACH ROW EXECUTE FUNCTION hold()")
@@ -389,7 +396,7 @@ def test_of_two_new_versions_at_once_the_newer_stays(db: Database) -> None:
 
 
 def test_collections(db: Database) -> None:
-    """Replaced, by value as published; a bad one is refused."""
+    """A collection is replaced, and stored by value as published. A bad one is refused."""
     text = dumps(make_collection("c", **{"x:n": Number("1.10"), "x:null": None}))
     db.load([f'{{"collection":{text}}}']).must_load()
     assert loads(db.value("SELECT content::text FROM collections")) == loads(text)

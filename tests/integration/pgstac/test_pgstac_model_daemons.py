@@ -1,4 +1,6 @@
-"""The model test with real daemons between the queue and the catalog, two of them, one of which is killed."""
+"""
+The model test with two real daemons between the queue and the catalog. One of them is killed.
+"""
 
 import json
 import os
@@ -33,7 +35,7 @@ QUICK = {
 
 @dataclass
 class StackServer:
-    """The stack's PostgreSQL as pgstac_support.Server: every user is its owner."""
+    """The stack's PostgreSQL with the interface of pgstac_support.Server. Every user is its owner."""
 
     stack: Stack
 
@@ -42,7 +44,7 @@ class StackServer:
 
 
 class Published:
-    """The real queue, as those ask it who do something meanwhile."""
+    """The real queue, with the interface of model_run.Queue for readers and other users."""
 
     def __init__(self, stack: Stack, db: Database, plan: Plan) -> None:
         account = {"aws_access_key_id": stack.env["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": stack.env["AWS_SECRET_ACCESS_KEY"]}
@@ -53,7 +55,7 @@ class Published:
         self.failures: list[str] = []
         for url in (self._url, self._dead_url):
             self._sqs.purge_queue(QueueUrl=url)
-        self._allow_receives(100)  # a conflict is nobody's fault, however often it comes
+        self._allow_receives(100)  # a conflict is not an error, however often it happens
 
     def _allow_receives(self, count: int) -> None:
         attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["RedrivePolicy"])["Attributes"]
@@ -139,7 +141,7 @@ def test_model_with_daemons(own_stack: Stack, seed: int) -> None:
 
 
 def kill_one(stack: Stack, published: Published, plan: Plan, settings: dict[str, str]) -> None:
-    """Its messages come again when their visibility ends."""
+    """Its messages come again when their visibility timeout ends."""
     published.wait_taken(len(plan.deliveries) // 2)
     stack.stop_daemon("itemloadd", signal.SIGKILL)
     stack.start_daemon("itemloadd", settings)

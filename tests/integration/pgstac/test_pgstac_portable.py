@@ -1,7 +1,8 @@
 """
-The portable path, which loads through pgstac's own create_items: here into a pgstac that the fast one could load into too.
+The portable path, which loads through pgstac's own create_items. Here it loads into a pgstac that the fast path also
+supports.
 
-The same tests as the fast path's, where what they demand is the same, and what this path has to do by itself.
+It runs the fast path's tests for the common requirements, and its own tests for the rest.
 """
 
 import json
@@ -12,8 +13,8 @@ import pytest
 from pgstac_support import Database, dumps, end_load, line, make_collection, make_item
 from random_items import Maker
 from test_pgstac_load import (  # noqa: F401
-    test_a_partition_that_cannot_be_had_spares_the_others,
-    test_a_redelivery_removes_the_twin_that_a_crash_left,
+    test_a_partition_that_cannot_be_created_does_not_affect_others,
+    test_a_redelivery_removes_the_duplicate_that_a_crash_left,
     test_a_stale_redelivery_removes_it_too,
     test_missing_collection,
     test_missing_collections_are_created,
@@ -35,7 +36,7 @@ ROW = "to_jsonb(items) - 'collection' - 'private'"
 
 
 def test_rows_are_what_pgstac_makes_of_them(db: Database) -> None:
-    """The same columns as upsert_items', but for published_at."""
+    """The same columns as after upsert_items, except for published_at."""
     maker = Maker(5)
     item_assets = maker.item_assets()
     for name in ("ours", "theirs"):
@@ -61,7 +62,7 @@ def test_the_newest_stays(db: Database, months: int) -> None:
     assert (version, private) == (3, {"published_at": 9})
 
 
-def test_operators_things_of_many_items(db: Database) -> None:
+def test_private_values_of_many_items(db: Database) -> None:
     db.add_collection(make_collection("c"), "month")
     items = [make_item("c", f"i{n}", f"2020-{n % 6 + 1:02}-02T00:00:00Z") for n in range(30)]
     db.load_items(items, at=1).must_load()
@@ -74,7 +75,10 @@ def test_operators_things_of_many_items(db: Database) -> None:
 
 
 def test_one_loader_at_a_time(db: Database) -> None:
-    """Under the lock under which partitions are made: two that move an item would each miss the other's row."""
+    """
+    It holds the lock under which partitions are created: two loaders that move an item would each miss the other's
+    row.
+    """
     db.add_collection(make_collection("c"))
     db.load_items([make_item("c", "i")]).must_load()
     with db.connect() as connection:
@@ -90,7 +94,7 @@ def test_one_loader_at_a_time(db: Database) -> None:
     assert end_load(loading).must_load().results == {"i": "updated"}
 
 
-# The statement timeout ends the wait, or six times the lock timeout of five seconds.
+# The wait ends by the statement timeout, or after six times the lock timeout of five seconds.
 WAITS = [("4000", "database_timeout"), pytest.param("45000", "database_conflict", marks=pytest.mark.long)]
 
 
@@ -109,7 +113,7 @@ def test_a_locked_row_waits_alone(db: Database, statement_timeout_ms: str, code:
 
 
 def test_staging_stays_empty(db: Database) -> None:
-    """Also where pgstac's trigger leaves what it has stored."""
+    """Also if pgstac's trigger leaves the rows that it has stored."""
     db.query("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
     db.query("CREATE TRIGGER keep BEFORE DELETE ON items_staging FOR EACH ROW EXECUTE FUNCTION nothing()")
     db.add_collection(make_collection("c"))
@@ -122,7 +126,7 @@ def test_staging_stays_empty(db: Database) -> None:
     assert db.value("SELECT count(*) FROM items_staging") == 0
 
 
-def test_items_that_are_dropped_without_a_word(db: Database) -> None:
+def test_items_that_are_dropped_silently(db: Database) -> None:
     db.add_collection(make_collection("c"))
     db.load_items([make_item("c", "old")]).must_load()
     db.query("ALTER TABLE items_staging DISABLE TRIGGER USER")
@@ -135,11 +139,11 @@ def test_items_that_are_dropped_without_a_word(db: Database) -> None:
 
 
 def test_a_bad_row_fails_alone(db: Database) -> None:
-    """Those that PostgreSQL refuses, among old ones and new ones."""
+    """Rows that PostgreSQL refuses, among old ones and new ones."""
     db.add_collection(make_collection("c"))
     items = [make_item("c", f"i{n:02}") for n in range(50)]
     db.load_items(items[:20]).must_load()
-    items[7]["properties"]["datetime"] = "2020-06-15T12:00:00+23:59"  # RFC 3339 has it, PostgreSQL ends at 15:59
+    items[7]["properties"]["datetime"] = "2020-06-15T12:00:00+23:59"  # RFC 3339 allows it, PostgreSQL's limit is 15:59
     long = "".join(f"{n * 2654435761 % 4294967296:08x}" for n in range(1000))
     items[33]["id"] = long
     loading = db.load_items(items, at=2)
@@ -159,7 +163,7 @@ def test_the_reserved_mark_is_refused_anywhere(db: Database) -> None:
 
 
 def test_large_items(db: Database) -> None:
-    """More than one statement takes, between small ones."""
+    """More than one statement can hold, between small items."""
     db.add_collection(make_collection("c"))
     large = "".join(f"{n * 2654435761 % 4294967296:08x}" for n in range(100_000))
     items = [make_item("c", f"i{n}", **{"x:text": large if n % 3 == 1 else f"{n}"}) for n in range(9)]
@@ -168,8 +172,8 @@ def test_large_items(db: Database) -> None:
     assert {name: content["x:text"] for name, content in db.content("c").items()} == {i["id"]: i["x:text"] for i in items}
 
 
-def test_a_crs_spoils_no_search(db: Database) -> None:
-    """pgstac by itself stores the point with the SRID that crs names."""
+def test_a_crs_does_not_break_searches(db: Database) -> None:
+    """Without our check, pgstac stores the point with the SRID that crs names."""
     db.add_collection(make_collection("c"))
     crs = {"crs": {"type": "name", "properties": {"name": "EPSG:3857"}}}
     items = [make_item("c", "plain"), make_item("c", "crs", geometry={"type": "Point", "coordinates": [1, 2]} | crs)]
@@ -179,7 +183,7 @@ def test_a_crs_spoils_no_search(db: Database) -> None:
 
 
 def test_a_collection_that_changes_between_batches(db: Database) -> None:
-    """Nothing is remembered of base_item."""
+    """The loader does not cache base_item."""
     lines = []
     for title in ("old", "new"):
         lines.append(json.dumps({"collection": make_collection("c", item_assets={"x": {"title": title}})}))

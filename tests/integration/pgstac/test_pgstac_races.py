@@ -1,4 +1,4 @@
-"""Loaders at the same time as each other, as readers, and as those who change collections."""
+"""Loaders that run at the same time as other loaders, as readers, and as changes of collections."""
 
 import copy
 import itertools
@@ -26,7 +26,7 @@ def load_at_once(db: Database, inputs: Sequence[Sequence[str]], *options: str) -
 
 @contextmanager
 def meanwhile(action: Callable[[], object], pause_s: float = 0.01) -> Iterator[list[str]]:
-    """Repeats the action in a thread of its own; what it failed with."""
+    """Repeats the action in another thread. Yields the errors of its failures."""
     failures: list[str] = []
     ended = threading.Event()
 
@@ -47,7 +47,7 @@ def meanwhile(action: Callable[[], object], pause_s: float = 0.01) -> Iterator[l
 
 
 def load_until_done(db: Database, items: Mapping[str, Mapping[str, Any]], *options: str) -> int:
-    """As the queue does: what is LATER comes again. The number of times that it took."""
+    """Loads again what is LATER, as the queue does. Returns the number of rounds."""
     left = dict(items)
     for rounds in itertools.count(1):
         loading = db.load_items(left.values(), *options)
@@ -62,7 +62,7 @@ def load_until_done(db: Database, items: Mapping[str, Mapping[str, Any]], *optio
 
 
 def test_loaders_of_a_fresh_collection(db: Database) -> None:
-    """Each with items of its own, and some that all of them have, in other months and at other times."""
+    """Each loader has its own items and some that all share, in different months and at different times."""
     db.add_collection(make_collection("c"), "month")
     inputs = []
     newest: dict[str, tuple[int, str]] = {}
@@ -89,7 +89,7 @@ def test_loaders_of_a_fresh_collection(db: Database) -> None:
 
 
 def test_loaders_that_move_the_same_items(db: Database) -> None:
-    """Every pair of them writes every item, into different partitions: the sweep of the later one sees both."""
+    """Every pair of loaders writes every item, into different partitions. The later one's check sees both rows."""
     db.add_collection(make_collection("c"), "year")
     rounds, names = 30, [f"i{n}" for n in range(40)]
     inputs: list[list[str]] = [[] for _ in range(LOADERS)]
@@ -108,7 +108,10 @@ def test_loaders_that_move_the_same_items(db: Database) -> None:
 
 
 def begin_move(db: Database, holder: "psycopg.Connection[Any]", held: str) -> "subprocess.Popen[str]":
-    """A loader that moves an item to 2022, its sweep waiting for the holder, who does something to the item's older row."""
+    """
+    Starts a loader that moves an item to 2022. Its removal of the older row waits for the holder, which has done
+    `held`.
+    """
     loading = db.begin_load("-n")
     holder.execute("BEGIN")
     holder.execute(held)  # type: ignore[call-overload]
@@ -120,8 +123,8 @@ def begin_move(db: Database, holder: "psycopg.Connection[Any]", held: str) -> "s
     return loading
 
 
-def test_a_twin_that_is_written_while_it_is_swept(db: Database) -> None:
-    """By somebody who sweeps nothing: an operator, or another loader's sweep that lets it inherit."""
+def test_a_duplicate_that_is_written_while_it_is_removed(db: Database) -> None:
+    """An operator writes it, or another loader's check, which copies `private` to it."""
     db.add_collection(make_collection("c"), "year")
     db.load_items([make_item("c", "i", "2020-01-01T00:00:00Z"), make_item("c", "other", "2022-01-01T00:00:00Z")]).must_load()
     with db.connect() as operator:
@@ -135,8 +138,11 @@ def test_a_twin_that_is_written_while_it_is_swept(db: Database) -> None:
     ]
 
 
-def test_a_repartition_brings_back_no_twin(db: Database) -> None:
-    """It copies all rows, waits for who uses the old partitions, and drops them: what was deleted between is there again."""
+def test_a_repartition_does_not_bring_back_a_duplicate(db: Database) -> None:
+    """
+    A repartition copies all rows, waits for users of the old partitions, and drops them. A row that was deleted
+    meanwhile would be back.
+    """
     db.add_collection(make_collection("c"), "month")
     db.load_items([make_item("c", "i", "2020-01-01T00:00:00Z"), make_item("c", "other", "2022-01-01T00:00:00Z")]).must_load()
     with db.connect() as holder, db.connect() as owner, ThreadPoolExecutor(1) as pool:
@@ -149,7 +155,7 @@ def test_a_repartition_brings_back_no_twin(db: Database) -> None:
     assert [partition[-5:] for partition in db.rows("c")["i"]] == ["_2022"]
 
 
-# What each row was stored with, and what its collection was in that very transaction.
+# The content of each row when it was stored, and its collection's base_item in that same transaction.
 WITNESS = """
 CREATE TABLE witness (id text, content jsonb, base_item jsonb);
 CREATE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
@@ -161,7 +167,7 @@ CREATE TRIGGER bear_witness BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION
 
 
 def test_base_item_changes_while_loading(db: Database) -> None:
-    """No row is stored that was dehydrated against another base_item than the one that is in force at its commit."""
+    """No row is stored that was dehydrated against another base_item than the one that is valid when it commits."""
     db.query(WITNESS)
     bases = [{"x": {"title": "A", "roles": ["r"]}}, {"x": {"title": "B"}, "y": {"title": "A"}}, {}]
     collections = itertools.cycle(dumps(make_collection("c", item_assets=assets)) for assets in bases)
@@ -176,19 +182,19 @@ def test_base_item_changes_while_loading(db: Database) -> None:
     assert not failures
     assert db.rows("c").keys() == items.keys()
     witnessed = db.query("SELECT id, content::text, base_item::text FROM witness")
-    assert len({base for _, _, base in witnessed}) == 3, "it did change meanwhile"
+    assert len({base for _, _, base in witnessed}) == 3, "the base item must have changed meanwhile"
     for name, content, base in witnessed:
         published, stored = loads(dumps(items[name])), loads(content)
         stored.pop("pgstac:base_item", None)
         stored = hydrate_py(copy.deepcopy(loads(base)), stored) | {"id": name, "geometry": published["geometry"]}
         assert same(stored, published)
-    if db.is_versioned:  # however often the collection changed since, each comes back as it was published
+    if db.is_versioned:  # however often the collection has changed since, each item is returned as published
         given = {name: loads(item) for name, item in db.query("SELECT id, content_hydrate(items)::text FROM items")}
         assert all(same(given[name]["assets"], loads(dumps(item["assets"]))) for name, item in items.items())
 
 
 def test_base_item_changes_between_batches(db: Database) -> None:
-    """Of one loader, which remembers the old one."""
+    """One loader, which has the old one in its cache."""
     db.add_collection(make_collection("c", item_assets={"x": {"title": "OLD"}}))
     item = make_item("c", "i", assets={"x": {"title": "OLD"}})
     changed = dumps({"collection": make_collection("c", item_assets={"x": {"title": "NEW"}})})
@@ -197,11 +203,11 @@ def test_base_item_changes_between_batches(db: Database) -> None:
     assert db.get_item("c", "i")["assets"] == {"x": {"title": "OLD"}}
 
 
-def test_a_loader_remembers_wrongly(db: Database) -> None:
-    """Each time what it knows of the partition has become wrong, and the item loads all the same."""
+def test_a_loader_with_an_outdated_cache(db: Database) -> None:
+    """Each time its cached partition has become wrong, and the item is loaded anyway."""
     db.add_collection(make_collection("c"))
     changes = [
-        "SELECT update_partition_stats(partition, false) FROM partitions_view",  # tighter bounds
+        "SELECT update_partition_stats(partition, false) FROM partitions_view",  # narrower bounds
         "UPDATE collections SET partition_trunc = 'year'",
         "UPDATE collections SET partition_trunc = 'month'",
         "SELECT update_partition_stats(partition, false) FROM partitions_view",
@@ -216,7 +222,7 @@ def test_a_loader_remembers_wrongly(db: Database) -> None:
     assert db.rows("c").keys() == {"i5"}
 
 
-def test_partitioned_anew_while_loading(db: Database) -> None:
+def test_repartitioned_while_loading(db: Database) -> None:
     db.add_collection(make_collection("c"))
     items = {f"i{n}": make_item("c", f"i{n}", f"20{n % 3 + 10}-0{n % 4 + 1}-01T00:00:00Z") for n in range(1500)}
     truncs = itertools.cycle(["year", "month", None])
@@ -227,7 +233,8 @@ def test_partitioned_anew_while_loading(db: Database) -> None:
 
         with meanwhile(repartition, 0.2) as failures:
             load_until_done(db, items, "-b", "30")
-        # pgstac's repartition takes its locks in an order of its own: it may lose against a loader, never the other way.
+        # pgstac's repartition takes its locks in a different order: it may lose against a loader, but a loader never
+        # loses.
         assert all(failure.startswith("40P01") for failure in failures), failures
         for trunc in ("month", "year", None):
             owner.execute("UPDATE collections SET partition_trunc = %s", [trunc])
@@ -237,7 +244,10 @@ def test_partitioned_anew_while_loading(db: Database) -> None:
 
 
 def test_readers_do_not_wait_for_a_partition_that_waits(db: Database) -> None:
-    """For somebody's open transaction that has changed a collection: a new partition's foreign key has to."""
+    """
+    The new partition waits because its foreign key has to wait for an open transaction that has changed a
+    collection.
+    """
     for name in ("c", "changed"):
         db.add_collection(make_collection(name), "year")
     with db.connect() as owner, db.connect("reader") as reader:
@@ -256,7 +266,7 @@ def test_readers_do_not_wait_for_a_partition_that_waits(db: Database) -> None:
 
 
 def test_collection_deleted_while_loading(db: Database) -> None:
-    """And made again: its partitions have other names."""
+    """It is also created again, and its partitions have other names."""
     db.add_collection(make_collection("c"), "month")
     items = {f"i{n}": make_item("c", f"i{n}", f"2010-{n % 12 + 1:02}-01T00:00:00Z") for n in range(600)}
     with db.connect() as owner:
@@ -276,7 +286,7 @@ def test_collection_deleted_while_loading(db: Database) -> None:
 
 
 def test_statistics_tightened_while_loading(db: Database) -> None:
-    """By somebody's update_partition_stats(p, false), which rebuilds the constraint around what is there."""
+    """Another user calls update_partition_stats(p, false), which makes a new constraint around the existing rows."""
     db.add_collection(make_collection("c"), "year")
     items = {f"i{n}": make_item("c", f"i{n}", f"2010-{n // 50 + 1:02}-{n % 28 + 1:02}T00:00:00Z") for n in range(600)}
     tighten = "SELECT update_partition_stats(partition, false) FROM partitions_view"

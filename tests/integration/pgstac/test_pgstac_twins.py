@@ -1,4 +1,7 @@
-"""An item lives once, whoever else writes: what a loader remembers of the partitions must not hide another's row."""
+"""
+An item exists once, whoever else writes: a loader's cache of the partitions must not hide a row that another user
+wrote.
+"""
 
 import json
 import random
@@ -13,7 +16,7 @@ from pgstac_support import LOAD, Conversation, Database, dumps, end_load, line, 
 from pypgstac.db import PgstacDB
 from pypgstac.load import Loader, Methods
 
-CONNECTIONS = LOAD.parents[1] / "bench" / "load"  # a process of several
+CONNECTIONS = LOAD.parents[1] / "bench" / "load"  # for one process with several connections
 OLD, NEW = "2020-05-01T00:00:00Z", "2021-05-01T00:00:00Z"
 COPY_ROW = """
 INSERT INTO items (id, geometry, collection, datetime, end_datetime, content)
@@ -66,7 +69,7 @@ def by_a_repartition_before(db: Database, item: Any) -> None:
 
 
 def by_a_search_after(db: Database, item: Any) -> None:
-    """Which writes statistics of searches: others that write elsewhere are no reason to forget, nor to overlook."""
+    """This writes statistics of searches. Writes to other tables must neither empty the cache nor hide a change."""
     by_pypgstac(db, item)
     db.query("SELECT search('{}')")
 
@@ -79,7 +82,9 @@ OTHERS: Sequence[Callable[[Database, Any], None]] = (
 
 @pytest.mark.parametrize("other", OTHERS, ids=lambda other: other.__name__)
 def test_what_others_put_in_between(db: Database, other: Callable[[Database, Any], None]) -> None:
-    """Between two batches of one loader, after which it remembers the partitions' ids."""
+    """
+    The other write happens between two batches of one loader, which has cached the partitions' ids after the first.
+    """
     db.add_collection(make_collection("c"), "year")
     with Conversation(db) as loader:
         for name, when in (("model", "2022-01-01T00:00:00Z"), ("a", OLD), ("b", NEW), ("c", OLD)):
@@ -92,7 +97,7 @@ def test_what_others_put_in_between(db: Database, other: Callable[[Database, Any
 
 
 def test_what_others_hold_open(db: Database) -> None:
-    """They have written before the loader's batch and commit behind it: the next version finds their row."""
+    """The others write before the loader's batch and commit after it. The next version finds their row."""
     db.add_collection(make_collection("c"), "year")
     with Conversation(db) as loader, db.connect() as operator:
         for name, when in (("model", OLD), ("b", NEW)):
@@ -110,7 +115,7 @@ def test_what_others_hold_open(db: Database) -> None:
 
 
 def test_new_items_are_not_looked_for(db: Database) -> None:
-    """One's load does not wait for another who has locked a partition that has nothing to do with it."""
+    """A loader does not wait for another user who has locked an unrelated partition."""
     db.add_collection(make_collection("c"), "year")
     with Conversation(db) as loader, db.connect() as operator:
         for name, when in (("a", OLD), ("b", NEW), ("c", OLD)):
@@ -135,10 +140,10 @@ def rounds_of(names: Sequence[str], rounds: int, seed: int) -> Iterator[list[dic
 
 
 def test_pypgstac_at_the_same_time(db: Database) -> None:
-    """Two loaders that stay, and pypgstac, all with the same items; the last round behind pypgstac's end."""
+    """Two long-running loaders and pypgstac load the same items. The last round comes after pypgstac has ended."""
     db.add_collection(make_collection("c"), "month")
     names = [f"i{n}" for n in range(60)]
-    for made in rounds_of(names, 3, 5):  # all months are there: pypgstac deadlocks when it makes them
+    for made in rounds_of(names, 3, 5):  # all months exist: pypgstac deadlocks when it creates them
         db.load_items(made).must_load()
 
     def others() -> None:
@@ -165,7 +170,7 @@ def test_pypgstac_at_the_same_time(db: Database) -> None:
 
 
 def feed(loading: "subprocess.Popen[str]", items: Sequence[Any], published_at: int) -> None:
-    """And reads what it answers, so that no pipe is ever full."""
+    """Also reads the answers, so that no pipe fills up."""
     assert loading.stdin and loading.stdout
     for first in range(0, len(items), 15):
         batch = items[first : first + 15]
@@ -177,7 +182,7 @@ def feed(loading: "subprocess.Popen[str]", items: Sequence[Any], published_at: i
 
 
 def test_connections_of_one_process(db: Database, tmp_path: Path) -> None:
-    """They share what they remember: four of them move the same items to and fro."""
+    """The connections share a cache. Four of them move the same items to and fro."""
     db.add_collection(make_collection("c"), "month")
     names = [f"i{n}" for n in range(50)]
     rounds = list(rounds_of(names, 40, 8))

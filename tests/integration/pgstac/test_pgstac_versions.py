@@ -1,4 +1,4 @@
-"""Other versions of pgstac than those that everything else is tested with, and the versions of base items since 0.10."""
+"""Versions of pgstac that the other tests do not use, and the versions of base items since 0.10."""
 
 from collections.abc import Callable
 from importlib.metadata import version
@@ -25,7 +25,7 @@ def test_path(make_db: Callable[..., Database], version: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("version", WORKING)
 def test_other_pgstac(make_db: Callable[..., Database], version: str) -> None:
-    """Partitions made and widened, items moved, statistics, several loaders, and every key given back."""
+    """Create and widen partitions, move items, write statistics, run several loaders, and read every key back."""
     db = make_db(version)
     maker = Maker(1)
     item_assets = maker.item_assets()
@@ -33,7 +33,7 @@ def test_other_pgstac(make_db: Callable[..., Database], version: str) -> None:
         name = f"c-{trunc}"
         db.add_collection(make_collection(name, item_assets=item_assets), trunc)
         items = [maker.item(name, f"i{n}", item_assets) for n in range(200)]
-        for item, member in zip(items, ("a", "b", "c")):  # a plain one or two, whose whole way back can be compared
+        for item, member in zip(items, ("a", "b", "c")):  # a few plain items, which can be compared after the whole way
             item |= make_item(name, item["id"], item["properties"]["datetime"], assets={"x": {"href": member}})
         db.load_items(items, "-b", "50").must_load()
         for item in items[:50]:
@@ -76,7 +76,7 @@ def test_loaders_at_once(make_db: Callable[..., Database], version: str) -> None
 @pytest.mark.long
 @pytest.mark.parametrize("version", ["0.8.0", "0.8.1"])
 def test_pgstac_whose_loaders_are_its_admins(make_db: Callable[..., Database], version: str) -> None:
-    """pgstac_ingest may not write into partitions there: pgstac_admin, which the owner has, may."""
+    """There, pgstac_ingest may not write into partitions. pgstac_admin, which the owner has, may."""
     db = make_db(version)
     db.add_collection(make_collection("c"), "month")
     items = [make_item("c", f"i{n}", f"2020-{n % 3 + 1:02}-01T00:00:00Z") for n in range(60)]
@@ -88,9 +88,9 @@ def test_pgstac_whose_loaders_are_its_admins(make_db: Callable[..., Database], v
     assert [len(partitions) for partitions in db.rows("c").values()] == [1] * 60
 
 
-# ---------------------------------------------------------------- collections that change
+# ------------------------------------------------------------------- changing collections
 
-TITLES = ["first", "second", "third", "first"]  # the last edit takes back what the second one made
+TITLES = ["first", "second", "third", "first"]  # the last edit undoes the second one
 
 
 def edited_items(title: str, number: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -106,7 +106,10 @@ def edited_items(title: str, number: int) -> tuple[dict[str, Any], list[dict[str
 
 
 def rows_of(db: Database, collection: str) -> list[tuple[Any, ...]]:
-    """Their versions' ids count through the whole table: by their order within the collection."""
+    """
+    The rows in order. Ids of versions count through the whole table, so they are replaced by their order within the
+    collection.
+    """
     return db.query(
         "SELECT id, geometry, datetime, end_datetime, content - 'pgstac:base_item', "
         "(SELECT count(*) FROM base_items b WHERE b.collection = i.collection AND b.id <= (i.content->>'pgstac:base_item')::int) "
@@ -116,7 +119,10 @@ def rows_of(db: Database, collection: str) -> list[tuple[Any, ...]]:
 
 
 def test_rows_equal_pypgstacs_through_edits(make_db: Callable[..., Database], tmp_path: Path) -> None:
-    """Loads and edits of item_assets in turn: rows as pypgstac writes them, and every item comes back as published."""
+    """
+    Loads alternate with edits of item_assets. Rows are the same as pypgstac's, and every item is returned as
+    published.
+    """
     db, published = make_db(), {}
     for number, title in enumerate(TITLES):
         assets, items = edited_items(title, number)
@@ -129,14 +135,14 @@ def test_rows_equal_pypgstacs_through_edits(make_db: Callable[..., Database], tm
         published |= {item["id"]: item for item in items}
         ours, theirs = (rows_of(db, name) for name in ("ours", "theirs"))
         assert ours == theirs and len(ours) == 50 * (number + 1)
-    assert {row[5] for row in ours} == {0, 2, 3, 4}, "none before the first edit, which keeps the old one too"
+    assert {row[5] for row in ours} == {0, 2, 3, 4}, "before the first edit items name no version; the first edit also keeps the old one"
     for name, item in published.items():
         assert same(db.get_item("ours", name), loads(dumps(item)))
         assert same(db.get_item("theirs", name) | {"collection": "ours"}, loads(dumps(item)))
 
 
 def test_an_unchanged_item_follows_an_edit(make_db: Callable[..., Database]) -> None:
-    """It is the same item, dehydrated against another base item."""
+    """The item is the same, but dehydrated against another base item."""
     db = make_db()
     item = make_item("c", "i", assets={"x": {"title": "old", "href": "h"}})
     for number, title in enumerate(["old", "new", "old"]):
@@ -147,7 +153,10 @@ def test_an_unchanged_item_follows_an_edit(make_db: Callable[..., Database]) -> 
 
 
 def test_a_collection_that_was_made_again(make_db: Callable[..., Database]) -> None:
-    """Nothing of its past is left, so its items name no version; by a loader that knew the old one, too."""
+    """
+    Its earlier versions are gone, so its items name none. That also holds for a loader that has the old one in its
+    cache.
+    """
     db = make_db()
     collection = make_collection("c", item_assets={"x": {"title": "old"}})
     item = make_item("c", "i", assets={"x": {"title": "new"}})

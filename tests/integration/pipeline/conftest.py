@@ -1,4 +1,4 @@
-"""The daemons on a real stack: what a publisher does, and what an operator sees."""
+"""The daemons on a real stack: the actions of a publisher, and what an operator sees."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from local.stack import Stack
 
-# Times that a test need not wait for; what they do is the same.
+# Shorter times than the defaults, so that tests wait less. The behaviour is the same.
 QUICK = {
     "ITEMGEND_WAIT_TIME": "1s",
     "ITEMGEND_VISIBILITY_TIMEOUT": "4s",
@@ -30,7 +30,7 @@ QUICK = {
 
 
 def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 60) -> Any:
-    """The condition's first true value."""
+    """Waits until the condition is true. Returns its value."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if value := condition():
@@ -40,7 +40,7 @@ def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 60) -
 
 
 def item(number: int | str, collection: str = "test", **changes: Any) -> dict[str, Any]:
-    """An item that loads; a change of None removes a member."""
+    """An item that loads. A change to None removes a member."""
     made = {
         "type": "Feature",
         "stac_version": "1.0.0",
@@ -56,7 +56,7 @@ def item(number: int | str, collection: str = "test", **changes: Any) -> dict[st
 
 
 class Pipeline:
-    """A stack with the daemons' logs, the queues and the catalog at hand."""
+    """A stack with the daemons' logs, the queues and the catalog."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -115,7 +115,7 @@ class Pipeline:
             assert answer.get("Failed", []) == []
 
     def counts(self, queue: str) -> tuple[int, int]:
-        """Visible and in flight."""
+        """The numbers of visible messages and of messages in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
         return int(answer[names[0]]), int(answer[names[1]])
@@ -124,7 +124,7 @@ class Pipeline:
         wait_until(f"{queue} is empty", lambda: self.counts(queue) == (0, 0), timeout_s)
 
     def dead_letters(self, queue: str, count: int, timeout_s: float = 60) -> list[dict[str, Any]]:
-        """Takes exactly so many: {"body", and each attribute's value}."""
+        """Receives exactly this many dead letters: {"body", and each attribute's value}."""
         wait_until(f"{count} dead letters", lambda: self.counts(queue)[0] >= count, timeout_s)
         letters: list[dict[str, Any]] = []
         while messages := self.sqs.receive_message(
@@ -168,7 +168,7 @@ class Pipeline:
 
 @pytest.fixture
 def pipeline(session_stack: Stack) -> Iterator[Pipeline]:
-    """Empty queues, an empty catalog but for the collection "test", no daemon running, empty logs."""
+    """Starts with empty queues, a catalog with only the empty collection "test", stopped daemons, and empty logs."""
     pipeline = Pipeline(session_stack)
     for queue in (pipeline.gen_queue, pipeline.gen_dlq, pipeline.load_queue, pipeline.load_dlq):
         pipeline.sqs.purge_queue(QueueUrl=queue)
@@ -179,6 +179,6 @@ def pipeline(session_stack: Stack) -> Iterator[Pipeline]:
     yield pipeline
     pipeline.stop_all()
     pipeline.db.close()
-    for log in Path(session_stack.directory).glob("item*.log"):  # SAN=1: what a sanitizer says, leaks at the end among it
+    for log in Path(session_stack.directory).glob("item*.log"):  # SAN=1: a sanitizer's reports, including leaks at the end
         text = log.read_text()
         assert "Sanitizer" not in text and "runtime error" not in text, text[-8000:]

@@ -1,5 +1,5 @@
 """
-A stactools package made for the tests: `stac probe create-item BEHAVIOUR... OUT` behaves, or misbehaves, as its first argument says.
+A stactools package for the tests. `stac probe create-item BEHAVIOUR... OUT` does what its first argument says.
 
 It is a real wheel that uv installs from a folder (UV_FIND_LINKS), beside the real stactools.
 """
@@ -93,7 +93,7 @@ def register_plugin(registry):
 
 
 def write_wheel(folder: Path, name: str, version: str, modules: dict[str, str]) -> Path:
-    """A wheel of a stactools package, {path in it: text}; returns the folder, which is made."""
+    """Writes a wheel of a stactools package, {path in it: text}. Creates the folder and returns it."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{name.replace('-', '_')}-{version}"
     files = modules | {
@@ -108,5 +108,5 @@ def write_wheel(folder: Path, name: str, version: str, modules: dict[str, str]) 
 
 
 def make_wheel(folder: Path) -> Path:
-    """Writes the wheel into the folder and returns the folder."""
+    """Writes the wheel into the folder, and returns the folder."""
     return write_wheel(folder, NAME, VERSION, {"stactools/probe/__init__.py": INIT, "stactools/probe/commands.py": COMMANDS})

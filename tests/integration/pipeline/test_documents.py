@@ -1,4 +1,6 @@
-"""The same bytes as a message, as a small and a large S3 object, and as a file: the same items, the same errors."""
+"""
+The same bytes as a message, as a small and a large S3 object, and as a file give the same items and the same errors.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,17 @@ from .conftest import Pipeline, item
 from .test_forms import Bucket, event
 from .test_itemctl import Itemctl
 
-PADDING = 300_000  # more than what itemloadd fetches together with others
+PADDING = 300_000  # larger than objects that itemloadd fetches together with others
 WAYS = ["message", "small object", "large object", "file"]
 
 
 @dataclass(frozen=True)
 class Case:
-    content: bytes  # "@" is the collection
-    loaded: str  # the ids, a letter each
+    content: bytes  # "@" stands for the collection
+    loaded: str  # the ids, one letter each
     bad: list[int] = field(default_factory=list)  # the lines of the rejected documents
-    says: str = ""  # in the error, or in each of them
-    encode: Callable[[bytes, int], bytes] | None = None  # bytes, and a level of compression
+    says: str = ""  # in each of the errors
+    encode: Callable[[bytes, int], bytes] | None = None  # arguments: bytes, level of compression
     code: str = ""
 
     @property
@@ -37,7 +39,7 @@ class Case:
             self.content.decode()
         except UnicodeDecodeError:
             return False
-        # What SQS lets through.
+        # Characters that SQS accepts.
         return self.encode is None and not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", self.content)
 
 
@@ -79,7 +81,7 @@ def packed(content: bytes, level: int) -> bytes:
 
 
 def members(content: bytes, level: int) -> bytes:
-    """Cut within a line, and one of the two is empty."""
+    """gzip members, cut within a line; one of them is empty."""
     return gzip.compress(content[:100], level) + gzip.compress(b"", level) + gzip.compress(content[100:], level)
 
 
@@ -189,7 +191,7 @@ assert all(case.bad or not case.says for case in CASES.values())
 @dataclass
 class Outcome:
     loaded: str
-    lines: list[int] | None  # None: one document is rejected, and it is all there is
+    lines: list[int] | None  # None: the whole document is rejected
     errors: list[str]
     codes: set[str]
 
@@ -220,7 +222,7 @@ def of_letter(loaded: str, letter: dict[str, Any] | None) -> Outcome:
 
 
 def by_messages(pipeline: Pipeline, bodies: dict[str, str]) -> dict[str, Outcome]:
-    """The cases' names and bodies, which are loaded together."""
+    """Loads the cases together. `bodies`: their messages by name."""
     for body in bodies.values():
         pipeline.sqs.send_message(QueueUrl=pipeline.load_queue, MessageBody=body)
     pipeline.wait_empty(pipeline.load_queue)
@@ -258,7 +260,7 @@ def by_files(pipeline: Pipeline, itemctl: Itemctl) -> dict[str, Outcome]:
 
 @pytest.fixture(scope="module")
 def outcomes(session_stack: Stack, build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Outcome]]]:
-    """By way and case. All cases of a way are loaded together."""
+    """The outcome by way and case. All cases of a way are loaded together."""
     pipeline = Pipeline(session_stack)
     for queue in (pipeline.load_queue, pipeline.load_dlq):
         pipeline.sqs.purge_queue(QueueUrl=queue)
@@ -281,7 +283,7 @@ def outcomes(session_stack: Stack, build: Path, tmp_path_factory: pytest.TempPat
     pipeline.db.close()
 
 
-# A message holds text.
+# A message can contain only text.
 PAIRS = [(name, way) for name, case in CASES.items() for way in WAYS if way != "message" or case.is_text]
 
 

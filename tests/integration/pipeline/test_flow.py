@@ -1,7 +1,7 @@
 """
-itemgend: which requests wait for what, what is started for them, and what no request can have started.
+itemgend's scheduling: which requests wait for others, which programs it starts, and which ones no request can start.
 
-uvx is a script here, which writes down what it is called with and makes an item, so that nothing is installed.
+uvx is a script here that records its arguments and makes an item, so that nothing is installed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def request(package: str, *args: str, **changes: Any) -> dict[str, Any]:
 
 
 class Uvx:
-    """What the script is told, and what it was called with."""
+    """Controls the script, and reads its recorded arguments."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -46,7 +46,7 @@ class Uvx:
         self.program.write_text(UVX.replace("DIR", str(folder)))
         self.program.chmod(0o755)
 
-    def tell(self, name: str) -> None:
+    def set_flag(self, name: str) -> None:
         (self.folder / name).touch()
 
     def calls(self) -> list[list[str]]:
@@ -54,7 +54,7 @@ class Uvx:
         return [line.split("\x1f")[:-1] for line in path.read_text().split("\n\x1f")[:-1]] if path.exists() else []
 
     def refused(self) -> int:
-        """Calls that the registry which is down was told of."""
+        """The number of calls that failed because the registry was down."""
         path = self.folder / "refused"
         return path.read_text().count("\n") if path.exists() else 0
 
@@ -74,15 +74,15 @@ def generated(pipeline: Pipeline) -> list[str]:
     return [line["package"] for line in pipeline.log("itemgend", "ITEM_GENERATED")]
 
 
-def test_who_needs_the_registry_waits_and_others_go_on(pipeline: Pipeline, uvx: Uvx) -> None:
-    uvx.tell("registry-is-down")
+def test_requests_that_need_the_registry_wait_and_others_go_on(pipeline: Pipeline, uvx: Uvx) -> None:
+    uvx.set_flag("registry-is-down")
     start(pipeline, uvx)  # one worker
     for package in ("stactools-fresh", "stactools-there", "stactools-there"):
         pipeline.publish(pipeline.gen_topic, request(package))
     wait_until("the others are made", lambda: generated(pipeline) == ["stactools-there"] * 2)
-    wait_until("it is told", lambda: pipeline.log("itemgend", "DEPENDENCY_DOWN"))
-    wait_until("the one is held", lambda: pipeline.counts(pipeline.gen_queue) == (0, 1))
-    # Each try is refused twice: as the command, and once more to see that it was uv's failure. The registry must not come
+    wait_until("it is logged", lambda: pipeline.log("itemgend", "DEPENDENCY_DOWN"))
+    wait_until("one message is in flight", lambda: pipeline.counts(pipeline.gen_queue) == (0, 1))
+    # Each attempt fails twice: as the command, and once more to find out that uv failed. The registry must not come
     # back between the two.
     refused = uvx.refused()
     wait_until("it is tried again", lambda: uvx.refused() >= refused + 2 and uvx.refused() % 2 == 0)
@@ -94,27 +94,27 @@ def test_who_needs_the_registry_waits_and_others_go_on(pipeline: Pipeline, uvx: 
     assert pipeline.counts(pipeline.gen_dlq) == (0, 0)
 
 
-def test_a_stop_gives_back_what_waits(pipeline: Pipeline, uvx: Uvx) -> None:
-    uvx.tell("registry-is-down")
+def test_a_stop_releases_waiting_messages(pipeline: Pipeline, uvx: Uvx) -> None:
+    uvx.set_flag("registry-is-down")
     start(pipeline, uvx, ITEMGEND_WORKERS="2", ITEMGEND_VISIBILITY_TIMEOUT="10m")
     for _ in range(5):
         pipeline.publish(pipeline.gen_topic, request("stactools-fresh"))
-    # While more than two wait, nothing is received; each worker may have been about to add one.
+    # While more than two requests wait, itemgend receives nothing. Each worker may have been about to add one.
     wait_until("some wait", lambda: pipeline.counts(pipeline.gen_queue)[1] >= 3)
     pipeline.stop_all()
     assert pipeline.counts(pipeline.gen_queue) == (5, 0)
     assert len(pipeline.log("itemgend", "MESSAGE_RETURNED")) in (3, 4)
 
 
-def test_what_a_stop_gives_back_is_not_received_again(pipeline: Pipeline, uvx: Uvx) -> None:
+def test_released_messages_are_not_received_again_by_a_stopping_daemon(pipeline: Pipeline, uvx: Uvx) -> None:
     waiting = {"ITEMGEND_WAIT_TIME": "5s", "ITEMGEND_VISIBILITY_TIMEOUT": "10m"}
     start(pipeline, uvx, ITEMGEND_WORKERS="3", ITEMGEND_PACKAGES="stactools-limited concurrency=1", **waiting)
     for _ in range(3):
         pipeline.publish(pipeline.gen_topic, request("stactools-limited", "wait-for-it"))
-    wait_until("one is at work and two wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
+    wait_until("one item is being made and two messages wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
     os.kill(pipeline.stack.process("itemgend").pid, signal.SIGTERM)
-    wait_until("it is to stop", lambda: pipeline.log("itemgend", "DAEMON_STOPPING"))
-    uvx.tell("go")  # this worker comes home while the two others still wait for messages
+    wait_until("it is stopping", lambda: pipeline.log("itemgend", "DAEMON_STOPPING"))
+    uvx.set_flag("go")  # this worker finishes while the two other messages still wait
     wait_until("it has stopped", lambda: pipeline.log("itemgend", "DAEMON_STOPPED"))
     assert [line["receive_count"] for line in pipeline.log("itemgend", "MESSAGE_RETURNED")] == ["1", "1"]
     assert pipeline.counts(pipeline.gen_queue) == (2, 0)
@@ -122,27 +122,27 @@ def test_what_a_stop_gives_back_is_not_received_again(pipeline: Pipeline, uvx: U
 
 def test_a_command_that_is_too_long_fails_alone(pipeline: Pipeline, uvx: Uvx) -> None:
     start(pipeline, uvx)
-    pipeline.publish(pipeline.gen_topic, request("stactools-x", "x" * 140_000))  # Linux takes 128 KiB in one word
+    pipeline.publish(pipeline.gen_topic, request("stactools-x", "x" * 140_000))  # Linux's limit for one argument is 128 KiB
     pipeline.publish(pipeline.gen_topic, request("stactools-x"))
     wait_until("the other one is made", lambda: generated(pipeline) == ["stactools-x"])
     assert [letter["error_code"] for letter in pipeline.dead_letters(pipeline.gen_dlq, 1)] == ["bad_command"]
 
 
-def test_concurrency_of_a_package_holds_and_holds_nobody_up(pipeline: Pipeline, uvx: Uvx) -> None:
+def test_concurrency_of_a_package_is_limited_and_delays_no_other(pipeline: Pipeline, uvx: Uvx) -> None:
     start(pipeline, uvx, ITEMGEND_WORKERS="2", ITEMGEND_PACKAGES="stactools-limited concurrency=1")
     for number in range(3):
         pipeline.publish(pipeline.gen_topic, request("stactools_limited", "wait-for-it", str(number)))
-    wait_until("one is at work and two wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
+    wait_until("one item is being made and two messages wait", lambda: pipeline.counts(pipeline.gen_queue) == (0, 3) and uvx.calls())
     for _ in range(3):
         pipeline.publish(pipeline.gen_topic, request("stactools-free"))
     wait_until("the others are made", lambda: generated(pipeline) == ["stactools-free"] * 3)
     assert len([call for call in uvx.calls() if "wait-for-it" in call]) == 1
-    uvx.tell("go")
+    uvx.set_flag("go")
     wait_until("all are made", lambda: len(generated(pipeline)) == 6)
     pipeline.wait_empty(pipeline.gen_queue)
 
 
-# What no request can say: another program, another package, another command, an option of one of them.
+# No request can choose another program, another package, another command, or an option of one of them.
 REFUSED_PACKAGES = [
     "requests", "stactools", "--help", "-stactools-x", "--index-url=http://127.0.0.1:1", "-r/etc/passwd", "@/etc/passwd", ".", "/", "./stactools-x",
     "../stactools-x", "/tmp/stactools-x", "stactools-x/..", "stactools-x.whl", "stactools-x.tar.gz", "file:///tmp/stactools-x",

@@ -1,4 +1,4 @@
-"""The forms in which items and collections come to itemloadd."""
+"""The forms in which items and collections reach itemloadd."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def lines(documents: list[Any]) -> str:
 
 
 class Bucket:
-    """A bucket with versions, and the messages that name its objects."""
+    """A bucket with versions, and the messages about its objects."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.name = f"stac.items-{uuid.uuid4().hex[:8]}"
@@ -54,7 +54,7 @@ class Bucket:
         self.s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
 
     def put(self, key: str, content: Any) -> str:
-        """The version's id."""
+        """Returns the version's id."""
         body = content if isinstance(content, str) else json.dumps(content)
         return str(self.s3.put_object(Bucket=self.name, Key=key, Body=body.encode())["VersionId"])
 
@@ -100,13 +100,13 @@ def passed_over(pipeline: Pipeline) -> list[str]:
 def test_documents_in_messages(pipeline: Pipeline) -> None:
     send(
         pipeline,
-        # Before their collections, which other messages of the batch bring.
+        # The items' collections come in other messages of the same batch.
         item("early", "fresh-1"),
         lines([item("line-1"), item("line-2", "fresh-2"), item("line-3", id=None)]),
         [item("array-1", "fresh-1"), collection("fresh-1"), item("array-2", "fresh-1")],
         enveloped(pipeline, features([item("feature-1"), item("feature-2", "fresh-2")])),
         collection("fresh-2"),
-        # A broken one among good ones, NUL and all.
+        # A broken document, with a NUL byte, among good ones.
         "[" + json.dumps(item("good")) + ', {"id": "\\u0000"}, {"id": tru}, 5]',
         json.dumps(features([item("closed-not")]))[:-1],
         lines([item("many")]) + "\n".join(str(number) for number in range(40)),
@@ -149,19 +149,20 @@ def test_s3_events(pipeline: Pipeline, bucket: Bucket) -> None:
     send(
         pipeline,
         event(*(bucket.record(key) for key in KEYS)),
-        # Of one time; the last by sequencer comes first, its time is not the greatest, and the newest version is not named.
+        # Events of the same time. The last by sequencer is sent first. Its time is not the largest, and the newest
+        # version is not named.
         event(
             bucket.record("versions.json", versionId=versions[1], sequencer="0B", time="2024-05-06T07:08:08Z"),
             bucket.record("versions.json", versionId=versions[0], sequencer="0A", **at),
         ),
         enveloped(pipeline, event(bucket.record("lines.ndjson"), bucket.record("several.json"))),
-        # Nothing to do
+        # Nothing to do.
         {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket.name},
         event(bucket.record("gone.json")),
         event(bucket.record("gone-version.json", versionId=gone_version)),
         event(bucket.record("plain.json", "ObjectRemoved:Delete"), bucket.record("plain.json", "ObjectTagging:Put")),
         event(bucket.record("plain.json")),
-        # Never
+        # Never.
         event(other.record("item.json")),
         event(bucket.record("x", bucket="stac-not-there")),
         event(bucket.record("text.txt"), bucket.record("empty.json"), {"eventName": "ObjectCreated:Put"}),
@@ -176,10 +177,10 @@ def test_s3_events(pipeline: Pipeline, bucket: Bucket) -> None:
     times = dict(pipeline.query("SELECT id, (private->>'published_at')::bigint FROM items"))
     assert times["item-version"] == 1714979289000 and {times[name] for name in times if name != "item-version"} == {1714979289123}
 
-    told = passed_over(pipeline)
+    skipped = passed_over(pipeline)
     for expected in ("s3:TestEvent:", "gone: s3://", "ObjectRemoved:Delete: s3://", "ObjectTagging:Put: s3://", "named again"):
-        assert any(expected in line for line in told), (expected, told)
-    assert len([line for line in told if "the object is gone" in line]) == 2
+        assert any(expected in line for line in skipped), (expected, skipped)
+    assert len([line for line in skipped if "the object is gone" in line]) == 2
 
     by_code = {letter["error_code"]: letter["error"] for letter in letters}
     several = by_code["invalid_item"]
@@ -194,7 +195,7 @@ def test_s3_events(pipeline: Pipeline, bucket: Bucket) -> None:
 
 
 def test_events_of_eventbridge(pipeline: Pipeline, bucket: Bucket) -> None:
-    """Their keys are not URL-encoded; straight from EventBridge, or by a topic."""
+    """Object keys are not URL-encoded in them. They come directly from EventBridge, or through a topic."""
 
     def eventbridge(key: str, name: str = "Object Created", **members: Any) -> dict[str, Any]:
         detail = {"version": "0", "bucket": {"name": bucket.name}, "object": {"key": key, "size": 1, "etag": "e"} | members}
@@ -223,8 +224,11 @@ def test_events_of_eventbridge(pipeline: Pipeline, bucket: Bucket) -> None:
         assert any(expected in line for line in passed_over(pipeline))
 
 
-def test_packed_objects_and_messages(pipeline: Pipeline, bucket: Bucket) -> None:
-    """Collections come first in what is packed too; the limit is on what is unpacked; a message is not unpacked."""
+def test_compressed_objects_and_messages(pipeline: Pipeline, bucket: Bucket) -> None:
+    """
+    In a compressed object, collections also come first. The limit is on the uncompressed size. A message is not
+    decompressed.
+    """
     documents = [item("early", "packed"), collection("packed")]
     bucket.s3.put_object(Bucket=bucket.name, Key="collections.json.gz", Body=gzip.compress(json.dumps(documents).encode()))
     long = lines([item(number) for number in range(1500)]).encode()
@@ -272,12 +276,15 @@ def test_pointers_and_large_objects(pipeline: Pipeline, bucket: Bucket) -> None:
     assert "s3Key" in letters["invalid_event"]["error"]
     sizes = [int(line["items"]) for line in pipeline.log("itemloadd", "BATCH_LOADED")]
     assert max(sizes) <= 1001 and sum(sizes) == 12_001
-    # The time of a pointer's documents is that of the message.
+    # A pointer's documents have the time of the message.
     assert pipeline.query("SELECT private FROM items WHERE id = 'item-1'") == [({"published_at": 1609459200123},)]
 
 
 def test_without_permission(pipeline: Pipeline, bucket: Bucket) -> None:
-    """By default no bucket is read; one that is listed and forbidden is tried again, and then dead-lettered with the reason."""
+    """
+    By default no bucket is read. A bucket that is listed but forbidden is tried again, and then dead-lettered with the
+    reason.
+    """
     iam = pipeline.stack.account.client("iam")
     name = f"user-{uuid.uuid4().hex[:8]}"
     statement = {"Effect": "Allow", "Action": ["sqs:*", "secretsmanager:*"], "Resource": "*"}
@@ -294,7 +301,7 @@ def test_without_permission(pipeline: Pipeline, bucket: Bucket) -> None:
     send(pipeline, letter["body"])
     allowed = {"ITEMLOADD_S3_BUCKETS": bucket.name, "ITEMLOADD_MISSING_COLLECTION": "create"}
     pipeline.start("itemloadd", AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"], **allowed)
-    wait_until("it is put off", lambda: pipeline.log("itemloadd", "MESSAGE_LATER"))
+    wait_until("it is put back for later", lambda: pipeline.log("itemloadd", "MESSAGE_LATER"))
     (line, *_) = pipeline.log("itemloadd", "MESSAGE_LATER")
     assert line["error_code"] == "access_denied" and "s3:GetObject" in line["message"] and bucket.name in line["message"]
     pipeline.stop_all()
@@ -317,7 +324,7 @@ class Store(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """Bound, so that nobody else takes it; nobody listens."""
+    """A port that is bound, so that nobody else uses it, and that refuses connections."""
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(("127.0.0.1", 0))
@@ -325,17 +332,20 @@ def closed_port() -> Iterator[int]:
 
 
 def test_s3_down_and_back(pipeline: Pipeline, bucket: Bucket, closed_port: int) -> None:
-    """An outage: what came in messages is loaded, the event is kept invisible and costs one receive; a stop hands it back."""
+    """
+    An outage: items in messages are loaded, the event stays invisible and loses only one receive, and a stop releases
+    it.
+    """
     settings = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{closed_port}", "ITEMLOADD_S3_BUCKETS": bucket.name, "ITEMLOADD_WORKERS": "1"}
     send(pipeline, item("message"), event(bucket.record("item.json")))
     pipeline.start("itemloadd", **settings)
-    wait_until("it is told", lambda: pipeline.log("itemloadd", "DEPENDENCY_DOWN"))
+    wait_until("it is logged", lambda: pipeline.log("itemloadd", "DEPENDENCY_DOWN"))
     assert pipeline.ids() == ["item-message"]
     assert pipeline.counts(pipeline.load_queue) == (0, 1)
     pipeline.stop_all()
     assert pipeline.counts(pipeline.load_queue) == (1, 0)
     pipeline.start("itemloadd", **settings)
-    wait_until("it is told again", lambda: len(pipeline.log("itemloadd", "DEPENDENCY_DOWN")) == 2)
+    wait_until("it is logged again", lambda: len(pipeline.log("itemloadd", "DEPENDENCY_DOWN")) == 2)
     http.server.ThreadingHTTPServer.allow_reuse_address = True
     with http.server.ThreadingHTTPServer(("127.0.0.1", closed_port), Store) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -346,9 +356,12 @@ def test_s3_down_and_back(pipeline: Pipeline, bucket: Bucket, closed_port: int) 
 
 
 def test_a_queue_without_a_redrive_policy(pipeline: Pipeline) -> None:
-    """An error at the start, or the dead-letter queue of the configuration after five attempts."""
+    """
+    The start fails without a dead-letter queue. With one in the configuration, messages go there after five
+    attempts.
+    """
     url = pipeline.sqs.create_queue(QueueName=f"plain-{uuid.uuid4().hex[:8]}", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
-    with pytest.raises(DaemonError, match="ended with 1 before it was ready"):
+    with pytest.raises(DaemonError, match="exited with 1 before it was ready"):
         pipeline.start("itemloadd", ITEMLOADD_QUEUE_URL=url)
     assert pipeline.log("itemloadd")[-1]["error_code"] == "no_dead_letter_queue"
     assert "dead_letter_queue_url" in pipeline.log("itemloadd")[-1]["message"]

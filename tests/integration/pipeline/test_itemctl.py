@@ -1,4 +1,4 @@
-"""itemctl load: what an operator gives it, what is in the catalog afterwards, and what he is told."""
+"""itemctl load: an operator's input, the catalog afterwards, and the output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TIMES = {"seconds", "items_per_s", "published_at"}
 
 
 class Itemctl:
-    """The command, with the stack's database in its environment."""
+    """Runs the command, with the stack's database in its environment."""
 
     def __init__(self, program: Path, pipeline: Pipeline, folder: Path) -> None:
         self.program = program
@@ -58,7 +58,7 @@ class Itemctl:
         return child.returncode, output.decode(), error.decode()
 
     def load(self, *arguments: str | Path, expect: int = 0, input: str | bytes = b"", **env: str) -> dict[str, Any]:
-        """`load items --json`: its summary."""
+        """Runs `load items --json`. Returns its summary."""
         status, output, error = self.run("load", "items", "--json", *arguments, input=input, **env)
         assert status == expect, (status, output, error)
         return json.loads(output)
@@ -86,7 +86,7 @@ def said(reject: dict[str, Any]) -> str:
 
 
 def numbers(pipeline: Pipeline, collection: str = "test") -> dict[str, Any]:
-    """properties.number by id, which must be there once."""
+    """properties.number by id. Each id must occur once."""
     rows = pipeline.query(
         "SELECT id, content->'properties'->'number' FROM items WHERE collection = %s", collection
     )
@@ -94,7 +94,7 @@ def numbers(pipeline: Pipeline, collection: str = "test") -> dict[str, Any]:
     return dict(rows)
 
 
-# ------------------------------------------------------------------ what goes in
+# ------------------------------------------------------------------- input forms
 
 
 def feature_collection(items: list[Any], **options: Any) -> str:
@@ -174,10 +174,10 @@ def test_the_same_content_as_by_itemloadd(itemctl: Itemctl, pipeline: Pipeline) 
     assert pipeline.query(everything) == ours
 
 
-# ---------------------------------------------------------------- what is rejected
+# ------------------------------------------------------------------------- rejects
 
 
-def test_rejects_are_named_mended_and_loaded_again(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_rejects_are_named_corrected_and_loaded_again(itemctl: Itemctl, pipeline: Pipeline) -> None:
     broken = json.dumps(item(3))
     texts = [
         json.dumps(item(0)),
@@ -198,21 +198,22 @@ def test_rejects_are_named_mended_and_loaded_again(itemctl: Itemctl, pipeline: P
     assert all(reject["file"] == path and reject["error"] and reject["error_code"] for reject in rejects)
     assert rejects[0]["item"] == item(1, geometry=None) and "geometry" in rejects[0]["error"]
     assert rejects[2]["text"] == broken[:-20] and rejects[6]["text"] == '{"id": "?"}'
-    # As it is, it is rejected once more for the same reasons, and says the same. (What was no UTF-8 is text now.)
+    # Loading the rejects without a change rejects them for the same reasons, with the same output. (Text that was not
+    # UTF-8 is valid text now.)
     itemctl.write("rejects", lines(rejects[:6]))
     assert itemctl.load("--rejects", "again", "rejects", expect=2)["errors"] == summary["errors"] | {"invalid_json": 2}
-    # But for the place in the file, as each has a line to itself now.
+    # The place in the file differs, because each has its own line now.
     kept = [{k: v for k, v in r.items() if k in ("error_code", "item", "text")} | {"error": said(r)} for r in rejects[:6]]
     again = [{k: v for k, v in r.items() if k in ("error_code", "item", "text")} | {"error": said(r)} for r in itemctl.rejects("again")]
     assert sorted(map(str, again)) == sorted(map(str, kept))
-    # Mended: one in its item, one in its text.
+    # Corrected: one in its item, one in its text.
     rejects[1]["item"]["collection"] = "test"
     rejects[2]["text"] = broken
     assert itemctl.load(itemctl.write("mended", lines(rejects[1:3])))["inserted"] == 2
     assert numbers(pipeline) == {"item-0": 0, "item-2": 2, "item-3": 3, "item-6": 6}
 
 
-def test_without_a_file_rejects_are_told(itemctl: Itemctl) -> None:
+def test_without_a_file_rejects_are_reported(itemctl: Itemctl) -> None:
     path = itemctl.write("items.ndjson", lines([item(n, geometry=None) for n in range(30)] + [item(99)]))
     status, output, error = itemctl.run("load", "items", path)
     assert status == 2 and re.search(r"^31 items read in .*: 1 inserted, .* 30 rejected$", output, re.M)
@@ -250,7 +251,7 @@ def test_missing_collections(itemctl: Itemctl, pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_the_last_version_in_the_input_wins(jobs: int, itemctl: Itemctl, pipeline: Pipeline) -> None:
-    """The versions of an item lie in different batches, and are written in different ways."""
+    """The versions of an item are in different batches, and written in different ways."""
     made = []
     for version in range(12):
         for number in range(401):
@@ -265,8 +266,8 @@ def test_the_last_version_in_the_input_wins(jobs: int, itemctl: Itemctl, pipelin
     assert numbers(pipeline) == {f"item-{number}": 11 for number in range(401)}
 
 
-def test_an_older_version_is_loaded_where_the_newest_cannot_be(itemctl: Itemctl, pipeline: Pipeline) -> None:
-    """Both pass the checks; only the database finds that the second cannot be stored."""
+def test_an_older_version_is_loaded_if_the_newest_cannot_be(itemctl: Itemctl, pipeline: Pipeline) -> None:
+    """Both pass the checks; only the database notices that the second cannot be stored."""
     marked = item(2, id="item-1", extra="\U0001235f\u203b")
     summary = itemctl.load("-", input=lines([item(1), marked]), expect=2)
     assert (summary["inserted"], summary["stale"], summary["rejected"]) == (1, 0, 1)
@@ -281,7 +282,7 @@ def test_a_newer_version_in_the_catalog_stays(itemctl: Itemctl, pipeline: Pipeli
     assert itemctl.load("-", input=lines([item(3, id="item-1")]))["updated"] == 1
 
 
-# -------------------------------------------------------------------- what is told
+# -------------------------------------------------------------------------- output
 
 
 def test_the_summary_as_json(itemctl: Itemctl) -> None:
@@ -313,7 +314,7 @@ def test_wrong_usage(arguments: list[str], said: str, itemctl: Itemctl) -> None:
     assert (status, output) == (64, "") and said in error
 
 
-def test_what_cannot_go_on(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_loads_that_cannot_start(itemctl: Itemctl, pipeline: Pipeline) -> None:
     good = itemctl.write("good", lines([item(1)]))
     (itemctl.folder / "link").symlink_to("good")
     for arguments, env, said in [
@@ -339,7 +340,7 @@ def test_the_database_of_a_secret(itemctl: Itemctl, pipeline: Pipeline) -> None:
 
 
 def on_terminal(itemctl: Itemctl, **env: str) -> str:
-    """What a terminal of 120 columns is sent while items trickle in from a file that is not yet whole."""
+    """The output on a terminal of 120 columns, while items arrive slowly from a file that is not complete yet."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     path = itemctl.write("items", lines([item(number) for number in range(3000)]))
@@ -362,7 +363,7 @@ def on_terminal(itemctl: Itemctl, **env: str) -> str:
 def test_progress_on_a_terminal(itemctl: Itemctl) -> None:
     shown = on_terminal(itemctl)
     frames = shown.split("\r\x1b[K")
-    assert len(frames) > 2 and frames[-1] == ""  # the summary stands on a line of its own
+    assert len(frames) > 2 and frames[-1] == ""  # the summary has its own line
     plain = [re.sub(r"\x1b\[\d+m", "", frame) for frame in frames[1:-1]]
     shape = r"[#-]{24} +\d+%  \d+ done  \d+/s(  ETA \d+:\d\d)?"
     assert all(re.fullmatch(shape, frame) and len(frame) < 120 for frame in plain), plain
@@ -376,11 +377,11 @@ def test_no_progress_elsewhere(itemctl: Itemctl) -> None:
     assert (status, error) == (0, "")
 
 
-# ----------------------------------------------------------------------- going on
+# ----------------------------------------------------------------------- resuming
 
 
 def open_load(itemctl: Itemctl, pipeline: Pipeline, *arguments: str) -> subprocess.Popen[bytes]:
-    """A load from stdin whose first item is in, while more may come."""
+    """Starts a load from stdin. Its first item is loaded, and more may come."""
     child = itemctl.start("load", "items", "--json", *arguments, "-")
     assert child.stdin
     child.stdin.write(lines([item(1)]).encode())
@@ -390,7 +391,7 @@ def open_load(itemctl: Itemctl, pipeline: Pipeline, *arguments: str) -> subproce
 
 
 class Outage:
-    """The database lets nobody in, and those who are in out."""
+    """The database refuses connections, and ends existing ones."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         env = pipeline.stack.env
@@ -433,7 +434,7 @@ def test_an_outage_is_waited_through(itemctl: Itemctl, pipeline: Pipeline) -> No
     assert json.loads(output)["read"] == 1499 and len(pipeline.ids()) == 1499
 
 
-def test_an_outage_ends_a_load_that_is_not_to_wait(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_an_outage_ends_a_load_with_no_wait(itemctl: Itemctl, pipeline: Pipeline) -> None:
     child = open_load(itemctl, pipeline, "--no-wait", "--checkpoint", "checkpoint")
     with Outage(pipeline):
         output, error = child.communicate(lines([item(2)]).encode(), timeout=60)
@@ -442,7 +443,7 @@ def test_an_outage_ends_a_load_that_is_not_to_wait(itemctl: Itemctl, pipeline: P
     assert pipeline.ids() == ["item-1"]
 
 
-def test_ctrl_c_finishes_what_is_under_way(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_ctrl_c_finishes_work_in_progress(itemctl: Itemctl, pipeline: Pipeline) -> None:
     text = lines([item(number) for number in range(1, 500)])
     path = itemctl.folder / "fifo"
     os.mkfifo(path)
@@ -467,7 +468,7 @@ def test_ctrl_c_finishes_what_is_under_way(itemctl: Itemctl, pipeline: Pipeline)
     assert len(pipeline.ids()) == 499 and not (itemctl.folder / "checkpoint").exists()
 
 
-def test_ctrl_c_while_nothing_comes(itemctl: Itemctl) -> None:
+def test_ctrl_c_while_no_input_arrives(itemctl: Itemctl) -> None:
     path = itemctl.folder / "fifo"
     os.mkfifo(path)
     for source in (str(path), "-"):
@@ -500,11 +501,11 @@ def test_a_checkpoint_is_for_its_own_load(itemctl: Itemctl, pipeline: Pipeline) 
     path = itemctl.write("items", lines([item(number) for number in range(10)]))
     mark = itemctl.folder / "checkpoint"
     status, _, _ = itemctl.run("load", "items", "--checkpoint", mark, "--no-wait", path, PGPORT="1")
-    assert status == 1 and not mark.exists()  # nothing is done, nothing to remember
+    assert status == 1 and not mark.exists()  # nothing was done, so there is nothing to remember
     mark.write_text('{"command": "something else"}')
     other = itemctl.write("other", lines([item(1)]))
     child = open_load(itemctl, pipeline, "--checkpoint", "mine", "--checkpoint-interval", "10ms", other)
-    wait_until("there is a checkpoint", (itemctl.folder / "mine").exists)
+    wait_until("a checkpoint exists", (itemctl.folder / "mine").exists)
     child.kill()
     child.communicate()
     for arguments, said in [
@@ -542,12 +543,12 @@ def test_killed_at_any_moment_and_run_again(form: str, itemctl: Itemctl, pipelin
     kills = 0
     ended = False
     while not ended:
-        found = mark.exists()  # not where the one before was done, and only killed at its end
+        found = mark.exists()  # only kill it if it did something since the last kill, and not at its end
         child = itemctl.start(*arguments, first, second, stdin=subprocess.DEVNULL)
-        if kills % 2:  # so that it gets on: not before there is a newer checkpoint
+        if kills % 2:  # so that it makes progress: wait for a newer checkpoint
             before = mark.stat().st_mtime_ns if mark.exists() else 0
             newer = lambda: child.poll() is not None or (mark.exists() and mark.stat().st_mtime_ns != before)  # noqa: B023, E731
-            wait_until("it comes to a checkpoint or its end", newer)
+            wait_until("a checkpoint is written, or it has exited", newer)
         try:
             output, error = child.communicate(timeout=chance.uniform(0, 0.3) if kills < 8 else 120)
             ended = True
@@ -567,7 +568,7 @@ def test_killed_at_any_moment_and_run_again(form: str, itemctl: Itemctl, pipelin
 # --------------------------------------------------------------------------- size
 
 
-# Of a small process's child: a child's own ru_maxrss begins with what its parent had at the fork.
+# Runs in a small process's child: ru_maxrss of a direct child would begin with the memory of its parent at the fork.
 MEASURE = """
 import resource, subprocess, sys
 status = subprocess.run(sys.argv[1:]).returncode
@@ -576,9 +577,9 @@ sys.exit(status)
 """
 
 
-@pytest.mark.skipif("build/san" in os.environ.get("BUILD", ""), reason="sanitizers need memory of their own")
-def test_memory_does_not_grow_with_what_is_packed(itemctl: Itemctl) -> None:
-    """One line of 300 MB, which is 300 KB packed: it is rejected, and what comes behind it is loaded."""
+@pytest.mark.skipif("build/san" in os.environ.get("BUILD", ""), reason="sanitizers use more memory")
+def test_memory_does_not_grow_with_compressed_input(itemctl: Itemctl) -> None:
+    """One line of 300 MB, which is 300 KB compressed, is rejected. The documents after it are loaded."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     parts = [packer.compress(lines([item(1)]).encode() + b'{"a": "')]
     parts += [packer.compress(b"x" * 1_000_000) for _ in range(300)]
@@ -598,7 +599,7 @@ def peak_mib(itemctl: Itemctl, path: str, count: int, status: int = 0) -> float:
 
 
 def write_large(itemctl: Itemctl, form: str, count: int) -> str:
-    """Items of 3 KB."""
+    """Writes items of 3 KB."""
     before, between, after = {"ndjson": ("", "\n", "\n"), "array": ("[", ",\n", "]\n")}[form]
     path = itemctl.folder / "large"
     padding = {f"property:{k}": f"a value of the property {k}" for k in range(50)}
@@ -611,7 +612,7 @@ def write_large(itemctl: Itemctl, form: str, count: int) -> str:
     return str(path)
 
 
-@pytest.mark.skipif("build/san" in os.environ.get("BUILD", ""), reason="sanitizers need memory of their own")
+@pytest.mark.skipif("build/san" in os.environ.get("BUILD", ""), reason="sanitizers use more memory")
 def test_memory_does_not_grow_with_the_input(itemctl: Itemctl) -> None:
     assert peak_mib(itemctl, write_large(itemctl, "array", 8000), 8000) < 128
 

@@ -1,4 +1,4 @@
-"""Kills of itemgend, of its fork servers and of items at random: no request is lost, none leaves two items."""
+"""Kills itemgend, its fork servers and items at random. No request is lost, and none leaves two items."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.integration.pipeline.hostile_site import Seen, descendants
 
 
 def servers_and_items(daemon: int) -> tuple[list[Seen], list[Seen]]:
-    """Of itemgend: all that stands around a fork server, and what those have forked."""
+    """The processes of an itemgend: those around a fork server, and those that they have forked."""
     below = [process for process in descendants(daemon) if process.state != "Z"]
     pythons = {process.pid for process in below if process.is_python()}
     items = [process for process in below if process.parent in pythons]
@@ -26,7 +26,7 @@ def servers_and_items(daemon: int) -> tuple[list[Seen], list[Seen]]:
 
 
 def kill(process: Seen) -> bool:
-    """By a descriptor, so that it is the very process."""
+    """Uses a process descriptor, so that it kills this very process."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -43,7 +43,7 @@ def kill(process: Seen) -> bool:
 
 
 class Killer:
-    """Ends one thing after the other, and starts itemgend again."""
+    """Kills one process after the other, and restarts itemgend."""
 
     def __init__(self, pipeline: Pipeline, settings: dict[str, str]) -> None:
         self.pipeline, self.settings = pipeline, settings
@@ -86,7 +86,7 @@ def run_in(folder: Path, pipeline: Pipeline, requests: int, kills: int) -> None:
     pipeline.start("itemgend", **settings)
     pipeline.start("itemloadd")
     pipeline.publish(pipeline.gen_topic, bodies[0])
-    wait_until("the environment is there", pipeline.ids, 120)
+    wait_until("the first item is loaded", pipeline.ids, 120)
     for body in bodies[1:]:
         pipeline.publish(pipeline.gen_topic, body)
     killer = Killer(pipeline, settings)
@@ -103,7 +103,7 @@ def letters(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 def zombies(daemon: int) -> list[Seen]:
-    """But those of servers, which wait for what they forked when the next item comes."""
+    """Zombies, except for children of fork servers, which wait for them when the next item comes."""
     below = descendants(daemon)
     pythons = {process.pid for process in below if process.is_python()}
     return [process for process in below if process.state == "Z" and process.parent not in pythons]
@@ -113,19 +113,19 @@ def check(pipeline: Pipeline, killer: Killer, names: list[str]) -> None:
     pipeline.wait_empty(pipeline.gen_queue, timeout_s=300)
     pipeline.wait_empty(pipeline.load_queue, timeout_s=120)
     dead = letters(pipeline)
-    told = f"killed {killer.killed}, SEED={killer.seed}, dead letters: {[(letter.get('error_code'), letter.get('error')) for letter in dead]}"
-    print(told)
-    assert pipeline.query("SELECT count(*), count(DISTINCT id) FROM items") == [(len(names) - len(dead), len(names) - len(dead))], told
+    summary = f"killed {killer.killed}, SEED={killer.seed}, dead letters: {[(letter.get('error_code'), letter.get('error')) for letter in dead]}"
+    print(summary)
+    assert pipeline.query("SELECT count(*), count(DISTINCT id) FROM items") == [(len(names) - len(dead), len(names) - len(dead))], summary
     reasons = {letter["body"]: letter.get("error_code", "") for letter in dead}
     missing = [name for name in names if name not in pipeline.ids() and not [body for body in reasons if f'"{name}"' in body]]
-    assert missing == [], told
-    assert [body for body, reason in reasons.items() if not reason] == [], told
-    assert all(killer.killed.values()) or len(names) < 100, told
+    assert missing == [], summary
+    assert [body for body, reason in reasons.items() if not reason] == [], summary
+    assert all(killer.killed.values()) or len(names) < 100, summary
     daemon = pipeline.stack.process("itemgend").pid
     wait_until("no zombie is left", lambda: zombies(daemon) == [], 20)
     pipeline.stop_all()
     work = Path(pipeline.stack.directory) / "work"
-    assert [path.relative_to(work) for path in work.rglob("*")] == [], told
+    assert [path.relative_to(work) for path in work.rglob("*")] == [], summary
 
 
 def test_killed_at_random(pipeline: Pipeline) -> None:

@@ -1,4 +1,4 @@
-"""Both daemons at work under valgrind: no leak, no bad access, from start to stop."""
+"""Both daemons run under valgrind, from start to stop: they must not leak or access invalid memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from tests.integration.pipeline.conftest import Pipeline, item, wait_until
 from tests.integration.pipeline.probe import make_wheel
 
-# A fork that runs no other program ends without freeing what its parent goes on to use.
+# A forked child that runs no other program exits without freeing memory that its parent goes on using.
 VALGRIND = "valgrind --quiet --leak-check=full --show-leak-kinds=definite,indirect,possible --child-silent-after-fork=yes --log-file={log}"
 
 
 @pytest.fixture
 def watched(pipeline: Pipeline, tmp_path: Path, build: Path):
-    """The daemons are started under valgrind; afterwards each must have stopped with nothing said."""
+    """Starts the daemons under valgrind. When they have stopped, valgrind must have reported nothing."""
     if build.name == "san":
         pytest.skip("AddressSanitizer looks for leaks itself")
     original = pipeline.stack.programs
@@ -30,7 +30,7 @@ def watched(pipeline: Pipeline, tmp_path: Path, build: Path):
     pipeline.stack.programs = original
 
 
-def test_a_request_to_the_catalog(watched: Pipeline, tmp_path: Path) -> None:
+def test_a_request_reaches_the_catalog(watched: Pipeline, tmp_path: Path) -> None:
     wheels = make_wheel(tmp_path / "wheels")
     watched.start("itemgend", UV_FIND_LINKS=str(wheels))
     watched.start("itemloadd", ITEMLOADD_MISSING_COLLECTION="reject")
@@ -45,7 +45,7 @@ def test_a_request_to_the_catalog(watched: Pipeline, tmp_path: Path) -> None:
     watched.stop_all()
     for name in ("itemgend", "itemloadd"):
         said = (tmp_path / f"{name}.valgrind").read_text().splitlines()
-        # "--PID--" lines are its own: this valgrind does not know pidfd_open, for which the daemons have another way.
+        # "--PID--" lines are valgrind's own: this version does not know pidfd_open, and the daemons have a fallback.
         assert [line for line in said if line.startswith("==")] == []
         assert watched.log(name, "DAEMON_STOPPED")
     assert os.listdir(Path(watched.stack.directory) / "work") == []

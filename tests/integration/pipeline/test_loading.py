@@ -1,4 +1,4 @@
-"""itemloadd: items from the topic to the catalog, and what becomes of bad ones."""
+"""itemloadd loads items from the topic into the catalog, and reports bad ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pypgstac.hydration import hydrate_py
 
 from tests.integration.pipeline.conftest import Pipeline, item, wait_until
 
-# name: (body, error_code, what its error must say)
+# name: (body, error_code, text in its error)
 BAD = {
     "no JSON": ('{"type": "Feature", ', "invalid_json", "line 1"),
     "no id": (item(1, id=None), "invalid_item", "id is missing"),
@@ -55,15 +55,15 @@ def test_ten_bad_ones_among_a_thousand(pipeline: Pipeline, workers: str) -> None
         assert int(letter["published_at"]) > 1_600_000_000_000
 
 
-def test_newest_of_two_wins_whatever_the_order(pipeline: Pipeline) -> None:
+def test_newest_of_two_wins_in_any_order(pipeline: Pipeline) -> None:
     for published_at, title in ((2000, "newer"), (1000, "older")):
         pipeline.publish(pipeline.load_topic, item(1, properties={"datetime": "2021-01-01T00:00:00Z", "title": title}), published_at)
     pipeline.start("itemloadd")
     pipeline.wait_empty(pipeline.load_queue)
     assert pipeline.content("item-1")["properties"]["title"] == "newer"
-    # ... nor across batches.
+    # ... nor in a later batch.
     pipeline.publish(pipeline.load_topic, item(1, properties={"datetime": "2021-01-01T00:00:00Z", "title": "stale"}), 1500)
-    wait_until("the stale one is told", lambda: [e for e in pipeline.log("itemloadd", "ITEM_LOADED") if "newer" in e["message"]])
+    wait_until("the stale one is logged", lambda: [e for e in pipeline.log("itemloadd", "ITEM_LOADED") if "newer" in e["message"]])
     assert pipeline.content("item-1")["properties"]["title"] == "newer"
     assert pipeline.query("SELECT private FROM items WHERE id = 'item-1'") == [({"published_at": 2000},)]
 
@@ -73,7 +73,7 @@ def test_a_stale_collection_never_wins(pipeline: Pipeline) -> None:
     pipeline.start("itemloadd")
     for number, (published_at, title) in enumerate(((2000, "newer"), (1000, "older"))):
         pipeline.publish(pipeline.load_topic, collection | {"id": "other", "title": title}, published_at)
-        wait_until("it is told", lambda: len(pipeline.log("itemloadd", "COLLECTION_LOADED")) > number)
+        wait_until("it is logged", lambda: len(pipeline.log("itemloadd", "COLLECTION_LOADED")) > number)
     assert [event["message"].split(" (")[0] for event in pipeline.log("itemloadd", "COLLECTION_LOADED")] == [
         "loaded collection other", "kept a newer version of collection other",
     ]  # fmt: skip
@@ -81,8 +81,8 @@ def test_a_stale_collection_never_wins(pipeline: Pipeline) -> None:
     pipeline.wait_empty(pipeline.load_queue)
 
 
-def test_an_older_collection_is_loaded_where_the_newest_cannot_be(pipeline: Pipeline) -> None:
-    """In one batch, whichever comes first."""
+def test_an_older_collection_is_loaded_if_the_newest_cannot_be(pipeline: Pipeline) -> None:
+    """In one batch, in any order."""
     (collection,) = pipeline.query("SELECT content FROM collections WHERE id = 'test'")[0]
     refused = {"extent": {"spatial": {"bbox": [["a", 1, 2, 3]]}, "temporal": {"interval": [[None, None]]}}}
     versions = [{"title": "old"}, {"title": "newest"} | refused, {"title": "older"}]
@@ -132,7 +132,7 @@ def test_every_key_and_value_arrives(pipeline: Pipeline) -> None:
     pipeline.wait_empty(pipeline.load_queue)
     published = json.loads(text, parse_float=Decimal, parse_int=Decimal)
     content = pipeline.content("item-1")
-    content.pop("pgstac:base_item")  # the collection was changed once
+    content.pop("pgstac:base_item")  # the collection has changed once
     merged = hydrate_py(pipeline.base_item(), content)
     expected = {key: value for key, value in published.items() if key not in ("id", "geometry", "collection")}
     assert {key: value for key, value in merged.items() if key != "collection"} == expected
@@ -179,7 +179,7 @@ def test_sns_envelope(pipeline: Pipeline) -> None:
 def test_a_missing_collection_is_waited_for(pipeline: Pipeline) -> None:
     pipeline.publish(pipeline.load_topic, item(1, collection="late"))
     pipeline.start("itemloadd")
-    wait_until("it is put off", lambda: pipeline.log("itemloadd", "MESSAGE_LATER"))
+    wait_until("it is put back for later", lambda: pipeline.log("itemloadd", "MESSAGE_LATER"))
     pipeline.add_collection("late")
     wait_until("it is loaded", lambda: pipeline.ids("late") == ["item-1"])
     pipeline.wait_empty(pipeline.load_queue)
@@ -195,8 +195,8 @@ def test_the_last_attempt_leaves_its_reason(pipeline: Pipeline) -> None:
     pipeline.wait_empty(pipeline.load_queue)
 
 
-def test_what_lost_its_worker_is_taken_out_of_a_batch(pipeline: Pipeline) -> None:
-    """Five attempts without an end, before others come."""
+def test_a_message_that_lost_its_worker_is_taken_out_of_a_batch(pipeline: Pipeline) -> None:
+    """Five attempts end without a result, before other messages arrive."""
     pipeline.publish_items([item(f"lost-{number}") for number in range(5)])
     receive = {"QueueUrl": pipeline.load_queue, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
     for _ in range(5):
@@ -211,7 +211,7 @@ def test_what_lost_its_worker_is_taken_out_of_a_batch(pipeline: Pipeline) -> Non
 
 
 def test_killed_in_the_middle(pipeline: Pipeline) -> None:
-    """Small batches, so that kill -9 meets some before, some in and some after their transaction."""
+    """Batches are small, so that kill -9 happens before some transactions, in some, and after some."""
     pipeline.publish_items([item(number) for number in range(400)])
     settings = {"ITEMLOADD_BATCH_ITEMS": "20", "ITEMLOADD_RECEIVES": "2"}
     for loaded in (40, 160):
@@ -226,17 +226,17 @@ def test_killed_in_the_middle(pipeline: Pipeline) -> None:
     assert pipeline.counts(pipeline.load_dlq) == (0, 0)
 
 
-def test_a_stop_finishes_or_hands_back(pipeline: Pipeline) -> None:
+def test_a_stop_finishes_or_releases_messages(pipeline: Pipeline) -> None:
     pipeline.publish_items([item(number) for number in range(300)])
     pipeline.start("itemloadd", ITEMLOADD_BATCH_ITEMS="50", ITEMLOADD_VISIBILITY_TIMEOUT="10m")
-    wait_until("it is at work", lambda: len(pipeline.ids()) >= 50)
+    wait_until("it is working", lambda: len(pipeline.ids()) >= 50)
     pipeline.stop_all(signal.SIGTERM)
     visible, in_flight = pipeline.counts(pipeline.load_queue)
     assert in_flight == 0
     assert len(pipeline.ids()) + visible == 300
 
 
-# pgstac's own functions find it still; but the fast path does not know it.
+# pgstac's own functions still find it, but the fast path does not know it.
 OTHER_FUNCTION = """
 ALTER FUNCTION current_base_item(text) RENAME TO hidden_base_item;
 CREATE FUNCTION current_base_item(cid text, unknown int DEFAULT 0, OUT base_item_id int, OUT base_item jsonb)
@@ -246,8 +246,8 @@ ITS_END = "DROP FUNCTION current_base_item(text, int); ALTER FUNCTION hidden_bas
 
 
 @pytest.mark.parametrize("path", ["fast", "portable"])
-def test_the_log_tells_which_path_loads(pipeline: Pipeline, path: str) -> None:
-    """By what the schema has."""
+def test_the_log_says_which_path_loads(pipeline: Pipeline, path: str) -> None:
+    """It depends on the schema."""
     if path == "portable":
         pipeline.db.execute(OTHER_FUNCTION)
     try:

@@ -1,4 +1,4 @@
-"""The commands of the README and of the pages for users, typed as they stand. Each ```bash block of a page is run."""
+"""Runs the commands of the README and of the pages for users as they are printed: each ```bash block of a page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def blocks(page: str) -> dict[str, str]:
 
 
 class Typist:
-    """Types a page's commands. Files that they make land in a folder of the test's own."""
+    """Runs a page's commands. Files that they create go into the test's own folder."""
 
     def __init__(self, page: str, pipeline: Pipeline, folder: Path) -> None:
         self.page, self.folder = page, folder
@@ -57,12 +57,12 @@ def typist(pipeline: Pipeline, tmp_path: Path):
 
     yield open_page
     for one in made:
-        assert one.left == {}, f"{one.page} has commands that nobody ran"
+        assert one.left == {}, f"{one.page} has commands that were not run"
 
 
 def load_the_collection(pipeline: Pipeline, page: Typist) -> None:
     page.type_in("Load a collection")
-    wait_until("the collection is there", lambda: pipeline.query("SELECT id FROM collections WHERE id = %s", COLLECTION))
+    wait_until("the collection is loaded", lambda: pipeline.query("SELECT id FROM collections WHERE id = %s", COLLECTION))
 
 
 def test_getting_started(pipeline: Pipeline, typist, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_getting_started(pipeline: Pipeline, typist, tmp_path: Path) -> None:
     assert pipeline.query("SELECT id FROM collections WHERE id <> 'test'") == [(COLLECTION,)]
     assert "MessageId" in page.type_in("Generate an item")
     wait_until("the item is loaded", lambda: pipeline.ids(COLLECTION) == ["2000_50N_090W"], timeout_s=180)
-    wait_until("the log says so", lambda: pipeline.log("itemloadd", "BATCH_LOADED"))
+    wait_until("the log shows it", lambda: pipeline.log("itemloadd", "BATCH_LOADED"))
     assert '"event":"BATCH_LOADED"' in page.type_in("Follow the logs").replace('": "', '":"')
     page.type_in("Generate many items")
     total = len((tmp_path / "urls.txt").read_text().splitlines())
@@ -107,7 +107,7 @@ def test_load(pipeline: Pipeline, typist) -> None:
 def test_dead_letters(pipeline: Pipeline, typist, tmp_path: Path) -> None:
     page = typist("docs/how-to/dead-letters.md")
     pipeline.publish(pipeline.load_topic, {})
-    wait_until("there is a dead letter", lambda: pipeline.counts(pipeline.load_dlq)[0] == 1)
+    wait_until("a dead letter has arrived", lambda: pipeline.counts(pipeline.load_dlq)[0] == 1)
     assert '"ApproximateNumberOfMessages": "1"' in page.type_in("Count them")
     assert "invalid_item" in (said := page.type_in("Find out why")) and "id is missing" in said
     pipeline.stop_all()
@@ -126,9 +126,9 @@ def test_the_readme(pipeline: Pipeline, typist) -> None:
     load.left.clear()
     page = typist("README.md")
     pipeline.publish(pipeline.gen_topic, {})
-    wait_until("there is a dead letter", lambda: pipeline.counts(pipeline.gen_dlq)[0] == 1)
+    wait_until("a dead letter has arrived", lambda: pipeline.counts(pipeline.gen_dlq)[0] == 1)
     daily = page.type_in("Daily use")
     assert "MessageId" in daily and '"ApproximateNumberOfMessages": "1"' in daily and "invalid_request" in daily
     assert "items read" in daily
     wait_until("the item is loaded", lambda: pipeline.ids(COLLECTION) == ["2000_50N_090W"], timeout_s=180)
-    page.left.pop("Install and deploy")  # tests/systemd and tests/container install
+    page.left.pop("Install and deploy")  # needed by tests/systemd and tests/container

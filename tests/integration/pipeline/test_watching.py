@@ -1,4 +1,4 @@
-"""The daemons as those see them who watch: Prometheus, a container's health check, ECS."""
+"""The daemons from the point of view of monitoring: Prometheus, a container's health check, ECS."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def port() -> int:
 
 
 def read(daemon: str, port: int) -> dict[str, float]:
-    """Without the daemon's name."""
+    """Metrics by name, without the daemon's name."""
     return {name.removeprefix(f"{daemon}_"): value for name, value in samples(port).items()}
 
 
 def health(build: Path, daemon: str, port: int) -> "subprocess.CompletedProcess[str]":
-    """As a container runs it: with the configuration from its image, and the environment."""
+    """Runs the health check as a container does: with the configuration from its image, and the environment."""
     environment = os.environ | {f"{daemon.upper()}_METRICS_ADDRESS": f"127.0.0.1:{port}", "ITEMGEND_CONSTRAINTS": "etc/constraints.txt"}
     command = [build / "bin" / daemon, "--config", f"etc/{daemon}.yaml", "--health"]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=20)
@@ -83,7 +83,10 @@ def test_itemgend_while_it_generates(pipeline: Pipeline, build: Path, port: int,
 def test_a_start_that_waits_for_the_queue(
     pipeline: Pipeline, port: int, monkeypatch: pytest.MonkeyPatch, step: Answer, code: str
 ) -> None:
-    """An SQS that only this daemon has, and that does not work. It does not become ready; who watches it sees why."""
+    """
+    An SQS endpoint that only this daemon uses, and that does not work. The daemon does not become ready, and its
+    status says why.
+    """
     server = ScriptedServer()
     server.steps(step)
     monkeypatch.setattr(pipeline.stack, "ready_timeout_s", 4)
@@ -103,7 +106,7 @@ def test_an_outage_of_the_database(pipeline: Pipeline, port: int) -> None:
     pipeline.start("itemloadd", ITEMLOADD_METRICS_ADDRESS=f"127.0.0.1:{port}", ITEMLOADD_SECRET_ARN=secret,
                    ITEMLOADD_WORKERS="1", ITEMLOADD_PROBE_INTERVAL="500ms")  # fmt: skip
     waiting = "ready; waiting for something to work again: loader 1 (bad_secret)\n"
-    wait_until("it is told", lambda: get(port, "/ready")[:2] == (200, waiting))
+    wait_until("it is logged", lambda: get(port, "/ready")[:2] == (200, waiting))
     assert read("itemloadd", port)["workers_waiting"] == 1
     assert get(port, "/health")[0] == 200
     good = pipeline.secrets.get_secret_value(SecretId=pipeline.stack.env["PGSTAC_SECRET_ARN"])["SecretString"]
@@ -116,7 +119,7 @@ def test_metrics_for_cloudwatch(pipeline: Pipeline) -> None:
     pipeline.start("itemloadd", ITEMLOADD_METRICS_NAMESPACE="stactools-ingest")
     pipeline.publish_items([item(number) for number in range(3)])
     pipeline.wait_empty(pipeline.load_queue)
-    wait_until("they are there", lambda: len(pipeline.ids()) == 3)
+    wait_until("they are loaded", lambda: len(pipeline.ids()) == 3)
     pipeline.stop_all()
     (line,) = pipeline.log("itemloadd", "METRICS")
     assert line["Service"] == "itemloadd"
@@ -145,14 +148,14 @@ def test_a_task_of_ecs_is_protected_while_it_holds_messages(pipeline: Pipeline, 
     assert calls(agent) == []
     pipeline.publish_items([item(1)])
     wait_until("it is protected", lambda: calls(agent) == [True])
-    assert pipeline.ids() == [], "before the work is done"
+    assert pipeline.ids() == [], "the task must be protected before its work is done"
     wait_until("it is loaded", lambda: pipeline.ids() == ["item-1"])
     pipeline.stop_all()
     assert calls(agent) == [True, False]
 
 
 @pytest.mark.parametrize("step", [HANG, reply({"failure": {"Arn": "a", "Reason": "DEPLOYMENT_BLOCKED"}}, 400), Answer(500, "no")])
-def test_an_agent_that_does_not_do_it_holds_nothing_up(pipeline: Pipeline, agent: ScriptedServer, step: Answer | str) -> None:
+def test_an_agent_that_fails_delays_nothing(pipeline: Pipeline, agent: ScriptedServer, step: Answer | str) -> None:
     agent.steps(step)
     pipeline.start("itemloadd", ECS_AGENT_URI=f"{agent.url}/api/1")
     for number in range(3):

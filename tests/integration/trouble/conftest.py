@@ -1,4 +1,4 @@
-"""A database that gets into trouble, and an itemloadd that has to sit it out."""
+"""A database with failures, and an itemloadd that has to wait for their end."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from local.postgres import SETTINGS as SERVER_SETTINGS
 from local.stack import Stack
 from tests.integration.pipeline.conftest import Pipeline, item, wait_until
 
-# One worker: one line in the log for each outage.
+# One worker, so that each outage is one line in the log.
 SETTINGS = {"ITEMLOADD_WORKERS": "1", "ITEMLOADD_PROBE_INTERVAL": "500ms", "ITEMLOADD_CONNECT_TIMEOUT": "5s"}
-VISIBILITY_S = 4  # as the pipeline's
+VISIBILITY_S = 4  # the pipeline's
 
 
 class Site(Pipeline):
-    """A pipeline whose database is stopped, locked, exchanged; and what has to be true afterwards."""
+    """A pipeline whose database can be stopped, locked and exchanged, with checks of the result."""
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
@@ -36,13 +36,13 @@ class Site(Pipeline):
     # --- the database
 
     def start_again(self, **settings: str) -> None:
-        """The server, at the same port. It is as it was after the test, however that ends."""
+        """Starts the server again, at the same port. After the test it is as it was before, whatever happens."""
         self.server.settings = SERVER_SETTINGS | settings
         self.server.start_again(fsync=False)
         self.use(self.server)
 
     def use(self, server: Postgres) -> None:
-        """From now on queries go to this one."""
+        """Sends queries to this server from now on."""
         self.db.close()
         self.server = server
         self.db = self.connect()
@@ -54,7 +54,7 @@ class Site(Pipeline):
 
     @contextmanager
     def holding(self, *statements: str) -> Iterator[psycopg.Connection[Any]]:
-        """A session that has done this in a transaction which is open until the end of the block."""
+        """A session that executes the statements in a transaction, which stays open until the end of the block."""
         with self.connect() as holder:
             holder.execute("BEGIN")
             for statement in statements:
@@ -70,7 +70,7 @@ class Site(Pipeline):
 
     @contextmanager
     def setting(self, name: str, value: str) -> Iterator[None]:
-        """For every session, those that are open too."""
+        """Changes a setting for every session, including open ones."""
         self.db.execute(f"ALTER SYSTEM SET {name} TO {value}")
         self.db.execute("SELECT pg_reload_conf()")
         try:
@@ -85,7 +85,7 @@ class Site(Pipeline):
         return dict(json.loads(self.secrets.get_secret_value(SecretId=self.secret_arn)["SecretString"]))
 
     def put_secret(self, value: str = "", **changes: Any) -> None:
-        """As it was at the start, with changes; or this text."""
+        """Sets the secret to its first value with changes, or to this text."""
         text = value or json.dumps({k: v for k, v in (self.secret | changes).items() if v is not None})
         self.secrets.put_secret_value(SecretId=self.secret_arn, SecretString=text)
 
@@ -99,29 +99,29 @@ class Site(Pipeline):
         self.published += len(numbers)
 
     def wait_loaded(self, timeout_s: float = 60) -> None:
-        """Everything that was published is there, each once, and nothing is left in the queue."""
+        """Waits until everything that was published is in the catalog, each item once, and the queue is empty."""
         wait_until("all are loaded", lambda: len(self.ids()) == self.published, timeout_s)
         self.wait_empty(self.load_queue, timeout_s)
         assert len(set(self.ids())) == self.published
 
     def wait_down(self, number: int = 1) -> str:
-        """The text of the so many-th DEPENDENCY_DOWN."""
+        """The text of the DEPENDENCY_DOWN with this number."""
         downs = wait_until(
-            f"outage {number} is told", lambda: self.log("itemloadd", "DEPENDENCY_DOWN")[number - 1 :]
+            f"outage {number} is logged", lambda: self.log("itemloadd", "DEPENDENCY_DOWN")[number - 1 :]
         )
         return str(downs[0]["message"])
 
     def wait_warning(self, code: str, *words: str) -> None:
-        """What an outage is about by now; it is not told again and again."""
-        told = lambda: [line["message"] for line in self.log("itemloadd", "WARNING") if line.get("error_code") == code]
-        (message, *_) = wait_until(f"a warning: {code}", told)
+        """Checks the current cause of an outage, which is logged once."""
+        warnings = lambda: [line["message"] for line in self.log("itemloadd", "WARNING") if line.get("error_code") == code]
+        (message, *_) = wait_until(f"a warning: {code}", warnings)
         assert all(word in message for word in words), message
 
     def wait_up(self, number: int = 1) -> None:
-        wait_until(f"the end of outage {number} is told", lambda: len(self.log("itemloadd", "DEPENDENCY_UP")) >= number)
+        wait_until(f"the end of outage {number} is logged", lambda: len(self.log("itemloadd", "DEPENDENCY_UP")) >= number)
 
     def watch_held(self, seconds: float) -> None:
-        """For so long nothing more is received, and what is held cannot be received by anybody else."""
+        """Checks that for this time nothing is received, and that leased messages stay invisible to other consumers."""
         counts = self.counts(self.load_queue)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -129,10 +129,10 @@ class Site(Pipeline):
             time.sleep(0.2)
 
     def check_outages(self, number: int) -> None:
-        """It was told so often, and it cost no message more than one receive."""
+        """Checks that this many outages were logged, and that they cost each message at most one receive."""
         self.stop_all()
-        told = [line["event"] for line in self.log("itemloadd") if line["event"].startswith("DEPENDENCY")]
-        assert told == ["DEPENDENCY_DOWN", "DEPENDENCY_UP"] * number
+        events = [line["event"] for line in self.log("itemloadd") if line["event"].startswith("DEPENDENCY")]
+        assert events == ["DEPENDENCY_DOWN", "DEPENDENCY_UP"] * number
         (stopped,) = self.log("itemloadd", "DAEMON_STOPPED")
         assert (int(stopped["received"]), int(stopped["done"])) == (self.published, self.published)
         assert len(self.log("itemloadd", "WARNING")) <= 4 * number
@@ -141,7 +141,7 @@ class Site(Pipeline):
 
 @pytest.fixture
 def site(session_stack: Stack) -> Iterator[Site]:
-    """Empty queues, an empty catalog but for the collection "test", no daemon running, an empty log."""
+    """Starts with empty queues, a catalog with only the empty collection "test", stopped daemons, and an empty log."""
     site = Site(session_stack)
     for queue in (site.load_queue, site.load_dlq):
         site.sqs.purge_queue(QueueUrl=queue)
@@ -165,7 +165,7 @@ def site(session_stack: Stack) -> Iterator[Site]:
 
 @pytest.fixture
 def second_server(session_stack: Stack) -> Iterator[Callable[[], Postgres]]:
-    """second_server(): another one in a place of its own, not started; it goes with the test."""
+    """second_server() creates another server in its own directory, not started. It is removed after the test."""
     made: list[Postgres] = []
 
     def make() -> Postgres:

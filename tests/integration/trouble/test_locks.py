@@ -1,4 +1,4 @@
-"""What others do to the tables meanwhile: locks that last longer than a statement may, collections that change."""
+"""Changes of the tables by other users: locks that last longer than a statement may, collections that change."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ TIMEOUT = {"ITEMLOADD_STATEMENT_TIMEOUT": "1s"}
 
 
 def wait_later(site: Site) -> None:
-    (late, *_) = wait_until("a message is put off", lambda: site.log("itemloadd", "MESSAGE_LATER"))
+    (late, *_) = wait_until("a message is put back for later", lambda: site.log("itemloadd", "MESSAGE_LATER"))
     assert late["error_code"] == "database_timeout" and "57014" in late["message"]
 
 
 @pytest.mark.parametrize("table", ["items", "collections"])
 @pytest.mark.long
 def test_locked_table(site: Site, table: str) -> None:
-    """It is no outage: the message is put off, no session is left in the server, and it loads when the lock is gone."""
+    """
+    This is not an outage: the message is retried later, no session is left in the server, and it loads when the lock
+    is gone.
+    """
     site.run(**TIMEOUT)
     waiting = "SELECT pid FROM pg_stat_activity WHERE usename = %s AND wait_event_type = 'Lock'"
     with site.holding(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"):
@@ -35,13 +38,13 @@ def test_locked_table(site: Site, table: str) -> None:
 
 @pytest.mark.parametrize("trunc", [None, pytest.param("month", marks=pytest.mark.long)])
 def test_locked_row(site: Site, trunc: str | None) -> None:
-    """Only its own message is put off: what came with it is loaded while somebody holds the row."""
+    """Only the message of this row is retried later. The rest of its batch is loaded while the row is locked."""
     site.db.execute("UPDATE collections SET partition_trunc = %s WHERE id = 'test'", (trunc,))
     site.publish_numbers(1)
     site.run(**TIMEOUT, ITEMLOADD_BATCH_IDLE="1s", ITEMLOADD_BACKOFF_MIN="3s", ITEMLOADD_BACKOFF_MAX="3s")
     site.wait_loaded()
     with site.holding("UPDATE items SET private = private WHERE id = 'item-1'"):
-        moved = {"datetime": "2021-02-01T00:00:00Z", "title": "new"}  # for "month": its old row cannot be swept
+        moved = {"datetime": "2021-02-01T00:00:00Z", "title": "new"}  # for "month": the old row cannot be removed
         site.publish_items([item(1, properties=moved), *(item(number) for number in range(2, 6))])
         site.published = 5
         wait_later(site)
@@ -56,13 +59,13 @@ def test_locked_row(site: Site, trunc: str | None) -> None:
 
 @pytest.mark.long
 def test_collection_deleted_and_made_again(site: Site) -> None:
-    """What comes meanwhile waits for it."""
+    """Items that arrive meanwhile wait for it."""
     site.publish_numbers(1)
     site.run()
     site.wait_loaded()
     site.db.execute("DELETE FROM collections WHERE id = 'test'")
     site.publish_numbers(2)
-    (late, *_) = wait_until("a message is put off", lambda: site.log("itemloadd", "MESSAGE_LATER"))
+    (late, *_) = wait_until("a message is put back for later", lambda: site.log("itemloadd", "MESSAGE_LATER"))
     assert late["error_code"] == "missing_collection"
     site.add_collection("test")
     site.published = 1
@@ -81,7 +84,7 @@ def change_base_item(site: Site) -> None:
 @pytest.mark.parametrize("change", [partition_anew, change_base_item])
 @pytest.mark.long
 def test_collection_changed(site: Site, change: Callable[[Site], None]) -> None:
-    """Between two batches; that this goes well within one as well is tested where loaders race."""
+    """The change is between two batches. Tests of races cover changes within a batch."""
     site.publish_numbers(1)
     site.run()
     site.wait_loaded()

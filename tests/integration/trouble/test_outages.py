@@ -1,4 +1,4 @@
-"""The database goes away and comes back, and itemloadd loads on by itself."""
+"""The database goes away and comes back, and itemloadd continues by itself."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ def test_down_at_the_start(site: Site) -> None:
     site.check_outages(1)
 
 
-def test_broken_off_in_the_middle_of_a_batch(site: Site) -> None:
-    """Twice, once for longer than the visibility timeout: what is held stays invisible, and no receive is spent by it."""
+def test_interrupted_in_the_middle_of_a_batch(site: Site) -> None:
+    """
+    Twice, once for longer than the visibility timeout: leased messages stay invisible, and the outage costs them no
+    receive.
+    """
     site.publish_numbers(1)
     site.run()
     site.wait_loaded()
@@ -51,7 +54,7 @@ def test_broken_off_in_the_middle_of_a_batch(site: Site) -> None:
 
 @pytest.mark.long
 def test_stop_during_an_outage(site: Site) -> None:
-    """What is held is handed back, and is there for the next one at once."""
+    """Leased messages are released, and the next consumer gets them at once."""
     site.publish_numbers(1)
     site.run(ITEMLOADD_VISIBILITY_TIMEOUT="10m")
     site.wait_loaded()
@@ -69,7 +72,7 @@ def test_stop_during_an_outage(site: Site) -> None:
 
 @pytest.mark.long
 def test_a_refusal_ends_an_outage_too(site: Site) -> None:
-    """Or the next outage would pass for the same one, and not be told."""
+    """Otherwise the next outage would count as the same one, and would not be logged."""
     site.publish_numbers(1)
     site.run()
     site.wait_loaded()
@@ -92,9 +95,9 @@ def test_a_refusal_ends_an_outage_too(site: Site) -> None:
 
 @pytest.mark.long
 def test_session_ended_between_statements(site: Site) -> None:
-    """By a limit of the server: that says nothing against the row that comes next."""
+    """The server's own limit ends it. That is not the fault of the next row."""
     site.publish_numbers(1)
-    site.run(ITEMLOADD_VISIBILITY_TIMEOUT="60s")  # stopped, it sends no heartbeats
+    site.run(ITEMLOADD_VISIBILITY_TIMEOUT="60s")  # while it is stopped, it renews no leases
     site.wait_loaded()
     (daemon,) = [process for process in site.stack.processes if process.name == "itemloadd"]
     idle = "SELECT 1 FROM pg_stat_activity WHERE usename = %s AND state = 'idle in transaction'"
@@ -115,7 +118,7 @@ def test_session_ended_between_statements(site: Site) -> None:
 
 @pytest.fixture
 def extents(site: Site) -> Iterator[None]:
-    """pgstac keeps the collections' extents, from its statistics."""
+    """Lets pgstac keep the collections' extents, which it computes from its statistics."""
     name = "'update_collection_extent'"
     site.db.execute(f"INSERT INTO pgstac_settings VALUES ({name}, 'true') ON CONFLICT (name) DO UPDATE SET value = 'true'")
     yield
@@ -154,7 +157,7 @@ def test_statistics_that_were_due_are_written_afterwards(site: Site) -> None:
 @pytest.mark.long
 @pytest.mark.usefixtures("extents")
 def test_statistics_are_written_after_an_idle_connection_ended(site: Site) -> None:
-    """No further item has to come for them."""
+    """No other item has to arrive for that."""
 
     def publish(number: int, date: str) -> None:
         site.publish_items([item(number, properties={"datetime": f"{date}T00:00:00Z"})])
@@ -180,7 +183,7 @@ def test_read_only(site: Site) -> None:
     with site.setting("default_transaction_read_only", "on"):
         site.publish_numbers(2)
         assert "read-only" in site.wait_down()
-        site.watch_held(1.5)  # tried several times
+        site.watch_held(1.5)  # retried several times
         assert site.ids() == ["item-1"]
     site.wait_loaded()
     site.check_outages(1)
@@ -198,7 +201,7 @@ def test_read_only_at_the_start(site: Site) -> None:
 
 
 def test_failover_to_a_standby(site: Site, second_server: Callable[[], Postgres]) -> None:
-    """The secret names the standby before it is promoted: it is taken once it can be written to."""
+    """The secret names the standby before its promotion. itemloadd uses it once it accepts writes."""
     standby = second_server()
     primary = site.server
     site.publish_numbers(1)
@@ -219,7 +222,7 @@ def test_failover_to_a_standby(site: Site, second_server: Callable[[], Postgres]
 
 @pytest.mark.long
 def test_failover_to_another_server(site: Site, second_server: Callable[[], Postgres]) -> None:
-    """The old one is gone first; the secret is changed while itemloadd waits for it."""
+    """The old server is gone first. The secret changes while itemloadd waits for the old one."""
     other = second_server()
     primary = site.server
     other.start(site.stack.cache, fsync=False)
@@ -247,7 +250,7 @@ def small_place(site: Site) -> Iterator[Path]:
     )
     if mounted.returncode != 0:
         place.rmdir()
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+        pytest.skip(f"cannot mount a file system: {mounted.stderr.strip()}")
     (place / "space").mkdir(mode=0o700)
     if user := account():
         shutil.chown(place / "space", user, user)
@@ -260,7 +263,7 @@ def small_place(site: Site) -> Iterator[Path]:
 
 
 def test_disk_full(site: Site, small_place: Path) -> None:
-    """Connecting works all the while: that is no end of the outage."""
+    """Connecting works all the time. That does not end the outage."""
     site.publish_numbers(1)
     site.run()
     site.wait_loaded()
@@ -276,7 +279,7 @@ def test_disk_full(site: Site, small_place: Path) -> None:
             pass
     site.publish_numbers(*range(100, 200))
     assert "No space left on device" in site.wait_down()
-    site.watch_held(2)  # tried several times
+    site.watch_held(2)  # retried several times
     assert len(site.log("itemloadd", "DATABASE_CONNECTED")) == 1
     filler.unlink()
     site.wait_loaded()
@@ -285,7 +288,7 @@ def test_disk_full(site: Site, small_place: Path) -> None:
 
 @pytest.mark.long
 def test_too_many_connections(site: Site) -> None:
-    """All that are not reserved are taken, at the start and once more later."""
+    """All connections that are not reserved are in use: at the start, and once more later."""
     site.server.stop()
     site.start_again(max_connections="10")
     site.publish_numbers(1)
@@ -314,4 +317,4 @@ def take_connections(site: Site) -> list[Any]:
             taken.append(site.connect(login=site.server.loader))
         except OperationalError:
             return taken
-    raise AssertionError("there is no end of them")
+    raise AssertionError("the connections never run out")

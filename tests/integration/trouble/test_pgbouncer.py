@@ -1,4 +1,4 @@
-"""A pgbouncer in transaction mode between: each transaction may be another session's."""
+"""With a pgbouncer in transaction mode, each transaction may use another session."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ server_login_retry = 1
 
 
 class Bouncer:
-    """Two sessions in the server for whoever comes."""
+    """Two sessions in the server for all clients."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -70,7 +70,7 @@ class Bouncer:
 
     def stop(self) -> None:
         if self.child:
-            self.child.send_signal(signal.SIGTERM)  # at once: clients are thrown out
+            self.child.send_signal(signal.SIGTERM)  # at once: clients are disconnected
             self.child.wait(30)
             self.child = None
 
@@ -78,7 +78,7 @@ class Bouncer:
 @pytest.fixture
 def bouncer(site: Site) -> Iterator[Bouncer]:
     if not PROGRAM:
-        pytest.skip("no pgbouncer here: `make deps-test` installs it")
+        pytest.skip("pgbouncer is not installed: run `make deps-test`")
     started = Bouncer(site)
     started.start()
     site.put_secret(port=started.port)
@@ -93,7 +93,9 @@ def month_item(number: int, month: int) -> dict:
 
 
 def test_two_loaders(site: Site, bouncer: Bouncer) -> None:
-    """Four workers share two sessions: fresh month partitions, items that move, nothing left behind in a session."""
+    """
+    Four workers share two sessions: they create month partitions, move items, and leave nothing behind in a session.
+    """
     site.db.execute("UPDATE collections SET partition_trunc = 'month' WHERE id = 'test'")
     for _ in range(2):
         site.start("itemloadd", ITEMLOADD_WORKERS="2", ITEMLOADD_BATCH_ITEMS="20", ITEMLOADD_PROBE_INTERVAL="500ms")
@@ -114,7 +116,7 @@ def test_two_loaders(site: Site, bouncer: Bouncer) -> None:
 
 @pytest.mark.long
 def test_server_restarted_behind_it(site: Site, bouncer: Bouncer) -> None:
-    """pgbouncer lets its clients wait: an outage is only told where it refuses them."""
+    """pgbouncer lets its clients wait, so an outage is logged only if it refuses them."""
     site.publish_numbers(1)
     site.run()
     site.wait_loaded()
@@ -129,7 +131,7 @@ def test_server_restarted_behind_it(site: Site, bouncer: Bouncer) -> None:
 
 
 @pytest.mark.long
-def test_restarted_itself(site: Site, bouncer: Bouncer) -> None:
+def test_pgbouncer_restarted(site: Site, bouncer: Bouncer) -> None:
     site.publish_numbers(1)
     site.run()
     site.wait_loaded()

@@ -1,4 +1,4 @@
-"""Credentials that change, and secrets that say nothing usable."""
+"""Changing credentials, and unusable secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def old_password(site: Site):
 
 
 def test_rotated_in_the_database_first(site: Site) -> None:
-    """Connections that are open go on; new ones are refused until the secret has it too."""
+    """Open connections go on; new ones are refused until the secret has the new password too."""
     site.publish_numbers(1)
     site.run()
     site.wait_loaded()
@@ -44,7 +44,7 @@ def test_rotated_in_the_database_first(site: Site) -> None:
 
 @pytest.mark.long
 def test_rotated_in_the_secret_first(site: Site) -> None:
-    """The session that ends in between cannot be replaced before the database has the password too."""
+    """A session that ends in between cannot be replaced until the database has the new password too."""
     site.publish_numbers(1)
     site.run()
     site.wait_loaded()
@@ -62,7 +62,7 @@ def test_rotated_in_the_secret_first(site: Site) -> None:
 
 @pytest.mark.long
 def test_rotated_in_both_places(site: Site) -> None:
-    """Nobody has to wait: a session that ends while it is idle is replaced, which is no outage."""
+    """A session that ends while it is idle is replaced. That is not an outage."""
     site.run()
     site.publish_numbers(1)
     site.wait_loaded()
@@ -106,7 +106,7 @@ def test_bad_secret_at_the_start(site: Site, name: str) -> None:
 
 @pytest.mark.long
 def test_bad_secret_later(site: Site) -> None:
-    """What it said before is used as long as the database takes it; then both are told."""
+    """The last good secret is used as long as the database accepts it. After that, both errors are reported."""
     site.run()
     site.publish_numbers(1)
     site.wait_loaded()

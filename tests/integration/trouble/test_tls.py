@@ -1,4 +1,4 @@
-"""TLS to the database: certificates made here, by an authority of our own."""
+"""TLS to the database, with certificates from our own authority."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Certificates:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """The server's is for "localhost", signed by `good`."""
+    """The server's certificate is for "localhost", signed by `good`."""
     place = tmp_path_factory.mktemp("tls")
     made = Certificates(make_authority(place, "good"), make_authority(place, "other"))
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", place / "server.key"]
@@ -62,7 +62,7 @@ def tls(site: Site, certificates: Certificates) -> Iterator[Site]:
 
 @pytest.mark.parametrize("mode", ["verify-full", *(pytest.param(mode, marks=pytest.mark.long) for mode in ("verify-ca", "require"))])
 def test_encrypted(tls: Site, certificates: Certificates, mode: str) -> None:
-    """The certificate is not for 127.0.0.1: only verify-full looks at that."""
+    """The certificate is not for 127.0.0.1, which only verify-full checks."""
     tls.put_secret(host="localhost" if mode == "verify-full" else "127.0.0.1")
     root = "" if mode == "require" else str(certificates.good)
     tls.publish_numbers(1)
@@ -82,7 +82,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", ["another name", *(pytest.param(name, marks=pytest.mark.long) for name in list(REFUSED)[1:])])
 def test_refused(tls: Site, certificates: Certificates, name: str) -> None:
-    """It says so, receives nothing, and does not log in."""
+    """It reports the error, receives nothing, and does not log in."""
     host, root, words = REFUSED[name]
     tls.put_secret(host=host)
     tls.publish_numbers(1)
@@ -96,7 +96,7 @@ def test_refused(tls: Site, certificates: Certificates, name: str) -> None:
 
 @pytest.mark.long
 def test_server_without_tls(site: Site) -> None:
-    """It is not spoken to in the clear."""
+    """itemloadd does not use an unencrypted connection."""
     site.publish_numbers(1)
     site.run(ITEMLOADD_DB_SSLMODE="require")
     assert "server does not support SSL, but SSL was required" in site.wait_down()

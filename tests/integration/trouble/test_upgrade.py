@@ -1,4 +1,4 @@
-"""pgstac is upgraded from 0.9 to 0.10 while itemloadd works; and what 0.9 cannot do."""
+"""Upgrades pgstac from 0.9 to 0.10 while itemloadd works, and shows a limitation of 0.9."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def migrate(site: Site, *arguments: str) -> None:
 
 @pytest.fixture
 def older(site: Site) -> Iterator[Site]:
-    """The site, whose database is one of pgstac 0.9 now."""
+    """The site with a database of pgstac 0.9."""
     first = site.db
     first.execute(f"CREATE DATABASE {DATABASE}")
     site.db = psycopg.connect(**site.server.dsn(site.server.owner) | {"dbname": DATABASE}, autocommit=True)
@@ -53,7 +53,7 @@ def given(site: Site, number: int) -> Any:
 
 
 def test_upgraded_under_a_running_loader(older: Site) -> None:
-    """It looks at the schema again by itself; items from before and after the first edit come back as published."""
+    """It looks at the schema again by itself. Items from before and after the first edit are returned as published."""
     older.publish_items([titled(1, "first")])
     older.run()
     wait_until("the first is loaded", lambda: older.ids() == ["item-1"])
@@ -75,8 +75,11 @@ def test_upgraded_under_a_running_loader(older: Site) -> None:
     assert {line["load_path"] for line in older.log("itemloadd", "DATABASE_CONNECTED")} == {"fast"}
 
 
-def test_a_replaced_base_item_is_warned_of(older: Site) -> None:
-    """Once for a collection that has items and another base item; not for one that is the same, or has none."""
+def test_a_replaced_base_item_causes_a_warning(older: Site) -> None:
+    """
+    The warning is logged once for a collection with items and a changed base item. It is not logged for an unchanged
+    one, or without a base item.
+    """
     older.run()
     collection = older.query("SELECT content FROM collections WHERE id = 'test'")[0][0]
     empty = collection | {"id": "empty"}
@@ -89,4 +92,4 @@ def test_a_replaced_base_item_is_warned_of(older: Site) -> None:
         older.wait_empty(older.load_queue)
     warned = [(line["collection"], line["partitions"]) for line in older.log("itemloadd", "BASE_ITEM_REPLACED")]
     assert warned == [("test", "1")]
-    assert given(older, 1)["data"]["title"] == "second", "which is what the warning is about"
+    assert given(older, 1)["data"]["title"] == "second", "the warning is about this difference"

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """
-Ships the journal of some units to CloudWatch Logs, as the JSON lines that the daemons write where there is no journal.
+Ships the journal of some units to CloudWatch Logs, as the JSON lines that the daemons write without a journal.
 
-Every few seconds what came after the last cursor is sent, and the cursor kept when CloudWatch has it: what cannot be sent
-is sent later, also after a restart. A stop ships what is there and ends.
+Every few seconds it sends the entries after the last cursor, and saves the cursor when CloudWatch has them. Entries that
+cannot be sent are sent later, also after a restart. When it is stopped, it first ships the remaining entries.
 """
 
 import argparse
@@ -23,27 +23,28 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 INTERVAL_S = 3
-# Of one PutLogEvents (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html).
+# Limits of one PutLogEvents
+# (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html).
 BATCH_EVENTS = 10_000
 BATCH_BYTES = 1_048_576
 EVENT_BYTES = 262_144
 EVENT_OVERHEAD = 26
 BATCH_SPAN_MS = 24 * 60 * 60 * 1000
 LEVELS = ("emergency", "alert", "critical", "error", "warning", "notice", "info", "debug")
-# Of the journal's own, or in the line under another name.
+# Fields that the journal adds, or that the line has under another name.
 LEFT_OUT = {"EVENT", "INVOCATION_ID", "MESSAGE", "MESSAGE_ID", "PRIORITY", "TID", "UNIT"}
 LEFT_OUT_PREFIXES = ("CODE_", "JOB_", "SYSLOG_", "_")
 
 
 def text_of(value: Any) -> str:
-    """A field that is no text is an array of bytes; one that is there twice an array of values."""
+    """Decodes a field. If it is not valid text, it is an array of bytes; if it occurs twice, an array of values."""
     if isinstance(value, list) and all(isinstance(byte, int) for byte in value):
         return bytes(value).decode(errors="replace")
     return text_of(value[-1]) if isinstance(value, list) else str(value)
 
 
 def event_of(entry: dict[str, Any]) -> dict[str, Any]:
-    """The journal's entry as an event of CloudWatch Logs."""
+    """Converts a journal entry to an event of CloudWatch Logs."""
     time_us = int(entry["__REALTIME_TIMESTAMP"])
     time = datetime.fromtimestamp(time_us / 1e6, timezone.utc)
     line = {"time": time.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
@@ -60,7 +61,7 @@ def event_of(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def batches(events: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Cut to what one call takes: events, bytes, and a day from the first to the last."""
+    """Cuts the events to the limits of one call: number, bytes, and a day from the first to the last."""
     number, count, size, first_ms = 0, 0, 0, 0
 
     def batch_number(event: dict[str, Any]) -> int:
@@ -78,7 +79,7 @@ def batches(events: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def entries_after(cursor: str, units: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """At most a batch of them, of the units and of what systemd says about them."""
+    """Reads at most one batch of entries: those of the units, and what systemd says about them."""
     command = ["journalctl", "--quiet", "--no-pager", "--all", "--output=json", *(f"--unit={unit}" for unit in units)]
     command += [f"--after-cursor={cursor}"] if cursor else []
     with subprocess.Popen(command, stdout=subprocess.PIPE) as journal:
@@ -91,7 +92,7 @@ def entries_after(cursor: str, units: Sequence[str]) -> Iterator[dict[str, Any]]
 
 
 def ship(logs: Any, group: str, stream: str, state: Path, units: Sequence[str]) -> int:
-    """Everything after the cursor, to a batch. How many entries that were."""
+    """Ships the entries after the cursor, at most one batch. Returns their number."""
     entries = list(entries_after(state.read_text() if state.exists() else "", units))
     for batch in batches(map(event_of, entries)):
         answer = logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=batch)
@@ -114,8 +115,8 @@ def open_stream(logs: Any, group: str, stream: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Ships the journal of some units to CloudWatch Logs.")
     parser.add_argument("--group", required=True, help="log group")
-    parser.add_argument("--stream", required=True, help="log stream; made when it is not there")
-    parser.add_argument("--state", required=True, type=Path, help="file that keeps the place in the journal")
+    parser.add_argument("--stream", required=True, help="log stream; created if it is missing")
+    parser.add_argument("--state", required=True, type=Path, help="file for the position in the journal")
     parser.add_argument("units", nargs="+", help="units whose entries are shipped")
     options = parser.parse_args()
 
@@ -132,7 +133,7 @@ def main() -> None:
                 is_open = True
             n = ship(logs, options.group, options.stream, options.state, options.units)
         except (BotoCoreError, ClientError) as error:
-            print(f"not shipped, to be tried again: {error}", file=sys.stderr, flush=True)
+            print(f"not shipped, will retry: {error}", file=sys.stderr, flush=True)
         if is_last:
             break
         if n < BATCH_EVENTS:
