@@ -33,13 +33,13 @@ def transactions(log: str) -> Iterator[list[tuple[float, str]]]:
 
 def kind(transaction: list[tuple[float, str]]) -> str:
     text = "\n".join(text for _, text in transaction)
-    if "COPY" in text:
+    if re.search(r"COPY \w+ FROM STDIN", text):
         return "load"
     if "update_partition_stats" in text:
         return "statistics"
     if "check_partition" in text or "partition_sys_meta" in text:
         return "partitions"
-    return CHECK if re.search(r"given\(id\)|pg_get_multixact_members|itemloadd_ids", text) else "collections"
+    return CHECK if re.search(r"given\(id\)|pg_get_multixact_members|TO STDOUT", text) else "collections"
 
 
 def verb(text: str) -> str:
