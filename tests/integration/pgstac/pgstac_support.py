@@ -214,8 +214,8 @@ class Database:
 class Conversation:
     """A loader that is given one item after another, so that something can happen between them."""
 
-    def __init__(self, db: Database, *options: str) -> None:
-        self._loading = db.begin_load("-b", "1", *options)
+    def __init__(self, db: Database, *options: str, **keywords: str) -> None:
+        self._loading = db.begin_load("-b", "1", *options, **keywords)
 
     def load(self, item: Mapping[str, Any], published_at: int = 1) -> str:
         assert self._loading.stdin and self._loading.stdout

@@ -2,13 +2,20 @@
 
 import os
 import random
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import psycopg
 import pytest
-from pgstac_support import Conversation, Database, make_collection, make_item
+from pgstac_support import ROLES, Conversation, Database, Server, make_collection, make_item
+
+from local import process
+from local.postgres import account, free_port
 
 YEARS = range(2018, 2023)
 SEEDS = range(20 if os.environ.get("LONG") else 3)
@@ -54,6 +61,90 @@ def test_a_row_behind_the_question(db: Database, isolation: str) -> None:
         operator.execute("COMMIT")
         assert loading.result() == "inserted"
         assert loader.load(make_item("c", "i", when(2021)), 2) == "inserted"
+    assert years_of(db, "i") == ["2021"]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["detached before", "detached behind it"])
+def test_a_partition_that_is_attached(db: Database, known: bool) -> None:
+    """With its rows, for which no trigger fires."""
+    db.add_collection(make_collection("c"), "year")
+    with Conversation(db) as loader:
+        if known:
+            load_years(loader)
+        db.load_items([make_item("c", "i", when(2020)), make_item("c", "model", when(2021))]).must_load()
+        (bound,) = db.query("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = '_items_1_2020'")[0]
+        db.query("ALTER TABLE _items_1 DETACH PARTITION _items_1_2020")
+        for n, year in enumerate([2018, 2019, 2021, 2022] * 3):
+            assert loader.load(make_item("c", f"y{n}", when(year))) in ("inserted", "updated")
+        db.query(f"ALTER TABLE _items_1 ATTACH PARTITION _items_1_2020 {bound}")
+        assert loader.load(make_item("c", "i", when(2021)), 2) == "inserted"
+    assert years_of(db, "i") == ["2021"]
+
+
+class Pooler:
+    """pgbouncer in transaction mode: a loader's connection outlives the server's."""
+
+    def __init__(self, server: Server, directory: Path) -> None:
+        self.port = free_port()
+        users, settings = directory / "users", directory / "pgbouncer.ini"
+        users.write_text('"loader" ""\n')
+        settings.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {self.port}\nauth_type = trust\nauth_file = {users}\npool_mode = transaction\n"
+            "unix_socket_dir =\nserver_login_retry = 1\nignore_startup_parameters = extra_float_digits\n"
+        )
+        self._log = (directory / "log").open("wb")
+        user = process.as_user(account())
+        self._child = subprocess.Popen(["pgbouncer", settings], stderr=self._log, stdout=self._log, cwd="/", **user)  # type: ignore[call-overload]
+
+    def stop(self) -> None:
+        self._child.terminate()
+        self._child.wait(30)
+        self._log.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    server = Server()
+    try:
+        server.start()
+        server.execute(ROLES)
+        yield server
+    finally:
+        server.remove()
+
+
+def test_another_server_behind_a_pooler(own_server: Server) -> None:
+    """Its transactions have numbers that were the loader's on the one before, which was ahead of it."""
+    own_server.migrate("catalog")
+    db = Database(own_server, "catalog")
+    db.add_collection(make_collection("c"), "year")
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        pooler = Pooler(own_server, directory)
+        try:
+            data = own_server.directory / "data"
+            db.load_items([make_item("c", "model", when(year)) for year in YEARS[:1]]).must_load()
+            own_server.stop()
+            shutil.copytree(data, own_server.directory / "standby", symlinks=True)
+            own_server.start()
+            with Conversation(db, port=str(pooler.port)) as loader:
+                for _ in range(10):
+                    load_years(loader)
+                own_server.stop()
+                shutil.rmtree(data)
+                shutil.move(own_server.directory / "standby", data)
+                for path in [data, *data.rglob("*")]:
+                    if user := account():
+                        shutil.chown(path, user)
+                own_server.start()
+                for _ in range(3):
+                    load_years(loader)
+                put(db, "i", 2020)
+                assert loader.load(make_item("c", "i", when(2021)), 2) == "inserted"
+        finally:
+            pooler.stop()
     assert years_of(db, "i") == ["2021"]
 
 
