@@ -259,14 +259,15 @@ int catalog_begin(const struct catalog *catalog, struct pg *pg, struct err *err)
 {
     auto_buf struct buf sql = BUF_INIT;
     /*
-     * pgstac reads dates out of constraints as ISO has them. A plan over hundreds of partitions is neither a case for
-     * jit nor for workers, which take longer to start than it takes to run.
+     * Each statement sees what was committed before it, whatever the role's default. pgstac reads dates out of
+     * constraints as ISO has them. A plan over hundreds of partitions is neither a case for jit nor for workers, which
+     * take longer to start than it takes to run.
      */
     buf_printf(
         &sql,
-        "BEGIN; SET LOCAL search_path TO pgstac, public; SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO "
-        "'ISO'; SET LOCAL jit TO off; SET LOCAL max_parallel_workers_per_gather TO 0; SET LOCAL statement_timeout "
-        "TO %d",
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path TO pgstac, public; SET LOCAL timezone TO 'UTC'; "
+        "SET LOCAL datestyle TO 'ISO'; SET LOCAL jit TO off; SET LOCAL max_parallel_workers_per_gather TO 0; "
+        "SET LOCAL statement_timeout TO %d",
         catalog->statement_timeout_ms);
     return buf_failed(&sql) ? err_no_memory(err) : pg_run(pg, buf_str(&sql), err);
 }

@@ -15,6 +15,7 @@ enum { WAIT_MS = 1000 }; /* for another thread's statement */
 struct known {
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    char *server; /* as the witness has it: where `ours` are ours; NULL: not seen yet */
     struct witness_ours ours;
     size_t n_locking, n_adding; /* sessions of these stages */
     uint64_t readings;          /* how many have begun */
@@ -41,20 +42,37 @@ void known_free(struct known *known)
     if (!known)
         return;
     known_table_clear(&known->table);
+    free(known->server);
     pthread_cond_destroy(&known->changed);
     pthread_mutex_destroy(&known->lock);
     free(known);
 }
 
-void known_forget(struct known *known)
+static void forget_all(struct known *known)
 {
-    pthread_mutex_lock(&known->lock);
     for (struct known_collection *at = known->table.collections; at; at = at->next) {
         known_collection_forget(at);
         at->read_ms = at->backoff = 0;
     }
     known->ours = (struct witness_ours){ .next = 0 };
+}
+
+void known_forget(struct known *known)
+{
+    pthread_mutex_lock(&known->lock);
+    forget_all(known);
     pthread_mutex_unlock(&known->lock);
+}
+
+/* Behind a pooler a connection can lead to another server without ending. */
+static void note_server(struct known *known, const PGresult *witness)
+{
+    const char *server = PQntuples(witness) > 0 ? PQgetvalue(witness, 0, WITNESS_SERVER) : known->server;
+    if (server == known->server || (known->server && strcmp(server, known->server) == 0))
+        return;
+    forget_all(known);
+    free(known->server);
+    known->server = strdup(server);
 }
 
 /* Until a count that others hold up is 0. False: it takes too long. */
@@ -88,6 +106,7 @@ int known_before_lock(struct known_session *session, struct pg *pg, const char *
         return r;
     session->xid = (uint64_t)xid;
     pthread_mutex_lock(&known->lock);
+    note_server(known, session->before);
     if (xid != 0) /* before its lock can be seen */
         witness_add_ours(&known->ours, session->xid);
     known->n_locking++;
@@ -176,8 +195,8 @@ void known_end(struct known_session *session, bool sure)
 static int ask_witness(struct pg *pg, const char *collection, int timeout_ms, PGresult **ret, struct err *err)
 {
     auto_buf struct buf sql = BUF_INIT;
-    buf_printf(&sql, "BEGIN; SET LOCAL statement_timeout TO %d; SELECT %s%sWHERE c.id = ", timeout_ms, WITNESS_COLUMNS,
-               WITNESS_FROM);
+    buf_printf(&sql, "BEGIN; SET LOCAL statement_timeout TO %d; SELECT %sWHERE c.id = ", timeout_ms,
+               WITNESS_COLUMNS ", " WITNESS_ATTACHED WITNESS_FROM);
     pg_quote_literal(collection, &sql);
     buf_puts(&sql, "; COMMIT");
     if (buf_failed(&sql))
@@ -214,9 +233,11 @@ int known_ask(struct known_session *session, struct pg *pg, const char *id, int 
     pthread_mutex_lock(&known->lock);
     /* A lock that another thread took before the answer: what the witness said before that is not judged yet. */
     bool judged = wait_for_others(known, &known->n_locking);
+    note_server(known, row);
     struct known_collection *collection = known_table_find(&known->table, id);
     if (collection && collection->state == KNOWN_ALL &&
         (PQntuples(row) != 1 || strcmp(collection->version, PQgetvalue(row, 0, WITNESS_VERSION)) != 0 ||
+         strcmp(collection->attached, PQgetvalue(row, 0, WITNESS_END)) != 0 ||
          !witness_is_ours(row, 0, &known->ours, collection->horizon)))
         known_collection_forget(collection);
     *ret_known = judged && collection && collection->state == KNOWN_ALL;
@@ -286,16 +307,19 @@ uint64_t known_begin_reading(struct known *known, const char *id)
 }
 
 bool known_reading_is_worth_it(struct known *known, uint64_t reading, const struct known_size *size,
-                               const char *version, uint64_t horizon)
+                               const PGresult *witness)
 {
     pthread_mutex_lock(&known->lock);
+    note_server(known, witness);
     struct known_collection *collection = known_table_find_reading(&known->table, reading);
     bool worth = collection != NULL;
     if (worth) {
         known_collection_estimate(collection, size->rows, size->partitions);
-        collection->version = strdup(version);
-        collection->horizon = horizon;
-        worth = known_collection_is_worth_reading(collection) && collection->version && horizon != 0;
+        collection->version = strdup(PQgetvalue(witness, 0, WITNESS_VERSION));
+        collection->attached = strdup(PQgetvalue(witness, 0, WITNESS_END));
+        collection->horizon = witness_horizon(PQgetvalue(witness, 0, WITNESS_SNAPSHOT));
+        worth = known_collection_is_worth_reading(collection) && collection->version && collection->attached &&
+                collection->horizon != 0;
     }
     pthread_mutex_unlock(&known->lock);
     return worth;

@@ -64,9 +64,12 @@ uint64_t known_begin_reading(struct known *known, const char *id);
 struct known_size {
     int64_t rows, partitions;
 };
-/* About so much is to be read, in a state of the database of this horizon. False: it had better be done later. */
+/*
+ * About so much is to be read, where the witness says this (WITNESS_COLUMNS, WITNESS_ATTACHED). False: it had better be
+ * done later.
+ */
 bool known_reading_is_worth_it(struct known *known, uint64_t reading, const struct known_size *size,
-                               const char *version, uint64_t horizon) must_check;
+                               const PGresult *witness) must_check;
 /* False: to no avail: others have put items in meanwhile, or there is no room. */
 bool known_reading_add(struct known *known, uint64_t reading, const char *partition, const char *item_id) must_check;
 void known_end_reading(struct known *known, uint64_t reading, bool whole, int64_t took_ms);

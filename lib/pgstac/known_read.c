@@ -14,7 +14,7 @@
  * and how many partitions lack the trigger that the witness relies on.
  */
 #define LOOK                                                                                                    \
-    "SELECT " WITNESS_COLUMNS ", t.n, t.partitions, t.untold" WITNESS_FROM "CROSS JOIN ("                       \
+    "SELECT " WITNESS_COLUMNS ", " WITNESS_ATTACHED ", t.n, t.partitions, t.untold" WITNESS_FROM "CROSS JOIN (" \
     "SELECT coalesce(sum(greatest(p.reltuples, pg_relation_size(p.oid) / 3000))::int8, 0) AS n, count(*) AS "   \
     "partitions, "                                                                                              \
     "count(*) FILTER (WHERE NOT EXISTS (SELECT FROM pg_trigger AS g JOIN pg_proc AS f ON f.oid = g.tgfoid "     \
@@ -22,7 +22,7 @@
     "AND g.tgconstrrelid = 'pgstac.collections'::regclass)) AS untold "                                         \
     "FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid WHERE i.inhparent = to_regclass($2)) AS t " \
     "WHERE c.id = $1"
-enum { LOOK_ROWS = WITNESS_END, LOOK_PARTITIONS, LOOK_UNTOLD };
+enum { LOOK_ROWS = WITNESS_END + 1, LOOK_PARTITIONS, LOOK_UNTOLD };
 #define PARTITIONS                                                                                    \
     "SELECT inhrelid::text, p.relname FROM pg_inherits JOIN pg_class AS p ON p.oid = inhrelid WHERE " \
     "inhparent = to_regclass($1)"
@@ -46,8 +46,7 @@ static int look(struct pg *pg, const char *id, const char *table, struct known *
     *ret_worth = r == 0 && PQntuples(row) == 1 && strcmp(PQgetvalue(row, 0, LOOK_UNTOLD), "0") == 0 &&
                  num_parse_i64(PQgetvalue(row, 0, LOOK_ROWS), 0, INT64_MAX, &size.rows, NULL) == 0 &&
                  num_parse_i64(PQgetvalue(row, 0, LOOK_PARTITIONS), 0, INT64_MAX, &size.partitions, NULL) == 0 &&
-                 known_reading_is_worth_it(known, reading, &size, PQgetvalue(row, 0, WITNESS_VERSION),
-                                           witness_horizon(PQgetvalue(row, 0, WITNESS_SNAPSHOT)));
+                 known_reading_is_worth_it(known, reading, &size, row);
     return r;
 }
 

@@ -21,6 +21,7 @@ void known_collection_forget(struct known_collection *collection)
     collection->state = KNOWN_NOTHING;
     collection->looked_ms = collection->answers = 0;
     free(TAKE(collection->version));
+    free(TAKE(collection->attached));
     collection->horizon = 0;
     id_set_clear(&collection->ids);
     free(TAKE(collection->partitions));

@@ -20,6 +20,7 @@ struct known_collection {
     char *id;
     enum known_state state;
     char *version;    /* of its row, as the witness has it; NULL: not seen yet */
+    char *attached;   /* as the witness has it */
     uint64_t reading; /* which one it is, or was */
     uint64_t horizon; /* what had ended before that was seen when the ids were read */
     struct id_set ids;

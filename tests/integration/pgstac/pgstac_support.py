@@ -216,8 +216,8 @@ class Database:
 class Conversation:
     """A loader that gets one item after another, so that a test can do something between them."""
 
-    def __init__(self, db: Database, *options: str) -> None:
-        self._loading = db.begin_load("-b", "1", *options)
+    def __init__(self, db: Database, *options: str, **keywords: str) -> None:
+        self._loading = db.begin_load("-b", "1", *options, **keywords)
 
     def load(self, item: Mapping[str, Any], published_at: int = 1) -> str:
         assert self._loading.stdin and self._loading.stdout
