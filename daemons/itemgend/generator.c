@@ -6,12 +6,12 @@
 #include "base/time.h"
 #include "worker/consumer.h"
 #include "daemon/log.h"
-#include "itemgend/generate.h"
-#include "itemgend/package_role.h"
-#include "itemgend/packages.h"
-#include "itemgend/parking.h"
-#include "itemgend/publisher.h"
-#include "itemgend/sandbox.h"
+#include "itemgend/item_maker.h"
+#include "itemgend/sandbox/package_role.h"
+#include "itemgend/request/packages.h"
+#include "itemgend/request/backlog.h"
+#include "itemgend/publish/publisher.h"
+#include "itemgend/sandbox/sandbox.h"
 
 enum {
     PARKED_MS = 60000, /* how long at most a worker that can do nothing waits at a time */

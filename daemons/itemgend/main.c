@@ -1,6 +1,6 @@
 /* itemgend: makes STAC items from the requests on ItemGenQueue and publishes them to ItemLoadTopic. */
 #include "daemon/service.h"
-#include "itemgend/environment_prepare.h"
+#include "itemgend/venv/venv_prepare.h"
 #include "itemgend/generator.h"
 #include "itemgend/options.h"
 

@@ -2,7 +2,7 @@
  * cgroup: what is written where, and that whatever is not there or refused leaves all as it was. A directory of plain
  * files stands for the cgroup file system; what the kernel puts into a new group our mkdirat puts there.
  */
-#include "itemgend/cgroup.h"
+#include "itemgend/sandbox/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "itemgend/workdir.h"
+#include "itemgend/sandbox/workdir.h"
 
 #include "test.h"
 

@@ -1,5 +1,5 @@
 /* command: each limit ends all that was started, and the result says which; what nobody ends is ended too. */
-#include "itemgend/command.h"
+#include "itemgend/sandbox/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
-#include "itemgend/workdir.h"
+#include "itemgend/sandbox/workdir.h"
 
 #include "test.h"
 

@@ -1,5 +1,5 @@
 /* `packages:`: what an entry may say, and which requirement falls under which. */
-#include "itemgend/packages.h"
+#include "itemgend/request/packages.h"
 #include "test.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* What provenance adds to an item, and what it leaves alone. */
-#include "itemgend/provenance.h"
+#include "itemgend/publish/provenance.h"
 #include "test.h"
 
 #include <string.h>

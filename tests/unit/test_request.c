@@ -2,13 +2,13 @@
  * What a request may ask for: nothing in it can become a path, a URL, a second requirement, an option or another
  * command than create-item of the package's group.
  */
-#include "itemgend/request.h"
+#include "itemgend/request/request.h"
 #include "test.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "itemgend/requirement.h"
+#include "itemgend/request/requirement.h"
 
 static char *patterns[] = { (char[]){ "stactools-*" }, (char[]){ "exact" }, (char[]){ "Odd__Na*" } };
 static const struct config_list allowed = { .items = patterns, .n = N_ELEMENTS(patterns) };

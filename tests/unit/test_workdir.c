@@ -1,5 +1,5 @@
 /* workdir: whose directories are removed and whose are not, what is measured, what is read. */
-#include "itemgend/workdir.h"
+#include "itemgend/sandbox/workdir.h"
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "itemgend/command.h"
-#include "itemgend/libexec.h"
-#include "itemgend/server.h"
-#include "itemgend/variables.h"
-#include "itemgend/workdir.h"
+#include "itemgend/sandbox/command.h"
+#include "itemgend/sandbox/libexec.h"
+#include "itemgend/forkserver/forkserver.h"
+#include "itemgend/sandbox/variables.h"
+#include "itemgend/sandbox/workdir.h"
 
 static struct limits limits = {
     .memory = 64 << 20,

@@ -11,7 +11,7 @@
 
 #include "base/json.h"
 #include "base/num.h"
-#include "itemgend/package_role.h"
+#include "itemgend/sandbox/package_role.h"
 
 enum { THREADS_MAX = 32 };
 

@@ -12,7 +12,7 @@
 
 #include "base/json.h"
 #include "base/num.h"
-#include "itemgend/publisher.h"
+#include "itemgend/publish/publisher.h"
 
 enum { WORKERS_MAX = 64 };
 

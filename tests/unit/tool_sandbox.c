@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "itemgend/sandbox.h"
-#include "itemgend/variables.h"
+#include "itemgend/sandbox/sandbox.h"
+#include "itemgend/sandbox/variables.h"
 
 enum { PATHS_MAX = 16 };
 
