@@ -15,7 +15,7 @@ int main(int argc, char **argv)
         .metrics = METRICS_ITEMGEND,
         .run = generator_run,
         .describe = generator_describe,
-        .prepare = environment_prepare,
+        .prepare = venv_prepare,
     };
     return daemon_main(&daemon, argc, argv);
 }

@@ -5,25 +5,25 @@
 
 #include "base/buf.h"
 
-void strings_clear(struct strings *strings)
+void strv_clear(struct strv *strv)
 {
-    for (size_t i = 0; i < strings->n; i++)
-        wipe_string(strings->list[i]);
-    free(strings->list);
-    *strings = (struct strings)STRINGS_INIT;
+    for (size_t i = 0; i < strv->n; i++)
+        wipe_string(strv->list[i]);
+    free(strv->list);
+    *strv = (struct strv)STRV_INIT;
 }
 
-void strings_add(struct strings *strings, const char *format, ...)
+void strv_add(struct strv *strv, const char *format, ...)
 {
-    if (strings->n + 1 >= strings->cap) {
-        size_t cap = strings->cap ? strings->cap * 2 : 32;
-        char **grown = reallocarray(strings->list, cap, sizeof(*grown));
+    if (strv->n + 1 >= strv->cap) {
+        size_t cap = strv->cap ? strv->cap * 2 : 32;
+        char **grown = reallocarray(strv->list, cap, sizeof(*grown));
         if (!grown) {
-            strings->failed = true;
+            strv->failed = true;
             return;
         }
-        strings->list = grown;
-        strings->cap = cap;
+        strv->list = grown;
+        strv->cap = cap;
     }
     va_list args;
     va_start(args, format);
@@ -31,9 +31,9 @@ void strings_add(struct strings *strings, const char *format, ...)
     int len = vasprintf(&text, format, args);
     va_end(args);
     if (len < 0) {
-        strings->failed = true;
+        strv->failed = true;
         return;
     }
-    strings->list[strings->n++] = text;
-    strings->list[strings->n] = NULL;
+    strv->list[strv->n++] = text;
+    strv->list[strv->n] = NULL;
 }

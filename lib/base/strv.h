@@ -1,22 +1,23 @@
-/* strings: an argv or an environment: owned strings behind an array that ends with NULL. */
-#ifndef ITEMGEND_STRINGS_H
-#define ITEMGEND_STRINGS_H
+/* strv: a growing vector of strings that ends with NULL, for example an argv or an environ. */
+#ifndef BASE_STRV_H
+#define BASE_STRV_H
 
 #include "base/base.h"
 
-struct strings {
-    char **list;
+struct strv {
+    char **list; /* NULL: nothing was added yet */
     size_t n, cap;
-    bool failed; /* an addition has: for want of memory */
+    bool failed; /* an addition failed: no memory */
 };
-#define STRINGS_INIT \
+#define STRV_INIT    \
     {                \
         .list = NULL \
     }
-#define auto_strings cleanup(strings_clear)
-/* Wipes them too: an environment may hold credentials. */
-void strings_clear(struct strings *strings);
+#define auto_strv cleanup(strv_clear)
+/* Wipes and frees the strings: an environ may hold credentials. */
+void strv_clear(struct strv *strv);
 
-void strings_add(struct strings *strings, const char *format, ...) printf_like(2, 3);
+/* Appends a formatted string. A failure is sticky in `failed`. */
+void strv_add(struct strv *strv, const char *format, ...) printf_like(2, 3);
 
 #endif

@@ -1,4 +1,4 @@
-/* Whose turn it is: concurrency of a package, a registry that is down, room for what is received. */
+/* backlog: whose turn it is, with a package's concurrency, a registry that is down, and a full backlog. */
 #include "itemgend/request/backlog.h"
 #include "test.h"
 
@@ -18,17 +18,17 @@ enum { WORKERS = 3, PROBE_INTERVAL_MS = 5000 };
 
 static struct packages *packages;
 
-static struct parking *open_parking(void)
+static struct backlog *open_backlog(void)
 {
-    struct parking *parking = NULL;
-    const struct parking_options options = { .packages = packages,
+    struct backlog *backlog = NULL;
+    const struct backlog_options options = { .packages = packages,
                                              .workers = WORKERS,
                                              .probe_interval_ms = PROBE_INTERVAL_MS };
-    CHECK(parking_new(&options, &parking, NULL) == 0);
-    return parking;
+    CHECK(backlog_new(&options, &backlog, NULL) == 0);
+    return backlog;
 }
 
-/* A message's id is the package's name and a number: "one==1 a". */
+/* `id` is the message's id. */
 static int make_job(const char *package, const char *id, struct job **ret)
 {
     char body[200];
@@ -46,171 +46,171 @@ static int make_job(const char *package, const char *id, struct job **ret)
     return 0;
 }
 
-static void add(struct parking *parking, const char *package, const char *id)
+static void add(struct backlog *backlog, const char *package, const char *id)
 {
     struct job *job = NULL;
     CHECK(make_job(package, id, &job) == 0);
     if (job)
-        parking_add(parking, job);
+        backlog_add(backlog, job);
 }
 
-/* Takes the one with this id; NULL: there is to be none. */
-static struct job *take(struct parking *parking, const char *id, int64_t now_ms)
+/* Takes the job with this id; NULL: expects none. */
+static struct job *take(struct backlog *backlog, const char *id, int64_t now_ms)
 {
-    struct job *job = parking_take(parking, now_ms);
+    struct job *job = backlog_take(backlog, now_ms);
     CHECK_STRING(job ? job->message.message_id : NULL, id);
     return job;
 }
 
-static void finish(struct parking *parking, struct job *job)
+static void finish(struct backlog *backlog, struct job *job)
 {
     if (!job)
         return;
-    parking_done(parking, job);
+    backlog_done(backlog, job);
     job_free(job);
 }
 
-static bool can_go(struct parking *parking)
+static bool can_go(struct backlog *backlog)
 {
-    return parking_wait(parking, -1, 0);
+    return backlog_wait(backlog, -1, 0);
 }
 
 static void test_order(void)
 {
-    struct parking *parking = open_parking();
-    take(parking, NULL, 0);
-    add(parking, "x", "1");
-    add(parking, "any", "2");
-    add(parking, "x", "3");
+    struct backlog *backlog = open_backlog();
+    take(backlog, NULL, 0);
+    add(backlog, "x", "1");
+    add(backlog, "any", "2");
+    add(backlog, "x", "3");
     for (int i = 1; i <= 3; i++)
-        finish(parking, take(parking, (char[]){ (char)('0' + i), '\0' }, 0));
-    take(parking, NULL, 0);
-    parking_free(parking);
+        finish(backlog, take(backlog, (char[]){ (char)('0' + i), '\0' }, 0));
+    take(backlog, NULL, 0);
+    backlog_free(backlog);
 }
 
 static void test_concurrency(void)
 {
-    struct parking *parking = open_parking();
-    add(parking, "one", "a");
-    add(parking, "One>=1", "b");
-    add(parking, "two", "c");
-    add(parking, "two==1", "d");
-    add(parking, "two==9", "e");
-    add(parking, "two", "f");
-    add(parking, "free", "g");
-    struct job *a = take(parking, "a", 0), *c = take(parking, "c", 0), *d = take(parking, "d", 0);
-    struct job *e = take(parking, "e", 0), *g = take(parking, "g", 0);
-    take(parking, NULL, 0);
-    finish(parking, e); /* has an entry of its own: c's is as full as before */
-    take(parking, NULL, 0);
-    finish(parking, d);
-    struct job *f = take(parking, "f", 0);
-    take(parking, NULL, 0);
-    finish(parking, a);
-    finish(parking, take(parking, "b", 0));
-    finish(parking, c);
-    finish(parking, f);
-    finish(parking, g);
-    parking_free(parking);
+    struct backlog *backlog = open_backlog();
+    add(backlog, "one", "a");
+    add(backlog, "One>=1", "b");
+    add(backlog, "two", "c");
+    add(backlog, "two==1", "d");
+    add(backlog, "two==9", "e");
+    add(backlog, "two", "f");
+    add(backlog, "free", "g");
+    struct job *a = take(backlog, "a", 0), *c = take(backlog, "c", 0), *d = take(backlog, "d", 0);
+    struct job *e = take(backlog, "e", 0), *g = take(backlog, "g", 0);
+    take(backlog, NULL, 0);
+    finish(backlog, e); /* e has an entry of its own, so the entry of c and d stays full */
+    take(backlog, NULL, 0);
+    finish(backlog, d);
+    struct job *f = take(backlog, "f", 0);
+    take(backlog, NULL, 0);
+    finish(backlog, a);
+    finish(backlog, take(backlog, "b", 0));
+    finish(backlog, c);
+    finish(backlog, f);
+    finish(backlog, g);
+    backlog_free(backlog);
 }
 
 static void test_room(void)
 {
-    struct parking *parking = open_parking();
+    struct backlog *backlog = open_backlog();
     struct job *running = NULL;
-    add(parking, "one", "a");
-    running = take(parking, "a", 0);
+    add(backlog, "one", "a");
+    running = take(backlog, "a", 0);
     for (int i = 0; i < WORKERS; i++)
-        add(parking, "one", "waiting");
-    CHECK(!parking_is_full(parking) && can_go(parking));
-    add(parking, "one", "last");
-    CHECK(parking_is_full(parking) && !can_go(parking));
-    add(parking, "x", "other");
-    CHECK(parking_is_full(parking) && can_go(parking));
-    finish(parking, take(parking, "other", 0));
-    CHECK(!can_go(parking));
-    finish(parking, running);
-    CHECK(parking_is_full(parking) && can_go(parking));
-    finish(parking, take(parking, "waiting", 0));
-    CHECK(!parking_is_full(parking));
+        add(backlog, "one", "waiting");
+    CHECK(!backlog_is_full(backlog) && can_go(backlog));
+    add(backlog, "one", "last");
+    CHECK(backlog_is_full(backlog) && !can_go(backlog));
+    add(backlog, "x", "other");
+    CHECK(backlog_is_full(backlog) && can_go(backlog));
+    finish(backlog, take(backlog, "other", 0));
+    CHECK(!can_go(backlog));
+    finish(backlog, running);
+    CHECK(backlog_is_full(backlog) && can_go(backlog));
+    finish(backlog, take(backlog, "waiting", 0));
+    CHECK(!backlog_is_full(backlog));
     for (int i = 0; i < WORKERS; i++)
-        job_free(parking_take_any(parking));
-    CHECK(!parking_take_any(parking));
-    add(parking, "x", "left for parking_free");
-    parking_free(parking);
+        job_free(backlog_take_any(backlog));
+    CHECK(!backlog_take_any(backlog));
+    add(backlog, "x", "left for backlog_free");
+    backlog_free(backlog);
 }
 
-static void fail(struct parking *parking, struct job *job, int64_t now_ms)
+static void fail(struct backlog *backlog, struct job *job, int64_t now_ms)
 {
     if (job)
-        parking_await_registry(parking, job, &down, now_ms);
+        backlog_await_registry(backlog, job, &down, now_ms);
 }
 
 static void test_registry(void)
 {
-    struct parking *parking = open_parking();
-    add(parking, "x", "a");
-    add(parking, "x", "b");
-    add(parking, "x", "c");
-    CHECK(parking_due_in_ms(parking, 0, 700) == 700);
-    struct job *a = take(parking, "a", 0), *b = take(parking, "b", 0);
-    fail(parking, a, 0);
-    fail(parking, b, 500); /* known already: the first attempt again is at 1000 */
-    finish(parking, take(parking, "c", 500));
-    take(parking, NULL, 999);
-    CHECK(parking_due_in_ms(parking, 400, 20000) == 600 && parking_due_in_ms(parking, 400, 100) == 100);
-    CHECK(parking_due_in_ms(parking, 1001, 100) == 0);
-    a = take(parking, "a", 1000);
-    take(parking, NULL, 1000000); /* b does not try while a does */
-    CHECK(parking_due_in_ms(parking, 1000000, 100) == 100);
-    fail(parking, a, 1000);
-    take(parking, NULL, 2999);
-    b = take(parking, "b", 3000); /* each in its turn */
-    fail(parking, b, 3000);
-    a = take(parking, "a", 7000);
-    fail(parking, a, 7000);
-    take(parking, NULL, 7000 + PROBE_INTERVAL_MS - 1);
-    add(parking, "x", "d");
-    finish(parking, take(parking, "d", 7000)); /* its environment was there, which says nothing */
-    b = take(parking, "b", 7000 + PROBE_INTERVAL_MS);
-    take(parking, NULL, 7000 + PROBE_INTERVAL_MS);
-    finish(parking, b);
-    fail(parking, take(parking, "a", 12000), 12000); /* down again, and from the beginning */
-    take(parking, NULL, 12999);
-    finish(parking, take(parking, "a", 13000));
-    take(parking, NULL, 100000);
-    parking_free(parking);
+    struct backlog *backlog = open_backlog();
+    add(backlog, "x", "a");
+    add(backlog, "x", "b");
+    add(backlog, "x", "c");
+    CHECK(backlog_due_in_ms(backlog, 0, 700) == 700);
+    struct job *a = take(backlog, "a", 0), *b = take(backlog, "b", 0);
+    fail(backlog, a, 0);
+    fail(backlog, b, 500); /* not news: the first probe stays at 1000 */
+    finish(backlog, take(backlog, "c", 500));
+    take(backlog, NULL, 999);
+    CHECK(backlog_due_in_ms(backlog, 400, 20000) == 600 && backlog_due_in_ms(backlog, 400, 100) == 100);
+    CHECK(backlog_due_in_ms(backlog, 1001, 100) == 0);
+    a = take(backlog, "a", 1000);
+    take(backlog, NULL, 1000000); /* b does not probe while a does */
+    CHECK(backlog_due_in_ms(backlog, 1000000, 100) == 100);
+    fail(backlog, a, 1000);
+    take(backlog, NULL, 2999);
+    b = take(backlog, "b", 3000); /* they take turns */
+    fail(backlog, b, 3000);
+    a = take(backlog, "a", 7000);
+    fail(backlog, a, 7000);
+    take(backlog, NULL, 7000 + PROBE_INTERVAL_MS - 1);
+    add(backlog, "x", "d");
+    finish(backlog, take(backlog, "d", 7000)); /* its environment existed, so the registry was not used */
+    b = take(backlog, "b", 7000 + PROBE_INTERVAL_MS);
+    take(backlog, NULL, 7000 + PROBE_INTERVAL_MS);
+    finish(backlog, b);
+    fail(backlog, take(backlog, "a", 12000), 12000); /* down again: the waits start from the beginning */
+    take(backlog, NULL, 12999);
+    finish(backlog, take(backlog, "a", 13000));
+    take(backlog, NULL, 100000);
+    backlog_free(backlog);
 }
 
 static void test_registry_and_room(void)
 {
-    struct parking *parking = open_parking();
-    add(parking, "one", "a");
+    struct backlog *backlog = open_backlog();
+    add(backlog, "one", "a");
     for (int i = 0; i < WORKERS; i++)
-        add(parking, "x", "b");
-    fail(parking, take(parking, "a", 0), 0);
+        add(backlog, "x", "b");
+    fail(backlog, take(backlog, "a", 0), 0);
     for (int i = 0; i < WORKERS; i++)
-        fail(parking, take(parking, "b", 0), 0);
-    CHECK(parking_is_full(parking) && !can_go(parking));
-    struct job *a = take(parking, "a", 1000);
-    CHECK(!parking_is_full(parking));
-    add(parking, "one", "second");
-    CHECK(parking_is_full(parking) && !can_go(parking));
-    finish(parking, a);
-    CHECK(can_go(parking));
-    parking_free(parking);
+        fail(backlog, take(backlog, "b", 0), 0);
+    CHECK(backlog_is_full(backlog) && !can_go(backlog));
+    struct job *a = take(backlog, "a", 1000);
+    CHECK(!backlog_is_full(backlog));
+    add(backlog, "one", "second");
+    CHECK(backlog_is_full(backlog) && !can_go(backlog));
+    finish(backlog, a);
+    CHECK(can_go(backlog));
+    backlog_free(backlog);
 }
 
 static bool make_all(void *context)
 {
     (void)context;
-    const struct parking_options options = { .packages = packages, .workers = 1, .probe_interval_ms = 1 };
-    struct parking *parking = NULL;
+    const struct backlog_options options = { .packages = packages, .workers = 1, .probe_interval_ms = 1 };
+    struct backlog *backlog = NULL;
     struct job *job = NULL;
-    bool ok = parking_new(&options, &parking, NULL) == 0 && make_job("one", "a", &job) == 0;
+    bool ok = backlog_new(&options, &backlog, NULL) == 0 && make_job("one", "a", &job) == 0;
     if (ok)
-        parking_add(parking, job);
-    parking_free(parking);
+        backlog_add(backlog, job);
+    backlog_free(backlog);
     return ok;
 }
 

@@ -1,4 +1,4 @@
-/* The key of an item that is too large for a message. */
+/* overflow: the S3 key of an item that is too large for a message. */
 #include "itemgend/publish/overflow.h"
 #include "test.h"
 

@@ -1,4 +1,4 @@
-/* uv_error: what uv's words mean, in the forms that its versions have. */
+/* uv_error: the meaning of uv's messages, as its various versions write them. */
 #include "itemgend/venv/uv_error.h"
 #include "test.h"
 

@@ -1,10 +1,9 @@
 /*
- * build/tests/environment: itemgend's environments, with its configuration from ITEMGEND_*. Reads commands from stdin:
- *     use N REQUIREMENT [MS]   N threads use it at the same time (MS: their stop descriptor becomes readable after it);
- *                              a JSON line for each tells what they got. They hold it until
- *     release                  all that is held; answers {"released": HOW MANY}
- *     time N REQUIREMENT       uses and releases it N times: {"us": EACH}
- * and ends with them. Lines of the log, which have an "event", come in between.
+ * build/tests/venv: itemgend's environments, configured by ITEMGEND_*. Reads commands from stdin:
+ *     use N REQUIREMENT [MS]   N threads use it at the same time (their stop descriptor becomes readable after MS).
+ * Prints a JSON line for each result. They keep it in use until: release                  releases everything in use;
+ * prints {"released": NUMBER} time N REQUIREMENT       uses and releases it N times: prints {"us": TIME OF EACH} Ends
+ * at the end of stdin. Log lines, which have an "event", come in between.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -20,11 +19,11 @@
 enum { HELD_MAX = 256 };
 
 struct use {
-    struct environments *environments;
+    struct venv_cache *cache;
     const char *requirement;
     int stop_fd;
     pthread_t thread;
-    struct environment *environment;
+    const struct venv *venv;
     int result;
     struct err err;
 };
@@ -35,7 +34,7 @@ static size_t n_uses;
 static void *use(void *context)
 {
     struct use *one = context;
-    one->result = environments_use(one->environments, one->requirement, one->stop_fd, &one->environment, &one->err);
+    one->result = venv_cache_use(one->cache, one->requirement, one->stop_fd, &one->venv, &one->err);
     return NULL;
 }
 
@@ -55,12 +54,12 @@ static void report(const struct use *one)
         add(&line, "code", one->err.code);
         add(&line, "error", one->err.text);
     } else {
-        add(&line, "requirement", one->environment->requirement);
-        add(&line, "directory", one->environment->directory);
-        add(&line, "python", one->environment->python);
-        add(&line, "python_prefix", one->environment->python_prefix);
-        add(&line, "package", one->environment->package);
-        add(&line, "version", one->environment->version);
+        add(&line, "requirement", one->venv->requirement);
+        add(&line, "directory", one->venv->directory);
+        add(&line, "python", one->venv->python);
+        add(&line, "python_prefix", one->venv->python_prefix);
+        add(&line, "package", one->venv->package);
+        add(&line, "version", one->venv->version);
     }
     printf("%s}\n", buf_str(&line));
 }
@@ -73,12 +72,12 @@ static int stop_after(int ms)
     return fd >= 0 && timerfd_settime(fd, 0, &in, NULL) == 0 ? fd : -1;
 }
 
-static void use_at_once(struct environments *environments, size_t n, const char *requirement, int stop_ms)
+static void use_at_once(struct venv_cache *cache, size_t n, const char *requirement, int stop_ms)
 {
     size_t first = n_uses;
     int stop_fd = stop_after(stop_ms);
     for (; n_uses < first + n && n_uses < HELD_MAX; n_uses++) {
-        uses[n_uses] = (struct use){ .environments = environments, .requirement = requirement, .stop_fd = stop_fd };
+        uses[n_uses] = (struct use){ .cache = cache, .requirement = requirement, .stop_fd = stop_fd };
         pthread_create(&uses[n_uses].thread, NULL, use, &uses[n_uses]);
     }
     for (size_t i = first; i < n_uses; i++) {
@@ -88,38 +87,38 @@ static void use_at_once(struct environments *environments, size_t n, const char 
     base_close_fd(&stop_fd);
 }
 
-static void release(struct environments *environments)
+static void release(struct venv_cache *cache)
 {
     for (size_t i = 0; i < n_uses; i++)
-        environments_release(environments, uses[i].environment);
+        venv_cache_release(cache, uses[i].venv);
     printf("{\"released\":%zu}\n", n_uses);
     n_uses = 0;
 }
 
-static void measure(struct environments *environments, size_t n, const char *requirement)
+static void measure(struct venv_cache *cache, size_t n, const char *requirement)
 {
     int64_t start_ms = time_mono_ms();
     for (size_t i = 0; i < n; i++) {
-        struct environment *environment = NULL;
+        const struct venv *venv = NULL;
         struct err err = ERR_INIT;
-        if (environments_use(environments, requirement, -1, &environment, &err) == 0)
-            environments_release(environments, environment);
+        if (venv_cache_use(cache, requirement, -1, &venv, &err) == 0)
+            venv_cache_release(cache, venv);
     }
     printf("{\"us\":%.3f}\n", (double)(time_mono_ms() - start_ms) * 1000 / (double)n);
 }
 
-static void obey(struct environments *environments, const char *line)
+static void obey(struct venv_cache *cache, const char *line)
 {
     char command[16] = "", requirement[256] = "";
     size_t n = 0;
     int stop_ms = 0;
     sscanf(line, "%15s %zu %255s %d", command, &n, requirement, &stop_ms);
     if (strcmp(command, "use") == 0)
-        use_at_once(environments, n, requirement, stop_ms);
+        use_at_once(cache, n, requirement, stop_ms);
     else if (strcmp(command, "time") == 0)
-        measure(environments, n, requirement);
+        measure(cache, n, requirement);
     else
-        release(environments);
+        release(cache);
 }
 
 int main(void)
@@ -127,7 +126,7 @@ int main(void)
     setvbuf(stdout, NULL, _IOLBF, 0);
     struct itemgend_options options;
     struct config_source source = { .path = NULL };
-    struct environments *environments = NULL;
+    struct venv_cache *cache = NULL;
     struct err err = ERR_INIT;
     auto_buf struct buf errors = BUF_INIT;
     if (config_load(&itemgend_schema, &source, &options, &errors) != 0) {
@@ -137,13 +136,13 @@ int main(void)
     struct sandbox *sandbox = NULL;
     int r = options.source_builds ? sandbox_open(&options, -1, &sandbox, &err) : 0;
     if (r == 0)
-        r = environments_open(&options, sandbox, &environments, &err);
+        r = venv_cache_open(&options, sandbox, &cache, &err);
     char line[512];
     while (r == 0 && fgets(line, sizeof(line), stdin))
-        obey(environments, line);
+        obey(cache, line);
     if (n_uses > 0)
-        release(environments);
-    environments_close(environments);
+        release(cache);
+    venv_cache_close(cache);
     sandbox_free(sandbox);
     config_clear(&itemgend_schema, &options);
     return r != 0;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/process.h"
 #include "base/time.h"
 #include "itemgend/sandbox/output.h"
@@ -19,14 +20,14 @@
 
 enum { MESSAGE_MAX = 600, END_WAIT_MS = 2000 };
 
-/* -------------------------------------------------------------- what it says */
+/* -------------------------------------------------------------- its messages */
 
 struct message {
     char text[MESSAGE_MAX + 1]; /* "": the other end was closed */
-    pid_t sender;               /* as the kernel tells it */
+    pid_t sender;               /* from the kernel */
 };
 
-/* One message that is there already. False: none. */
+/* Takes a message, without waiting for one. False: none has arrived. */
 static bool receive(int fd, struct message *ret)
 {
     union {
@@ -38,10 +39,10 @@ static bool receive(int fd, struct message *ret)
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)
     };
     *ret = (struct message){ .sender = 0 };
-    /* Descriptors that it may send are not taken: there is no room for them. */
+    /* Takes no descriptors that it may send: they have no room here. */
     ssize_t n = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
-        return errno != EAGAIN && errno != EINTR; /* the other end is gone */
+        return errno != EAGAIN && errno != EINTR; /* the other end was closed */
     ret->text[n] = '\0';
     for (struct cmsghdr *part = CMSG_FIRSTHDR(&header); part; part = CMSG_NXTHDR(&header, part)) {
         struct ucred sender;
@@ -76,27 +77,26 @@ static bool is_below(pid_t pid, pid_t root)
 
 /* ---------------------------------------------------------------- its start */
 
-static void add_command_line(const struct server_start *start, struct strings *argv)
+static void add_command_line(const struct forkserver_start *start, struct strv *argv)
 {
     auto_free char *folder = strdup(start->program);
     argv->failed |= !folder;
     if (folder)
         *strrchr(folder, '/') = '\0';
     const struct sandbox_paths paths = {
-        .read_only =
-            (const char *const[]){ start->environment->python_prefix, start->environment->directory, folder, NULL },
+        .read_only = (const char *const[]){ start->venv->python_prefix, start->venv->directory, folder, NULL },
         .writable = (const char *const[]){ start->place, NULL },
     };
     sandbox_wrap(start->sandbox, &paths, argv);
-    strings_add(argv, "%s", start->environment->python);
-    strings_add(argv, "-I");
-    strings_add(argv, "%s", start->program);
-    strings_add(argv, sandbox_is_bubblewrap(start->sandbox) ? "apart" : "together");
+    strv_add(argv, "%s", start->venv->python);
+    strv_add(argv, "-I");
+    strv_add(argv, "%s", start->program);
+    strv_add(argv, sandbox_is_bubblewrap(start->sandbox) ? "apart" : "together");
 }
 
-static int spawn(const struct server_start *start, int output_fd, int control_fd, pid_t *ret, struct err *err)
+static int spawn(const struct forkserver_start *start, int output_fd, int control_fd, pid_t *ret, struct err *err)
 {
-    auto_strings struct strings argv = STRINGS_INIT, environment = STRINGS_INIT;
+    auto_strv struct strv argv = STRV_INIT, environment = STRV_INIT;
     add_command_line(start, &argv);
     variables_for_package(start->place, &environment);
     if (argv.failed || environment.failed)
@@ -114,7 +114,7 @@ static int spawn(const struct server_start *start, int output_fd, int control_fd
     return spawn_start(&spawn, ret, err);
 }
 
-/* Our end tells who sent a message. */
+/* The kernel names the sender of each message that our end receives. */
 static int make_sockets(int *ret_ours, int *ret_its, struct err *err)
 {
     int ends[2], on = 1;
@@ -123,7 +123,7 @@ static int make_sockets(int *ret_ours, int *ret_its, struct err *err)
     *ret_ours = ends[0];
     *ret_its = ends[1];
     if (setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
-        return err_fatal(err, errno, "cannot have the kernel name who sends");
+        return err_fatal(err, errno, "cannot have the kernel name the senders of messages");
     return 0;
 }
 
@@ -137,7 +137,7 @@ static int make_pipe(int *ret_read, int *ret_write, struct err *err)
     return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? err_fatal(err, errno, "cannot set up a pipe") : 0;
 }
 
-int server_start(const struct server_start *start, struct server *ret, struct err *err)
+int forkserver_start(const struct forkserver_start *start, struct forkserver *ret, struct err *err)
 {
     auto_close int control = -1, its_control = -1, output = -1, its_output = -1;
     int r = make_sockets(&control, &its_control, err);
@@ -155,7 +155,7 @@ int server_start(const struct server_start *start, struct server *ret, struct er
     return 0;
 }
 
-/* The signal that ended it, 0: none. bubblewrap tells it as shells do. */
+/* The signal that ended it; 0: none. bubblewrap reports it as shells do. */
 static int signal_of(const siginfo_t *info)
 {
     if (info->si_code != CLD_EXITED)
@@ -163,21 +163,21 @@ static int signal_of(const siginfo_t *info)
     return info->si_status > 128 && info->si_status < 128 + NSIG ? info->si_status - 128 : 0;
 }
 
-static int not_ready(struct server *server, const struct message *message, const struct command_result *result,
+static int not_ready(struct forkserver *server, const struct message *message, const struct command_result *result,
                      struct err *err)
 {
     const char *said = output_tail(&result->output);
     if (message->text[0])
         return err_never(err, "import_failed",
-                         "the package wrote to the server's own descriptor while it was imported");
+                         "the package wrote to the fork server's own descriptor while it was imported");
     if (strncmp(buf_str(&result->output), "bwrap: ", 7) == 0)
-        return err_later(err, "sandbox_failed", "the sandbox could not be made: %.800s", said);
-    /* The network's way out can end at any time. A package that prints the same only gets its request tried again. */
+        return err_later(err, "sandbox_failed", "the sandbox could not be set up: %.800s", said);
+    /* slirp4netns can end at any time. A package that prints the same line only has its request retried. */
     const char *network = output_from_line(&result->output, "itemgend-network: ");
     if (network)
         return err_later(err, "sandbox_failed", "the network of the sandbox failed: %.800s", network);
     siginfo_t info = { .si_pid = 0 };
-    int64_t deadline_ms = time_mono_ms() + END_WAIT_MS; /* its socket closes a little before it has ended */
+    int64_t deadline_ms = time_mono_ms() + END_WAIT_MS; /* its socket closes a little before it ends */
     while (!process_has_ended(server->keeper) && time_mono_ms() < deadline_ms)
         wait_fd(server->ended_fd, POLLIN, -1, time_mono_ms() + PROCESS_LOOK_MS);
     waitid(P_PID, (id_t)server->keeper, &info, WEXITED | WNOHANG | WNOWAIT);
@@ -188,7 +188,7 @@ static int not_ready(struct server *server, const struct message *message, const
     return err_never(err, "import_failed", "the package cannot be imported: %.800s", said);
 }
 
-int server_wait_ready(struct server *server, const struct server_start *start, int stop_fd, struct err *err)
+int forkserver_wait_ready(struct forkserver *server, const struct forkserver_start *start, int stop_fd, struct err *err)
 {
     struct limits limits = *start->limits;
     struct supervision supervision = {
@@ -218,8 +218,8 @@ int server_wait_ready(struct server *server, const struct server_start *start, i
 
 /* ----------------------------------------------------------------- an item */
 
-/* What forkserver.py takes as a job. */
-static void write_job(const struct server_job *job, bool waits, struct buf *json)
+/* The job, as forkserver.py reads it. */
+static void write_job(const struct forkserver_job *job, bool waits, struct buf *json)
 {
     buf_puts(json, "{\"arguments\":[");
     for (size_t i = 0; job->arguments[i]; i++) {
@@ -242,8 +242,8 @@ static void write_job(const struct server_job *job, bool waits, struct buf *json
                (long long)job->limits->memory, (long long)job->limits->disk, (long long)job->limits->files);
 }
 
-/* In a file, because it may be longer than a message, and so that only the item reads what may be secret in it. */
-static int make_job_file(const struct server_job *job, bool waits, int *ret_fd, struct err *err)
+/* The job is a file, because it may be longer than a message, and because only the item may read its credentials. */
+static int make_job_file(const struct forkserver_job *job, bool waits, int *ret_fd, struct err *err)
 {
     auto_buf struct buf json = BUF_INIT;
     write_job(job, waits, &json);
@@ -266,7 +266,8 @@ static int died(struct err *err, const char *what)
     return err_later(err, "server_died", "the process that makes items of the package %s", what);
 }
 
-static int send_job(const struct server *server, const int fds[3], const struct server_job *job, struct err *err)
+static int send_job(const struct forkserver *server, const int fds[3], const struct forkserver_job *job,
+                    struct err *err)
 {
     union {
         char space[CMSG_SPACE(3 * sizeof(int))];
@@ -291,17 +292,17 @@ static int send_job(const struct server *server, const int fds[3], const struct 
         if (waited == WAIT_STOPPED)
             return err_later(err, "interrupted", "create-item was interrupted because the service stops");
         if (waited == WAIT_TIMEOUT)
-            return died(err, "takes no more");
+            return died(err, "no longer accepts messages");
     }
 }
 
-/* An item as this end sees it. */
+/* An item in progress. */
 struct item {
     int report_fd, output_fd;
     struct supervision supervision;
     struct cgroup cgroup;
-    bool waits; /* for being put into it */
-    bool ended; /* its keeper has said so */
+    bool waits; /* it will wait until it is in the cgroup */
+    bool ended; /* its keeper has reported so */
 };
 
 static void clear_item(struct item *item)
@@ -311,7 +312,7 @@ static void clear_item(struct item *item)
     cgroup_clear(&item->cgroup);
 }
 
-static int begin(const struct server *server, const struct server_job *job, struct item *item, struct err *err)
+static int begin(const struct forkserver *server, const struct forkserver_job *job, struct item *item, struct err *err)
 {
     auto_close int job_fd = -1, its_output = -1, its_report = -1;
     cgroup_make(server->cgroups, job->limits->memory, &item->cgroup);
@@ -342,7 +343,7 @@ static bool read_end(const char *text, struct command_result *result)
     if (cpu_ms > result->cpu_ms)
         result->cpu_ms = cpu_ms;
     if (result->end != COMMAND_EXITED)
-        return true; /* we ended it */
+        return true; /* we ended it, and keep our reason */
     result->exit_code = exit_code;
     result->signal_number = signal_number;
     if (signal_number)
@@ -350,8 +351,9 @@ static bool read_end(const char *text, struct command_result *result)
     return true;
 }
 
-/* What the item's keeper has said. */
-static int take_report(const struct server *server, struct item *item, struct command_result *result, struct err *err)
+/* A report of the item's keeper, if one has arrived. */
+static int take_report(const struct forkserver *server, struct item *item, struct command_result *result,
+                       struct err *err)
 {
     struct message message = { .sender = 0 };
     if (!receive(item->report_fd, &message))
@@ -364,27 +366,29 @@ static int take_report(const struct server *server, struct item *item, struct co
         is_below(message.sender, item->supervision.root)) {
         item->waits = false;
         cgroup_add(&item->cgroup, message.sender);
-        return send(item->report_fd, "go", 2, MSG_NOSIGNAL | MSG_DONTWAIT) == 2 ? 0 : died(err, "takes no more");
+        return send(item->report_fd, "go", 2, MSG_NOSIGNAL | MSG_DONTWAIT) == 2
+                   ? 0
+                   : died(err, "no longer accepts messages");
     }
     item->ended = read_end(message.text, result);
     if (item->ended)
         return 0;
     if (strncmp(message.text, "failed ", 7) != 0)
-        return died(err, message.text[0] ? "said something that makes no sense" : "ended");
+        return died(err, message.text[0] ? "sent a message that makes no sense" : "ended");
     err_make_printable(message.text);
     return err_later(err, "server_died", "the process that makes items of the package could not start one: %.500s",
                      message.text + 7);
 }
 
-/* Ends what has met a limit, and waits for its keeper to say so. */
-static int end_item(const struct server *server, struct item *item, struct command_result *result, struct err *err)
+/* Kills an item that has met a limit, and waits until its keeper reports its end. */
+static int end_item(const struct forkserver *server, struct item *item, struct command_result *result, struct err *err)
 {
     int64_t deadline_ms = time_mono_ms() + END_WAIT_MS;
     int r = 0;
     while (r == 0 && !item->ended) {
-        /* Its number may be another's by now, where the server has ended it and keeps its socket open. */
+        /* If the server ended the item but keeps its socket open, its pid may belong to another process by now. */
         if (item->supervision.root && is_below(item->supervision.root, server->keeper))
-            tree_kill(item->supervision.root);
+            process_tree_kill(item->supervision.root);
         if (wait_fd(item->report_fd, POLLIN, -1, deadline_ms) == WAIT_TIMEOUT)
             return died(err, "could not end an item");
         r = take_report(server, item, result, err);
@@ -392,7 +396,8 @@ static int end_item(const struct server *server, struct item *item, struct comma
     return r;
 }
 
-int server_run(struct server *server, const struct server_job *job, struct command_result *ret, struct err *err)
+int forkserver_run(struct forkserver *server, const struct forkserver_job *job, struct command_result *ret,
+                   struct err *err)
 {
     cleanup(clear_item) struct item item = { .report_fd = -1, .output_fd = -1, .cgroup = CGROUP_INIT };
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
@@ -404,10 +409,10 @@ int server_run(struct server *server, const struct server_job *job, struct comma
             continue;
         }
         r = end_item(server, &item, &result, err);
-        /* The limit is the item's even where its end was the server's. */
+        /* The item met its limit, even if the server had to be killed to end it. */
         item.ended = true;
         if (r != 0)
-            server_kill(server);
+            forkserver_kill(server);
         r = 0;
     }
     if (r != 0)
@@ -422,24 +427,24 @@ int server_run(struct server *server, const struct server_job *job, struct comma
 
 /* --------------------------------------------------------------- its end */
 
-bool server_has_ended(const struct server *server)
+bool forkserver_has_ended(const struct forkserver *server)
 {
     return server->keeper && process_has_ended(server->keeper);
 }
 
-void server_kill(const struct server *server)
+void forkserver_kill(const struct forkserver *server)
 {
     if (server->keeper)
         spawn_kill(server->keeper, server->ended_fd);
 }
 
-void server_clear(struct server *server)
+void forkserver_clear(struct forkserver *server)
 {
-    server_kill(server);
+    forkserver_kill(server);
     if (server->keeper)
         spawn_wait(server->keeper, NULL);
     base_close_fd(&server->ended_fd);
     base_close_fd(&server->control_fd);
     base_close_fd(&server->output_fd);
-    *server = (struct server)SERVER_INIT;
+    *server = (struct forkserver)FORKSERVER_INIT;
 }

@@ -1,60 +1,73 @@
 /*
- * server: one fork server (libexec/forkserver.py) and the items that it makes. Internal to servers.
+ * forkserver: one fork server (libexec/forkserver.py) and the items it makes.
  *
- * Package code runs in it, from its import on: it is not trusted. What it sends is short and checked, and what it does
- * not send is waited for no longer than a deadline. It and all it started end with the thread that started it.
+ * The server imports the package once and forks for each item. Package code runs in it from the import on, so it is
+ * not trusted: its messages are short and checked, and each wait for one has a deadline. The server and all processes
+ * that it started end together with the thread that started the server.
  */
-#ifndef ITEMGEND_SERVER_H
-#define ITEMGEND_SERVER_H
+#ifndef ITEMGEND_FORKSERVER_H
+#define ITEMGEND_FORKSERVER_H
 
-#include "itemgend/venv/venv_cache.h"
+#include "itemgend/sandbox/command_result.h"
 #include "itemgend/sandbox/sandbox.h"
-#include "itemgend/forkserver/forkserver_pool.h"
+#include "itemgend/venv/venv.h"
 
-struct server {
-    pid_t keeper;            /* of the server (spawn.h) and the root of its tree; 0: it was never started */
-    int ended_fd;            /* of the keeper, as process_fd gives it */
-    int control_fd;          /* our end */
-    int output_fd;           /* what it prints until it is ready; -1 from then on */
+struct forkserver {
+    pid_t keeper;            /* of the server (spawn.h), the root of its process tree; 0: it was never started */
+    int ended_fd;            /* process_fd of the keeper */
+    int control_fd;          /* our end of its socket */
+    int output_fd;           /* its output until it is ready; -1 from then on */
     pid_t pid;               /* the server's own, once it is ready */
-    struct cgroups *cgroups; /* that hold the memory of its items too; NULL: none */
+    struct cgroups *cgroups; /* limit the memory of its items; NULL: none */
     bool apart;              /* each item has namespaces of its own */
     int64_t import_ms;
 };
-#define SERVER_INIT                                       \
+#define FORKSERVER_INIT                                   \
     {                                                     \
         .ended_fd = -1, .control_fd = -1, .output_fd = -1 \
     }
 
-struct server_start {
-    const struct environment *environment;
+struct forkserver_start {
+    const struct venv *venv;
     const struct sandbox *sandbox;
     const char *program; /* forkserver.py, absolute */
-    const char *place;   /* the directory that items have theirs in, the only one that it can write to */
+    const char *place; /* the directory that holds the items' directories, the only one that the server can write to */
     const struct limits *limits;
 };
 
-/* Starts it, without waiting for the import. The calling thread has to last longer than it. LATER, an outage:
- * "cannot_run". */
-int server_start(const struct server_start *start, struct server *ret, struct err *err) must_check;
+struct forkserver_job {
+    const char *const *arguments; /* of the command `stac`; ends with NULL */
+    const char *directory;        /* the item's, in the server's place */
+    const char *const *variables; /* "NAME=value", added to the item's environment; ends with NULL; NULL: none */
+    const struct limits *limits;
+    int stop_fd;
+};
 
-/* Waits until everything is imported, within the limits of an item. NEVER: "import_failed", with the last of what it
- * printed, and those of command_result_check. LATER: "import_failed" (ended by a signal), "sandbox_failed" (bubblewrap
- * could not start it, or its network has ended), "interrupted". */
-int server_wait_ready(struct server *server, const struct server_start *start, int stop_fd, struct err *err) must_check;
+/* Starts the server and does not wait for the import. The calling thread must outlive the server. LATER, an outage:
+ * "cannot_run". */
+int forkserver_start(const struct forkserver_start *start, struct forkserver *ret, struct err *err) must_check;
 
 /*
- * Makes an item. 0: it ran, see the result. LATER "server_died": the server ended, or what it said made no sense; it
- * should then be ended by server_end. < 0: no descriptors to be had. After LATER nothing of the item is sure.
+ * Waits until the package is imported, within the limits of an item.
+ * NEVER: "import_failed", with the end of what the server printed; those of command_result_check.
+ * LATER: "import_failed" (a signal ended it), "sandbox_failed" (bubblewrap or the network failed), "interrupted".
  */
-int server_run(struct server *server, const struct server_job *job, struct command_result *ret, struct err *err)
+int forkserver_wait_ready(struct forkserver *server, const struct forkserver_start *start, int stop_fd, struct err *err)
     must_check;
 
-/* Whether it has ended by itself. */
-bool server_has_ended(const struct server *server);
-/* Kills it with all it started; other threads' server_run then return. Thread-safe; server_clear is still due. */
-void server_kill(const struct server *server);
-/* Kills it, takes its exit status, and closes. */
-void server_clear(struct server *server);
+/*
+ * Makes an item. 0: it ran; see the result. LATER "server_died": the server ended, or sent nonsense; the caller then
+ * ends it with forkserver_kill, and knows nothing about the item. < 0: no file descriptors are left.
+ */
+int forkserver_run(struct forkserver *server, const struct forkserver_job *job, struct command_result *ret,
+                   struct err *err) must_check;
+
+/* True: it ended by itself. */
+bool forkserver_has_ended(const struct forkserver *server);
+/* Kills the server with all its processes, so that forkserver_run returns in other threads. Thread-safe.
+ * forkserver_clear must follow. */
+void forkserver_kill(const struct forkserver *server);
+/* Kills it, takes its exit status, and closes its descriptors. */
+void forkserver_clear(struct forkserver *server);
 
 #endif

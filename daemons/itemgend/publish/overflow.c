@@ -22,7 +22,7 @@ static void add_digest(const char *name, struct buf *ret)
 static void add_name(const char *name, struct buf *ret)
 {
     auto_buf struct buf encoded = BUF_INIT;
-    if (*name == '.') /* "..": a key can have it, but not every tool can handle that */
+    if (*name == '.') /* so that it is not "..", which not every tool can handle */
         buf_puts(&encoded, "%2E");
     http_percent_encode(name + (*name == '.'), strlen(name) - (*name == '.'), "", &encoded);
     if (encoded.len > NAME_MAX_LEN)
@@ -49,7 +49,7 @@ int overflow_put(struct aws_client *client, const char *bucket, const struct pub
         return err_no_memory(err);
     const struct s3_object object = { .bucket = bucket, .key = buf_str(&key) };
     int r = s3_put_object(client, &object, "application/geo+json", publication->text, err);
-    if (r == NEVER) { /* of the bucket, which is the same for every item */
+    if (r == NEVER) { /* the bucket is the cause, and it is the same for every item */
         err->outage = true;
         r = LATER;
     }

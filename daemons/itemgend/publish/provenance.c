@@ -9,7 +9,7 @@ static int add_software(cJSON *properties, const char *package, const char *vers
 {
     static const char key[] = "processing:software";
     int r = 0;
-    if (!cJSON_IsObject(json_get(properties, key))) /* the extension knows nothing else there */
+    if (!cJSON_IsObject(json_get(properties, key))) /* the extension allows nothing else there */
         r = json_set(properties, key, cJSON_CreateObject(), err);
     return r != 0 ? r : json_set(json_get(properties, key), package, cJSON_CreateString(version), err);
 }

@@ -1,8 +1,8 @@
 /*
- * provenance: an item tells which package made it, in the terms of the STAC processing extension.
+ * provenance: records in an item which package made it, with the STAC processing extension.
  *
- * https://github.com/stac-extensions/processing: "processing:software" among the properties maps the names of programs
- * to their versions, and the extension's schema is listed in stac_extensions.
+ * https://github.com/stac-extensions/processing: "processing:software" in the properties maps names of programs to
+ * their versions, and stac_extensions lists the schema of the extension.
  */
 #ifndef ITEMGEND_PROVENANCE_H
 #define ITEMGEND_PROVENANCE_H
@@ -10,9 +10,9 @@
 #include "base/json.h"
 
 /*
- * Adds package and version to properties["processing:software"], whose other members stay, and the schema's URL to
- * stac_extensions unless some version of it is there. `item` is any object: where its properties are no object, or its
- * stac_extensions no list, they are left for whoever checks the item. < 0: no memory; then it may be half done.
+ * Adds package and version to properties["processing:software"], and keeps its other members. Adds the URL of the
+ * schema to stac_extensions, unless it lists some version of the schema. `item` is any object: properties that are not
+ * an object, and stac_extensions that are not a list, stay as they are. < 0: no memory; the item may be half changed.
  */
 int provenance_add(cJSON *item, const char *package, const char *version, struct err *err) must_check;
 

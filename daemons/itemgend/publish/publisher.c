@@ -7,13 +7,13 @@
 #include "aws/sns.h"
 #include "itemgend/publish/overflow.h"
 
-enum { PULSE_MS = 300000 }; /* a batch, tried again, and those that failed in it once more */
+enum { PULSE_MS = 300000 }; /* for a batch with its retries, and the retries of single items in it */
 
-/* An item that its worker waits for, on the worker's stack. */
+/* An item to publish, on the stack of the worker that waits for it. */
 struct entry {
     struct sns_message message;
     size_t size;
-    bool is_done; /* the message has its result, or `result` says why nobody's has */
+    bool is_done; /* result and err are set */
     int result;
     struct err err;
     struct entry *next;
@@ -51,7 +51,7 @@ void publisher_free(struct publisher *publisher)
     free(publisher);
 }
 
-/* Takes what goes into one request, at least one, off the front. */
+/* Takes the first items off the list: at least one, and as many as fit into one call. */
 static size_t take_batch(struct publisher *publisher, struct entry *ret[SNS_BATCH_MAX])
 {
     size_t n = 0, size = 0;
@@ -79,8 +79,8 @@ static void publish_batch(const struct publisher *publisher, struct aws_client *
     }
 }
 
-/* With the lock held, but for the call itself. */
-static void lead(struct publisher *publisher, struct aws_client *client)
+/* Publishes the next batch. The lock is held, except during the call. */
+static void publish_next_batch(struct publisher *publisher, struct aws_client *client)
 {
     struct entry *batch[SNS_BATCH_MAX];
     size_t n = take_batch(publisher, batch);
@@ -94,7 +94,7 @@ static void lead(struct publisher *publisher, struct aws_client *client)
     pthread_cond_broadcast(&publisher->changed);
 }
 
-/* Who waits needs no deadline of its own: whoever leads has one, and ends early when the service is to end. */
+/* Waiting needs no deadline: the worker that publishes has one, and ends early when the service ends. */
 static void publish_entry(struct publisher *publisher, struct aws_client *client, struct worker *worker,
                           struct entry *entry)
 {
@@ -106,7 +106,7 @@ static void publish_entry(struct publisher *publisher, struct aws_client *client
         if (publisher->is_publishing)
             pthread_cond_wait(&publisher->changed, &publisher->lock);
         else
-            lead(publisher, client);
+            publish_next_batch(publisher, client);
     }
     pthread_mutex_unlock(&publisher->lock);
 }
@@ -114,7 +114,7 @@ static void publish_entry(struct publisher *publisher, struct aws_client *client
 static int too_large(const struct publication *publication, size_t size, struct err *err)
 {
     return err_never(err, "item_too_large",
-                     "item \"%.200s\" is %zu bytes large; SNS takes %d, and no overflow_bucket is set",
+                     "item \"%.200s\" has %zu bytes, more than a message of SNS can have (%d); set overflow_bucket",
                      publication->item_id, size, SNS_MESSAGE_MAX);
 }
 
@@ -126,7 +126,7 @@ int publisher_publish(struct publisher *publisher, struct aws_client *client, st
     snprintf(payload_size, sizeof(payload_size), "%zu", publication->text->len);
     const struct sns_attribute attributes[] = {
         { .name = "published_at", .type = "Number", .value = published_at },
-        { .name = "ExtendedPayloadSize", .type = "Number", .value = payload_size }, /* of a pointer only */
+        { .name = "ExtendedPayloadSize", .type = "Number", .value = payload_size }, /* for pointers only */
     };
     struct entry entry = {
         .message = { .body = buf_str(publication->text), .attributes = attributes, .n_attributes = 1 },

@@ -6,248 +6,231 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
 #include "daemon/log.h"
 
-enum { FIRST_WAIT_MS = 1000, DOUBLINGS_MAX = 16 };
+enum { FIRST_WAIT_MS = 1000 };
 
-struct parking {
-    struct parking_options options;
-    int go_fd; /* an eventfd: readable while something can go on, or there is room */
+struct backlog {
+    struct backlog_options options;
+    int go_fd; /* an eventfd: readable while a request can go on, or there is room for another */
     pthread_mutex_t lock;
     /* Under the lock. */
     struct job *first;
     struct job **end;
     size_t n;
-    int64_t *running; /* by packages' list: those taken and not done */
-    bool is_readable; /* go_fd */
-    /* The registry. */
-    int attempts; /* since it went down; 0: it is not known to be down */
-    bool is_probed;
+    int64_t *running; /* for each entry of packages->list: requests that are taken and not done */
+    bool is_readable; /* state of go_fd */
+    int attempts;     /* since the registry went down; 0: it works, as far as we know */
+    bool is_probed;   /* a worker has the probe */
     int64_t probe_at_ms;
 };
 
-static void free_parking_pointer(struct parking **parking)
+static void free_backlog_pointer(struct backlog **backlog)
 {
-    parking_free(*parking);
+    backlog_free(*backlog);
 }
 
-int parking_new(const struct parking_options *options, struct parking **ret, struct err *err)
+int backlog_new(const struct backlog_options *options, struct backlog **ret, struct err *err)
 {
-    cleanup(free_parking_pointer) struct parking *parking = calloc(1, sizeof(*parking));
-    if (!parking)
+    cleanup(free_backlog_pointer) struct backlog *backlog = calloc(1, sizeof(*backlog));
+    if (!backlog)
         return err_no_memory(err);
-    pthread_mutex_init(&parking->lock, NULL);
-    parking->options = *options;
-    parking->end = &parking->first;
-    parking->running = calloc(options->packages->n + 1, sizeof(*parking->running));
-    parking->go_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-    parking->is_readable = true;
-    if (!parking->running)
+    pthread_mutex_init(&backlog->lock, NULL);
+    backlog->options = *options;
+    backlog->end = &backlog->first;
+    backlog->running = calloc(options->packages->n + 1, sizeof(*backlog->running));
+    backlog->go_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    backlog->is_readable = true;
+    if (!backlog->running)
         return err_no_memory(err);
-    if (parking->go_fd < 0)
+    if (backlog->go_fd < 0)
         return err_fatal(err, errno, "cannot make an eventfd");
-    *ret = TAKE(parking);
+    *ret = TAKE(backlog);
     return 0;
 }
 
-void parking_free(struct parking *parking)
+void backlog_free(struct backlog *backlog)
 {
-    if (!parking)
+    if (!backlog)
         return;
-    for (struct job *job = parking->first; job;) {
+    for (struct job *job = backlog->first; job;) {
         struct job *next = job->next;
         job_free(job);
         job = next;
     }
-    base_close_fd(&parking->go_fd);
-    pthread_mutex_destroy(&parking->lock);
-    free(parking->running);
-    free(parking);
+    base_close_fd(&backlog->go_fd);
+    pthread_mutex_destroy(&backlog->lock);
+    free(backlog->running);
+    free(backlog);
 }
 
-/* All of the following with the lock held. */
+/* The caller of each of these holds the lock. */
 
-static int64_t *running(const struct parking *parking, const struct job *job)
+static int64_t *running(const struct backlog *backlog, const struct job *job)
 {
-    return &parking->running[job->package - parking->options.packages->list];
+    return &backlog->running[job->package - backlog->options.packages->list];
 }
 
-static bool has_place(const struct parking *parking, const struct job *job)
+static bool has_place(const struct backlog *backlog, const struct job *job)
 {
-    return !job->package || !job->package->concurrency || *running(parking, job) < job->package->concurrency;
+    return !job->package || !job->package->concurrency || *running(backlog, job) < job->package->concurrency;
 }
 
-static bool is_full(const struct parking *parking)
+static bool is_full(const struct backlog *backlog)
 {
-    return parking->n > parking->options.workers;
+    return backlog->n > backlog->options.workers;
 }
 
-static bool can_go_on(const struct parking *parking, const struct job *job)
+static bool can_go_on(const struct backlog *backlog, const struct job *job)
 {
-    return has_place(parking, job) && !(job->awaits_registry && parking->attempts > 0);
+    return has_place(backlog, job) && !(job->awaits_registry && backlog->attempts > 0);
 }
 
-static bool can_probe(const struct parking *parking, const struct job *job, int64_t now_ms)
+static bool can_probe(const struct backlog *backlog, const struct job *job, int64_t now_ms)
 {
-    return has_place(parking, job) && job->awaits_registry && !parking->is_probed && now_ms >= parking->probe_at_ms;
+    return has_place(backlog, job) && job->awaits_registry && !backlog->is_probed && now_ms >= backlog->probe_at_ms;
 }
 
-/* Makes go_fd say what is so; after each change. */
-static void tell(struct parking *parking)
+/* Call it after each change. */
+static void update_go_fd(struct backlog *backlog)
 {
-    bool is_readable = !is_full(parking);
-    for (const struct job *job = parking->first; job && !is_readable; job = job->next)
-        is_readable = can_go_on(parking, job);
-    if (is_readable == parking->is_readable)
+    bool is_readable = !is_full(backlog);
+    for (const struct job *job = backlog->first; job && !is_readable; job = job->next)
+        is_readable = can_go_on(backlog, job);
+    if (is_readable == backlog->is_readable)
         return;
     uint64_t count = 1;
     ssize_t n =
-        is_readable ? write(parking->go_fd, &count, sizeof(count)) : read(parking->go_fd, &count, sizeof(count));
-    (void)n; /* cannot fail: it is empty, or it is not */
-    parking->is_readable = is_readable;
+        is_readable ? write(backlog->go_fd, &count, sizeof(count)) : read(backlog->go_fd, &count, sizeof(count));
+    (void)n; /* cannot fail: is_readable knows whether it is empty */
+    backlog->is_readable = is_readable;
 }
 
-static void append(struct parking *parking, struct job *job)
+static void append(struct backlog *backlog, struct job *job)
 {
     job->next = NULL;
-    *parking->end = job;
-    parking->end = &job->next;
-    parking->n++;
-    tell(parking);
+    *backlog->end = job;
+    backlog->end = &job->next;
+    backlog->n++;
+    update_go_fd(backlog);
 }
 
-static struct job *remove_at(struct parking *parking, struct job **at)
+static struct job *remove_at(struct backlog *backlog, struct job **at)
 {
     struct job *job = *at;
     *at = job->next;
     if (!*at)
-        parking->end = at;
-    parking->n--;
+        backlog->end = at;
+    backlog->n--;
     return job;
 }
 
-static void leave_place(struct parking *parking, const struct job *job)
+static void leave_place(struct backlog *backlog, const struct job *job)
 {
     if (job->package)
-        (*running(parking, job))--;
+        (*running(backlog, job))--;
 }
 
-/* Returns after how many attempts the registry is back; 0: it was not this one that tried. */
-static int end_probe(struct parking *parking, struct job *job)
+/* Each of these takes the lock. */
+
+void backlog_add(struct backlog *backlog, struct job *job)
 {
-    int attempts = job->is_probe ? parking->attempts : 0;
-    if (job->is_probe) {
-        parking->is_probed = false;
-        parking->attempts = 0;
-    }
-    job->is_probe = false;
-    return attempts;
+    job->package = packages_find(backlog->options.packages, job->request.package_name);
+    pthread_mutex_lock(&backlog->lock);
+    append(backlog, job);
+    pthread_mutex_unlock(&backlog->lock);
 }
 
-/* Whether this is news. What another than the probe finds out once it is known to be down changes nothing. */
-static bool note_failure(struct parking *parking, struct job *job, int64_t now_ms)
-{
-    bool is_news = parking->attempts == 0;
-    if (is_news || job->is_probe) {
-        int doublings = parking->attempts < DOUBLINGS_MAX ? parking->attempts : DOUBLINGS_MAX;
-        int64_t wait_ms = (int64_t)FIRST_WAIT_MS << doublings;
-        parking->probe_at_ms =
-            now_ms + (wait_ms < parking->options.probe_interval_ms ? wait_ms : parking->options.probe_interval_ms);
-        parking->attempts++;
-    }
-    if (job->is_probe)
-        parking->is_probed = false;
-    job->is_probe = false;
-    job->awaits_registry = true;
-    return is_news;
-}
-
-/* These take the lock. */
-
-void parking_add(struct parking *parking, struct job *job)
-{
-    job->package = packages_find(parking->options.packages, job->request.package_name);
-    pthread_mutex_lock(&parking->lock);
-    append(parking, job);
-    pthread_mutex_unlock(&parking->lock);
-}
-
-struct job *parking_take(struct parking *parking, int64_t now_ms)
+struct job *backlog_take(struct backlog *backlog, int64_t now_ms)
 {
     struct job *job = NULL;
-    pthread_mutex_lock(&parking->lock);
-    for (struct job **at = &parking->first; *at; at = &(*at)->next) {
-        bool is_probe = !can_go_on(parking, *at) && can_probe(parking, *at, now_ms);
-        if (!is_probe && !can_go_on(parking, *at))
+    pthread_mutex_lock(&backlog->lock);
+    for (struct job **at = &backlog->first; *at; at = &(*at)->next) {
+        bool is_probe = !can_go_on(backlog, *at) && can_probe(backlog, *at, now_ms);
+        if (!is_probe && !can_go_on(backlog, *at))
             continue;
-        job = remove_at(parking, at);
+        job = remove_at(backlog, at);
         job->awaits_registry = false;
         job->is_probe = is_probe;
-        parking->is_probed |= is_probe;
+        backlog->is_probed |= is_probe;
         if (job->package)
-            (*running(parking, job))++;
-        tell(parking);
+            (*running(backlog, job))++;
+        update_go_fd(backlog);
         break;
     }
-    pthread_mutex_unlock(&parking->lock);
+    pthread_mutex_unlock(&backlog->lock);
     return job;
 }
 
-void parking_done(struct parking *parking, struct job *job)
+void backlog_done(struct backlog *backlog, struct job *job)
 {
-    pthread_mutex_lock(&parking->lock);
-    leave_place(parking, job);
-    int attempts = end_probe(parking, job);
-    tell(parking);
-    pthread_mutex_unlock(&parking->lock);
+    int attempts = 0; /* after how many the registry works again */
+    pthread_mutex_lock(&backlog->lock);
+    leave_place(backlog, job);
+    if (job->is_probe) {
+        attempts = backlog->attempts;
+        backlog->attempts = 0;
+        backlog->is_probed = job->is_probe = false;
+    }
+    update_go_fd(backlog);
+    pthread_mutex_unlock(&backlog->lock);
     if (attempts > 0)
         log_write(LOG_NOTICE, LOG_EVENT_DEPENDENCY_UP, NULL, "the package registry works again, after %d attempts",
                   attempts);
 }
 
-void parking_await_registry(struct parking *parking, struct job *job, const struct err *err, int64_t now_ms)
+void backlog_await_registry(struct backlog *backlog, struct job *job, const struct err *err, int64_t now_ms)
 {
-    pthread_mutex_lock(&parking->lock);
-    leave_place(parking, job);
-    bool is_news = note_failure(parking, job, now_ms);
-    append(parking, job);
-    pthread_mutex_unlock(&parking->lock);
+    pthread_mutex_lock(&backlog->lock);
+    leave_place(backlog, job);
+    bool is_news = backlog->attempts == 0;
+    if (is_news || job->is_probe) { /* other requests that fail now say nothing new */
+        int64_t wait_ms = backoff_ms(FIRST_WAIT_MS, 2, backlog->options.probe_interval_ms, ++backlog->attempts);
+        backlog->probe_at_ms = now_ms + wait_ms;
+    }
+    if (job->is_probe)
+        backlog->is_probed = job->is_probe = false;
+    job->awaits_registry = true;
+    append(backlog, job);
+    pthread_mutex_unlock(&backlog->lock);
     if (is_news)
         log_write(LOG_ERR, LOG_EVENT_DEPENDENCY_DOWN, LOG_FIELDS({ "ERROR_CODE", err->code }),
-                  "%s; requests that need it wait until it works, and stay invisible; others go on", err->text);
+                  "%s; requests that need the registry wait until it works, their leases are kept; others go on",
+                  err->text);
 }
 
-bool parking_is_full(struct parking *parking)
+bool backlog_is_full(struct backlog *backlog)
 {
-    pthread_mutex_lock(&parking->lock);
-    bool full = is_full(parking);
-    pthread_mutex_unlock(&parking->lock);
+    pthread_mutex_lock(&backlog->lock);
+    bool full = is_full(backlog);
+    pthread_mutex_unlock(&backlog->lock);
     return full;
 }
 
-int64_t parking_due_in_ms(struct parking *parking, int64_t now_ms, int64_t otherwise_ms)
+int64_t backlog_due_in_ms(struct backlog *backlog, int64_t now_ms, int64_t otherwise_ms)
 {
-    pthread_mutex_lock(&parking->lock);
+    pthread_mutex_lock(&backlog->lock);
     bool is_due = false;
-    for (const struct job *job = parking->first; job && !is_due; job = job->next)
-        is_due = can_probe(parking, job, INT64_MAX);
-    int64_t left_ms = is_due ? parking->probe_at_ms - now_ms : otherwise_ms;
-    pthread_mutex_unlock(&parking->lock);
+    for (const struct job *job = backlog->first; job && !is_due; job = job->next)
+        is_due = can_probe(backlog, job, INT64_MAX);
+    int64_t left_ms = is_due ? backlog->probe_at_ms - now_ms : otherwise_ms;
+    pthread_mutex_unlock(&backlog->lock);
     if (left_ms < 0)
         return 0;
     return left_ms < otherwise_ms ? left_ms : otherwise_ms;
 }
 
-bool parking_wait(struct parking *parking, int stop_fd, int64_t deadline_ms)
+bool backlog_wait(struct backlog *backlog, int stop_fd, int64_t deadline_ms)
 {
-    return wait_fd(parking->go_fd, POLLIN, stop_fd, deadline_ms) == WAIT_READY;
+    return wait_fd(backlog->go_fd, POLLIN, stop_fd, deadline_ms) == WAIT_READY;
 }
 
-struct job *parking_take_any(struct parking *parking)
+struct job *backlog_take_any(struct backlog *backlog)
 {
-    pthread_mutex_lock(&parking->lock);
-    struct job *job = parking->first ? remove_at(parking, &parking->first) : NULL;
-    tell(parking);
-    pthread_mutex_unlock(&parking->lock);
+    pthread_mutex_lock(&backlog->lock);
+    struct job *job = backlog->first ? remove_at(backlog, &backlog->first) : NULL;
+    update_go_fd(backlog);
+    pthread_mutex_unlock(&backlog->lock);
     return job;
 }

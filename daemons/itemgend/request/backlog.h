@@ -1,47 +1,54 @@
 /*
- * parking: the requests that this process holds and that no worker works at: what they wait for, and whose turn it is.
+ * backlog: the requests that this process has received and that no worker is working on. It decides whose turn it is.
  *
- * What is received comes here, and workers take from here what can go on, in the order of arrival. A request waits
- * while as many of its package are made as its `concurrency` allows, or, where its environment could not be made
- * because the registry is down, until the registry answers: one of those that wait tries again, after 1 s, doubling to
- * probe_interval, and when it succeeds they all go on. So neither stands in the way of requests that need no new
- * environment, or of other packages. Heartbeats go on meanwhile. While more than `workers` wait, nothing is received.
+ * Workers add what they receive and take requests in the order of arrival. A request is passed over while it has to
+ * wait, so it does not hold up the requests behind it:
+ *
+ * - while as many items of its package are being made as the package's `concurrency` allows;
+ * - while the package registry is down and its environment is not built yet. One of these requests is the probe: it is
+ *   tried again after 1 s, then after twice as long, up to probe_interval. When it succeeds, all of them go on.
+ *
+ * Leases are renewed meanwhile. The backlog is full, and nothing is received, while more than `workers` requests wait.
  */
-#ifndef ITEMGEND_PARKING_H
-#define ITEMGEND_PARKING_H
+#ifndef ITEMGEND_BACKLOG_H
+#define ITEMGEND_BACKLOG_H
 
 #include "itemgend/request/job.h"
 
-struct parking; /* one per run, shared by its workers */
+struct backlog; /* one per run, shared by its workers; thread-safe */
 
-struct parking_options {
+struct backlog_options {
     const struct packages *packages; /* borrowed */
     size_t workers;
     int64_t probe_interval_ms;
 };
 /* `now_ms` is time_mono_ms() in all of these. */
-int parking_new(const struct parking_options *options, struct parking **ret, struct err *err) must_check;
-/* Frees what is still there. NULL is allowed. */
-void parking_free(struct parking *parking);
+int backlog_new(const struct backlog_options *options, struct backlog **ret, struct err *err) must_check;
+/* Frees the requests in it too. NULL is allowed. */
+void backlog_free(struct backlog *backlog);
 
-/* A request that was received; owned from here on. */
-void parking_add(struct parking *parking, struct job *job);
+/* Adds a received request, and owns it from then on. */
+void backlog_add(struct backlog *backlog, struct job *job);
 
-/* One that can go on now, the caller's until parking_done or parking_await_registry; NULL: none. */
-struct job *parking_take(struct parking *parking, int64_t now_ms);
-/* It has been made, or has failed by itself: its place among those of its package is free. The caller keeps it. */
-void parking_done(struct parking *parking, struct job *job);
-/* The registry is down for it, as `err` says: owned from here on. Logged when that begins, and when it ends. */
-void parking_await_registry(struct parking *parking, struct job *job, const struct err *err, int64_t now_ms);
+/* The next request that does not have to wait; NULL: none. The caller owns it, and ends its turn with backlog_done or
+ * backlog_await_registry. */
+struct job *backlog_take(struct backlog *backlog, int64_t now_ms);
+/* Its item was made, or failed for a reason of its own: the next request of its package may go on. The caller keeps
+ * the job. */
+void backlog_done(struct backlog *backlog, struct job *job);
+/* The registry is down, as `err` says: the job goes back into the backlog. Logs when an outage of the registry begins,
+ * and when it ends. */
+void backlog_await_registry(struct backlog *backlog, struct job *job, const struct err *err, int64_t now_ms);
 
-/* Whether nothing is to be received. */
-bool parking_is_full(struct parking *parking);
-/* Until what waits for the registry is to be tried again, at most `otherwise_ms`. */
-int64_t parking_due_in_ms(struct parking *parking, int64_t now_ms, int64_t otherwise_ms);
-/* Waits until something can go on or there is room (true), until `deadline_ms`, or until stop_fd is readable. */
-bool parking_wait(struct parking *parking, int stop_fd, int64_t deadline_ms);
+/* True: receive nothing for now. */
+bool backlog_is_full(struct backlog *backlog);
+/* The time until the registry is probed again, at most `otherwise_ms`. */
+int64_t backlog_due_in_ms(struct backlog *backlog, int64_t now_ms, int64_t otherwise_ms);
+/* Waits until a request can go on or there is room for another (true), until `deadline_ms`, or until stop_fd is
+ * readable. */
+bool backlog_wait(struct backlog *backlog, int stop_fd, int64_t deadline_ms);
 
-/* At the end: whatever is there, to be given back; NULL: nothing is. */
-struct job *parking_take_any(struct parking *parking);
+/* At the end: any request, for its message to be returned to the queue; NULL: the backlog is empty. */
+struct job *backlog_take_any(struct backlog *backlog);
 
 #endif

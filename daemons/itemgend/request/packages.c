@@ -16,7 +16,7 @@ void packages_free(struct packages *packages)
     free(packages);
 }
 
-/* The configuration key of one of `limits`; NULL: no limit has this name. */
+/* The configuration key of a limit; NULL: no limit has this name. */
 static const struct config_key *find_limit(const char *name)
 {
     size_t from = offsetof(struct itemgend_options, limits), to = from + sizeof(struct limits);

@@ -1,8 +1,9 @@
 /*
- * packages: the `packages:` of the configuration: which environments are made at the start, and whose limits differ.
+ * packages: the configuration key `packages`: environments to build at the start, and packages with their own limits.
  *
- * An entry is "REQUIREMENT [KEY=VALUE ...]". One that is a name alone is about every requirement of that package, as
- * PEP 503 normalizes it; one with extras or versions is about that requirement only, and goes before the other.
+ * An entry is "REQUIREMENT [KEY=VALUE ...]". An entry with only a name applies to all requirements of that package
+ * (names are compared as PEP 503 normalizes them). An entry with extras or versions applies to that requirement only,
+ * and takes precedence.
  */
 #ifndef ITEMGEND_PACKAGES_H
 #define ITEMGEND_PACKAGES_H
@@ -11,8 +12,8 @@
 
 struct package {
     char *requirement;
-    struct limits limits; /* 0: none of its own */
-    int64_t concurrency;  /* items made at the same time; 0: no limit but the workers */
+    struct limits limits; /* 0: not set */
+    int64_t concurrency;  /* items made at the same time; 0: limited by the workers only */
 };
 
 struct packages {
@@ -20,7 +21,7 @@ struct packages {
     size_t n;
 };
 
-/* Adds a line to `errors` (config_complain) for each entry that is wrong; `ret` has the others. < 0: no memory. */
+/* Adds a line to `errors` (config_complain) for each wrong entry; `ret` has the others. < 0: no memory. */
 int packages_parse(const struct itemgend_options *options, struct packages **ret, struct buf *errors) must_check;
 void packages_free(struct packages *packages);
 static inline void packages_free_pointer(struct packages **packages)
@@ -29,10 +30,10 @@ static inline void packages_free_pointer(struct packages **packages)
 }
 #define auto_packages cleanup(packages_free_pointer)
 
-/* The entry that a requirement (a plain one) falls under; NULL: none. */
+/* The entry that applies to a plain requirement; NULL: none. */
 const struct package *packages_find(const struct packages *packages, const char *requirement);
 
-/* What the making of an item may take: the entry's own limits, and `otherwise` for those that it does not have. */
+/* The limits of an item: those of the package's entry, and those of `otherwise` that the entry does not set. */
 void packages_limits(const struct packages *packages, const char *requirement, const struct limits *otherwise,
                      struct limits *ret);
 

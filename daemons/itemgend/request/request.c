@@ -16,9 +16,9 @@ void request_clear(struct request *request)
     *request = (struct request)REQUEST_INIT;
 }
 
-static void complain(struct buf *wrong, const char *key, const char *what)
+static void complain(struct buf *wrong, const char *key, const char *problem)
 {
-    buf_printf(wrong, "%s%s %s", wrong->len ? "; " : "", key, what);
+    buf_printf(wrong, "%s%s %s", wrong->len ? "; " : "", key, problem);
 }
 
 static const char *read_string(const cJSON *json, const char *key, bool required, struct buf *wrong)
@@ -27,11 +27,11 @@ static const char *read_string(const cJSON *json, const char *key, bool required
     if (!member && required)
         complain(wrong, key, "is missing");
     else if (member && !(cJSON_IsNull(member) && !required) && (!cJSON_IsString(member) || !*member->valuestring))
-        complain(wrong, key, "is no string, or empty");
+        complain(wrong, key, "is not a string, or is empty");
     return cJSON_GetStringValue(member);
 }
 
-/* What stac's command line calls a group or an option: it can be no path, no option and no second word. */
+/* A name of a group or an option on stac's command line; never a path, an option or several words. */
 static bool is_word(const char *text)
 {
     if (!isalnum((unsigned char)*text))
@@ -42,7 +42,8 @@ static bool is_word(const char *text)
     return true;
 }
 
-/* What `stac` itself has beside the groups of packages: with one of them "create-item" would be a file's name. */
+/* The commands of `stac` itself, beside the groups of packages. After one of them, "create-item" would be a file name.
+ */
 static bool is_command_of_stac(const char *text)
 {
     static const char *const commands[] = {
@@ -57,7 +58,7 @@ static bool is_command_of_stac(const char *text)
     return false;
 }
 
-/* It would be an argument all the same, behind "--", but that is not what its publisher meant; "-5" is. */
+/* After "--" it would be an argument, but its publisher meant an option. "-5" is an argument. */
 static bool looks_like_option(const char *text)
 {
     return text[0] == '-' && (isalpha((unsigned char)text[1]) || text[1] == '-');
@@ -67,7 +68,7 @@ static int read_args(struct request *request, struct buf *wrong, struct err *err
 {
     const cJSON *args = json_get(request->json, "create_item_args");
     if (!cJSON_IsArray(args)) {
-        complain(wrong, "create_item_args", args ? "is no list of strings" : "is missing");
+        complain(wrong, "create_item_args", args ? "is not a list of strings" : "is missing");
         return 0;
     }
     size_t n = (size_t)cJSON_GetArraySize(args);
@@ -80,11 +81,11 @@ static int read_args(struct request *request, struct buf *wrong, struct err *err
         return err_no_memory(err);
     for (const cJSON *arg = args->child; arg; arg = arg->next) {
         if (!cJSON_IsString(arg)) {
-            complain(wrong, "create_item_args", "has a member that is no string");
+            complain(wrong, "create_item_args", "has a member that is not a string");
             return 0;
         }
         if (looks_like_option(arg->valuestring)) {
-            complain(wrong, "create_item_args", "has an option as a member: options belong in create_item_options");
+            complain(wrong, "create_item_args", "has an option as a member; put options into create_item_options");
             return 0;
         }
         request->args[request->n_args++] = arg->valuestring;
@@ -98,7 +99,7 @@ static int read_options(struct request *request, struct buf *wrong, struct err *
     if (!options || cJSON_IsNull(options))
         return 0;
     if (!cJSON_IsObject(options)) {
-        complain(wrong, "create_item_options", "is no object of strings");
+        complain(wrong, "create_item_options", "is not an object of strings");
         return 0;
     }
     size_t n = (size_t)cJSON_GetArraySize(options);
@@ -112,7 +113,7 @@ static int read_options(struct request *request, struct buf *wrong, struct err *
     for (const cJSON *option = options->child; option; option = option->next) {
         if (!is_word(option->string) || !cJSON_IsString(option)) {
             complain(wrong, "create_item_options",
-                     "has a member whose name is no option's name, or whose value is no string");
+                     "has a member whose name cannot be an option, or whose value is not a string");
             return 0;
         }
         request->options[request->n_options++] = (struct request_option){ option->string, option->valuestring };
@@ -149,9 +150,9 @@ int request_parse(const char *text, size_t len, const struct config_list *allowe
     request.group_name = read_string(request.json, "group_name", true, &wrong);
     request.collection_id = read_string(request.json, "collection_id", false, &wrong);
     if (request.group_name && *request.group_name && !is_word(request.group_name))
-        complain(&wrong, "group_name", "is no name of a stactools group (letters, digits, '-', '_', '.')");
+        complain(&wrong, "group_name", "cannot be the name of a stactools group (letters, digits, '-', '_', '.')");
     if (request.group_name && is_command_of_stac(request.group_name))
-        complain(&wrong, "group_name", "is a command of stac itself, no package's group");
+        complain(&wrong, "group_name", "is a command of stac itself, not the group of a package");
     r = read_args(&request, &wrong, err);
     if (r == 0)
         r = read_options(&request, &wrong, err);

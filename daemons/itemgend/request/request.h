@@ -1,4 +1,4 @@
-/* request: an ItemRequest, what a publisher sends to ItemGenTopic (docs/reference/messages.md). */
+/* request: an ItemRequest, the message that a publisher sends to ItemGenTopic (docs/reference/messages.md). */
 #ifndef ITEMGEND_REQUEST_H
 #define ITEMGEND_REQUEST_H
 
@@ -9,7 +9,7 @@ struct request_option {
     const char *name, *value;
 };
 
-/* Everything points into `json`, which the request owns, but for the arrays. */
+/* The strings point into `json`; the request owns it and the arrays. */
 struct request {
     cJSON *json;
     const char *package_name;
@@ -19,7 +19,7 @@ struct request {
     struct request_option *options;
     size_t n_options;
     const char *collection_id; /* NULL: the item's own */
-    struct buf unknown_keys;   /* "a, b": ignored, for a warning */
+    struct buf unknown_keys;   /* "a, b": ignored keys, for a warning */
 };
 #define REQUEST_INIT \
     {                \
@@ -29,9 +29,11 @@ void request_clear(struct request *request);
 #define auto_request cleanup(request_clear)
 
 /*
- * NEVER: "invalid_json"; "invalid_request", naming each key that is missing or of the wrong type; "invalid_package",
- * "package_not_allowed". A group's and an option's name is a word that the command line cannot take for something else;
- * an argument is any text, and has to stand behind "--" there, as an option's value behind its "=".
+ * NEVER: "invalid_json"; "invalid_request", which names each missing or wrong key; "invalid_package",
+ * "package_not_allowed".
+ *
+ * The names of a group and of an option are plain words: the command line cannot take them for anything else. Arguments
+ * and option values can be any text, so the caller must write them after "--" and after "=".
  */
 int request_parse(const char *text, size_t len, const struct config_list *allowed_packages, struct request *ret,
                   struct err *err) must_check;

@@ -11,7 +11,7 @@ static bool is_name_char(char c)
     return isalnum((unsigned char)c) || c == '.' || c == '_' || c == '-';
 }
 
-/* A PEP 508 identifier at `text`: its length, 0 where there is none. */
+/* The length of the PEP 508 identifier at `text`; 0: there is none. */
 static size_t name_length(const char *text)
 {
     size_t n = 0;
@@ -22,7 +22,7 @@ static size_t name_length(const char *text)
     return n;
 }
 
-/* uv takes a name that ends like an archive for a file. */
+/* uv reads a name with such an ending as a file. */
 static bool looks_like_file(const char *name, size_t len)
 {
     static const char *const endings[] = { ".whl", ".zip", ".tar", ".gz",   ".tgz", ".bz2", ".tbz", ".xz",
@@ -44,7 +44,7 @@ static size_t operator_length(const char *text)
     return 0;
 }
 
-/* "[extra,another]" at *at, or nothing there. */
+/* Skips "[extra,another]" at *at. No extras are fine too. */
 static bool skip_extras(const char **at)
 {
     if (**at != '[')
@@ -58,7 +58,7 @@ static bool skip_extras(const char **at)
     return *(*at)++ == ']';
 }
 
-/* "==1.2.*" at *at. */
+/* Skips "==1.2.*" at *at. */
 static bool skip_version_clause(const char **at)
 {
     size_t n = operator_length(*at);
@@ -70,7 +70,7 @@ static bool skip_version_clause(const char **at)
     return true;
 }
 
-/* ">=1,<2" up to the end, or nothing there. */
+/* Whether the rest is a version such as ">=1,<2", or empty. */
 static bool is_version(const char *at)
 {
     if (!*at)
@@ -92,7 +92,7 @@ static bool is_plain(const char *requirement)
            skip_extras(&at) && is_version(at);
 }
 
-/* The next character of the normalized name, up to `end`; NUL: there is no other. */
+/* The next character of the normalized name; NUL at its end. */
 static char next_of_name(const char **at, const char *end)
 {
     if (*at == end)
@@ -135,8 +135,8 @@ const char *requirement_rest(const char *requirement)
     return requirement + name_length(requirement);
 }
 
-/* A pattern in the spelling of normalized names: an administrator may write a name as its package does. */
-static void spell_pattern(const char *pattern, struct buf *ret)
+/* Normalizes a pattern like a name, so that a configuration may spell names as packages do. */
+static void normalize_pattern(const char *pattern, struct buf *ret)
 {
     for (const char *at = pattern; *at; at++) {
         bool is_separator = strchr("-_.", *at);
@@ -151,7 +151,7 @@ int requirement_check(const char *requirement, const struct config_list *allowed
 {
     if (!is_plain(requirement))
         return err_never(err, "invalid_package",
-                         "package_name \"%.200s\" is no plain requirement: write a name, extras and versions, like "
+                         "package_name \"%.200s\" is not a plain requirement; use a name, extras and versions, like "
                          "stactools-landsat, stactools-landsat==0.5.0 or stactools-landsat[extra]>=0.5,<1",
                          requirement);
     auto_buf struct buf name = BUF_INIT;
@@ -160,13 +160,12 @@ int requirement_check(const char *requirement, const struct config_list *allowed
         return err_no_memory(err);
     for (size_t i = 0; i < allowed->n; i++) {
         auto_buf struct buf pattern = BUF_INIT;
-        spell_pattern(allowed->items[i], &pattern);
+        normalize_pattern(allowed->items[i], &pattern);
         if (buf_failed(&pattern))
             return err_no_memory(err);
         if (fnmatch(buf_str(&pattern), buf_str(&name), 0) == 0)
             return 0;
     }
     return err_never(err, "package_not_allowed",
-                     "package \"%s\" is not one that this service runs: its allowed_packages have no pattern for it",
-                     buf_str(&name));
+                     "package \"%s\" is not allowed here: it matches no pattern of allowed_packages", buf_str(&name));
 }

@@ -18,14 +18,14 @@
 enum { TEXT_MAX = 1024, REMOVE_WAIT_MS = 1000, REMOVE_LOOK_MS = 5, TRIAL_LIMIT = 1 << 20 };
 
 struct cgroups {
-    int fd;           /* of our own group's directory */
-    atomic_uint made; /* subgroups, so far */
-    atomic_flag told; /* that one could not be made */
+    int fd;                 /* of our own group's directory */
+    atomic_uint made;       /* subgroups, so far */
+    atomic_flag has_warned; /* that one could not be made */
 };
 
 /* ------------------------------------------------------------ control files */
 
-/* One write, as the kernel wants it. Async-signal-safe. */
+/* Writes with a single call, which the kernel requires. Async-signal-safe. */
 static bool put(int directory, const char *name, const char *text)
 {
     int fd = openat(directory, name, O_WRONLY | O_CLOEXEC);
@@ -54,7 +54,7 @@ static void close_file(FILE **file)
         fclose(*file);
 }
 
-/* Where the unified hierarchy is mounted. False: nowhere as it has to be. */
+/* The mount point of the unified hierarchy. False: it is not mounted with nsdelegate and its root. */
 static bool find_mount(FILE *mounts, char ret[PATH_MAX])
 {
     auto_free char *line = NULL;
@@ -69,14 +69,14 @@ static bool find_mount(FILE *mounts, char ret[PATH_MAX])
     return false;
 }
 
-/* Its path in that hierarchy. */
+/* The path of our cgroup in that hierarchy. */
 static bool find_own(FILE *groups, char ret[PATH_MAX])
 {
     auto_free char *line = NULL;
     size_t size = 0;
     while (getline(&line, &size, groups) > 0)
         if (sscanf(line, "0::%4095[^\n]", ret) == 1)
-            return ret[0] == '/' && !strstr(ret, "/.."); /* which lies outside of our namespace */
+            return ret[0] == '/' && !strstr(ret, "/.."); /* it is outside of our namespace */
     return false;
 }
 
@@ -94,7 +94,7 @@ static int open_own(const char *process, char ret_path[2 * PATH_MAX], int *ret_f
     if (!mounts || !find_mount(mounts, mount))
         return err_never(err, "no_cgroup", "no unified cgroup hierarchy is mounted here with nsdelegate");
     if (!groups || !find_own(groups, own))
-        return err_never(err, "no_cgroup", "its own cgroup is not seen here");
+        return err_never(err, "no_cgroup", "the own cgroup of this process is not visible here");
     snprintf(ret_path, 2 * PATH_MAX, "%s%s", mount, strcmp(own, "/") == 0 ? "" : own);
     *ret_fd = open(ret_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return *ret_fd < 0 ? err_never(err, "no_cgroup", "cannot open %s: %s", ret_path, strerror(errno)) : 0;
@@ -110,7 +110,7 @@ static bool has_memory(int own)
     return false;
 }
 
-/* Of an itemgend that was killed. What is in use somebody still needs, and stays. */
+/* Left by a killed itemgend. Subgroups with processes cannot be removed, and stay. */
 static void remove_leftovers(int own)
 {
     int fd = openat(own, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -131,7 +131,7 @@ static void give_back(int own)
     (void)unlinkat(own, DAEMON, AT_REMOVEDIR);
 }
 
-/* What could not be done; NULL: it is taken over. errno says why. */
+/* NULL: done. Otherwise the step that failed, with errno set. */
 static const char *take_over(int own)
 {
     if (mkdirat(own, DAEMON, 0755) < 0 && errno != EEXIST)
@@ -163,7 +163,7 @@ static bool make(struct cgroups *cgroups, int64_t memory_limit, struct cgroup *r
         errno = error_number;
         return false;
     }
-    put(cgroup.fd, "memory.swap.max", "0"); /* not there without swap */
+    put(cgroup.fd, "memory.swap.max", "0"); /* missing on kernels without swap */
     put(cgroup.fd, "memory.oom.group", "1");
     put(cgroup.fd, "cgroup.max.descendants", "0");
     *ret = cgroup;
@@ -173,9 +173,9 @@ static bool make(struct cgroups *cgroups, int64_t memory_limit, struct cgroup *r
 
 void cgroup_make(struct cgroups *cgroups, int64_t memory_limit, struct cgroup *ret)
 {
-    if (cgroups && !make(cgroups, memory_limit, ret) && !atomic_flag_test_and_set(&cgroups->told))
+    if (cgroups && !make(cgroups, memory_limit, ret) && !atomic_flag_test_and_set(&cgroups->has_warned))
         log_write(LOG_WARNING, LOG_EVENT_WARNING, NULL,
-                  "cannot make a cgroup for an item, whose memory is only sampled: %s", strerror(errno));
+                  "cannot make a cgroup for an item, so its memory is only sampled: %s", strerror(errno));
 }
 
 void cgroup_add(const struct cgroup *cgroup, pid_t pid)
@@ -210,14 +210,14 @@ void cgroup_clear(struct cgroup *cgroup)
         return;
     put(cgroup->fd, "cgroup.kill", "1");
     base_close_fd(&cgroup->fd);
-    int64_t deadline_ms = time_mono_ms() + REMOVE_WAIT_MS; /* whoever was killed takes a moment to end */
+    int64_t deadline_ms = time_mono_ms() + REMOVE_WAIT_MS; /* killed processes take a moment to end */
     while (unlinkat(cgroup->cgroups->fd, cgroup->name, AT_REMOVEDIR) < 0 && errno == EBUSY &&
            time_mono_ms() < deadline_ms)
         wait_fd(-1, 0, -1, time_mono_ms() + REMOVE_LOOK_MS);
     *cgroup = (struct cgroup)CGROUP_INIT;
 }
 
-/* ------------------------------------------------------------------ all of it */
+/* ------------------------------------------------------------ taking over */
 
 int cgroups_open(const char *process, struct cgroups **ret, struct err *err)
 {
@@ -234,7 +234,7 @@ int cgroups_open(const char *process, struct cgroups **ret, struct err *err)
     struct cgroups *cgroups = calloc(1, sizeof(*cgroups));
     if (!cgroups)
         return err_no_memory(err);
-    *cgroups = (struct cgroups){ .fd = fd, .told = ATOMIC_FLAG_INIT };
+    *cgroups = (struct cgroups){ .fd = fd, .has_warned = ATOMIC_FLAG_INIT };
     const char *failed = take_over(fd);
     auto_cgroup struct cgroup trial = CGROUP_INIT;
     if (!failed) {

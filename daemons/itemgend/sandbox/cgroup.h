@@ -1,13 +1,13 @@
 /*
- * cgroup: holds the memory of all processes of an item together, by cgroups of version 2 where they are delegated.
+ * cgroup: limits the memory of all processes of an item together, with cgroups v2 where they are delegated.
  *
- * After the kernel's Documentation/admin-guide/cgroup-v2.rst. Our own group is taken over: itemgend moves itself into
- * the subgroup `daemon`, because a group that divides memory among subgroups may hold no process, and each item gets a
- * subgroup beside it. Where anything of this is not there or is refused nothing is changed and nothing is held: the
- * limits and samples of supervise.h are in force with it and without it.
+ * See Documentation/admin-guide/cgroup-v2.rst of the kernel. itemgend takes over its own cgroup: it moves itself into
+ * the subgroup `daemon`, because a cgroup that limits subgroups may not contain processes, and gives each item a
+ * subgroup beside it. If any of this is missing or refused, nothing changes, and only the limits and samples of
+ * supervise.h apply; they apply with cgroups too.
  *
- * Package code must not reach these files: the hierarchy has to be mounted with nsdelegate, which makes cgroup
- * namespaces (each sandbox has one) boundaries. Without a sandbox it is of our user, and could.
+ * Package code must not write to these files. The hierarchy must be mounted with nsdelegate, which makes cgroup
+ * namespaces boundaries, and each sandbox has one. Without a sandbox, package code runs as our user and could write.
  */
 #ifndef ITEMGEND_CGROUP_H
 #define ITEMGEND_CGROUP_H
@@ -16,20 +16,20 @@
 
 #include "base/err.h"
 
-struct cgroups; /* our own group, taken over; thread-safe */
+struct cgroups; /* our own cgroup, taken over; thread-safe */
 
 /*
- * Takes it over. `process`: "/proc/self", where the files cgroup and mountinfo are. NEVER "no_cgroup": it cannot be,
- * the text says why, and all is as it was. All threads are moved: once at a time.
+ * Takes it over. `process` is "/proc/self", which has the files cgroup and mountinfo. NEVER "no_cgroup": it does not
+ * work here, the text says why, and nothing has changed. All threads of this process move, so call it once at a time.
  */
 int cgroups_open(const char *process, struct cgroups **ret, struct err *err) must_check;
-/* Gives it back; no subgroup is in use. NULL is allowed. */
+/* Moves back. Call it when no subgroup is in use. NULL is allowed. */
 void cgroups_free(struct cgroups *cgroups);
 
 /* A subgroup. */
 struct cgroup {
     struct cgroups *cgroups;
-    int fd; /* of its directory; -1: there is none, and all that is done with it does nothing */
+    int fd; /* of its directory; -1: there is none, and the functions below do nothing */
     char name[24];
 };
 #define CGROUP_INIT \
@@ -37,18 +37,16 @@ struct cgroup {
         .fd = -1    \
     }
 
-/* Makes one with this limit, bytes, and nobody in it. Where that fails `ret` stays what it was, and the log says so
- * once. `cgroups` NULL: none is made. */
+/* Makes an empty subgroup with this limit in bytes. On failure `ret` does not change, and the first failure is logged.
+ * `cgroups` NULL: does nothing. */
 void cgroup_make(struct cgroups *cgroups, int64_t memory_limit, struct cgroup *ret);
-/* Puts a process into it, which so far has charged nothing to it: what it forks and what it takes from now on counts.
- */
+/* Moves a process into it. Memory counts from then on, also that of its children. */
 void cgroup_add(const struct cgroup *cgroup, pid_t pid);
-/* The same for the calling process, between fork and exec: async-signal-safe. */
+/* Moves the calling process into it, between fork and exec. Async-signal-safe. */
 void cgroup_enter(const struct cgroup *cgroup);
-/* Whether the kernel has ended processes in it for want of memory; then raises `peak` to the most that it had, bytes.
- */
+/* True: the kernel has killed processes in it because it reached its limit. Raises `peak` to its peak memory, bytes. */
 bool cgroup_ran_out(const struct cgroup *cgroup, int64_t *peak);
-/* Kills all that is in it, and removes it. */
+/* Kills all processes in it and removes it. */
 void cgroup_clear(struct cgroup *cgroup);
 #define auto_cgroup cleanup(cgroup_clear)
 

@@ -1,4 +1,4 @@
-/* command_result: how a command, or the making of an item, ended, and what it took. */
+/* command_result: how a command ended, and how much it used. */
 #ifndef ITEMGEND_COMMAND_RESULT_H
 #define ITEMGEND_COMMAND_RESULT_H
 
@@ -7,8 +7,8 @@
 #include "itemgend/limits.h"
 
 enum command_end {
-    COMMAND_EXITED, /* by itself: exit_code */
-    COMMAND_KILLED, /* by a signal that was not ours: signal_number */
+    COMMAND_EXITED, /* exit_code is set */
+    COMMAND_KILLED, /* signal_number is set; the signal was not ours */
     COMMAND_TIME_LIMIT,
     COMMAND_MEMORY_LIMIT,
     COMMAND_CPU_LIMIT,
@@ -23,11 +23,11 @@ enum { COMMAND_OUTPUT_KEPT = 8192 };
 struct command_result {
     enum command_end end;
     int exit_code, signal_number;
-    /* The most that was seen of it, all processes together, now and then; of memory at least what the largest took. */
+    /* Sampled peaks of all processes together. The peak memory of the largest process is included. */
     int64_t memory, processes, disk;
     int64_t cpu_ms, duration_ms;
     int64_t printed;   /* bytes */
-    struct buf output; /* the last of them, printable */
+    struct buf output; /* the last COMMAND_OUTPUT_KEPT bytes, printable */
 };
 #define COMMAND_RESULT_INIT \
     {                       \
@@ -37,10 +37,11 @@ void command_result_clear(struct command_result *result);
 #define auto_command_result cleanup(command_result_clear)
 
 /*
- * 0: it ended well. NEVER: "bad_command" (stac did not know the group, option or argument), "out_of_memory",
- * "cpu_limit" (it would take as long again, unlike what waits for others), "process_limit", "disk_limit",
- * "output_limit". LATER: "time_limit", "create_item_failed" (exit code or signal, and what it printed last),
- * "interrupted". The text names the limit and what was taken.
+ * Turns the end of create-item into a result. The text names the limit and the usage.
+ * 0: it succeeded.
+ * NEVER: "bad_command" (stac does not know the group, option or argument), "out_of_memory", "cpu_limit" (a retry would
+ * need as much again), "process_limit", "disk_limit", "output_limit".
+ * LATER: "time_limit", "create_item_failed" (exit code or signal, and the end of the output), "interrupted".
  */
 int command_result_check(const struct command_result *result, const struct limits *limits, struct err *err) must_check;
 

@@ -10,7 +10,7 @@ int libexec_find(const char *name, char **ret_path, struct err *err)
 {
     char program[PATH_MAX] = "";
     if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
-        return err_fatal(err, errno, "cannot find out where this program is");
+        return err_fatal(err, errno, "cannot find the path of this program");
     char *end = strrchr(program, '/');
     if (end)
         *end = '\0';

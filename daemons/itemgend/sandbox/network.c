@@ -1,25 +1,21 @@
 #include "itemgend/sandbox/network.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
 #include "base/child.h"
+#include "itemgend/sandbox/libexec.h"
 
-enum { TRY_TIMEOUT_MS = 10000, TRY_OUTPUT_MAX = 4096, PATH_SIZE = 4096 };
-
-#define HELPER "/../libexec/stactools-ingest/itemgend-network"
+enum { TRY_TIMEOUT_MS = 10000, TRY_OUTPUT_MAX = 4096 };
 
 struct network {
-    int in_force;         /* enum network_choice */
-    char *why;            /* it is open although auto would have it filtered; NULL: nothing to tell */
-    struct strings words; /* the helper's command line up to the program */
+    int in_force;      /* enum network_choice */
+    char *why;         /* why auto chose open; NULL: it did not */
+    struct strv words; /* the helper's command line up to the program */
 };
 
 void network_free(struct network *network)
 {
     if (!network)
         return;
-    strings_clear(&network->words);
+    strv_clear(&network->words);
     free(network->why);
     free(network);
 }
@@ -42,39 +38,41 @@ const char *network_name(const struct network *network)
     return names[network->in_force];
 }
 
-/* The helper lies beside the program that runs, wherever that was installed or built. */
-static void make_words(const struct config_list *ports, struct strings *words)
+static int make_words(const struct config_list *ports, struct strv *words, struct err *err)
 {
-    char path[PATH_SIZE];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    path[len > 0 ? len : 0] = '\0';
-    char *slash = strrchr(path, '/');
-    if (slash)
-        *slash = '\0';
-    strings_add(words, "%s" HELPER, path);
-    if (ports->n == 0)
-        return;
+    auto_free char *helper = NULL;
+    struct err why = ERR_INIT;
+    int r = libexec_find("itemgend-network", &helper, &why);
+    if (r == NEVER)
+        return err_never(err, "sandbox_unavailable", "a filtered network needs itemgend-network: %s", why.text);
+    if (r != 0) {
+        *err = why;
+        return r;
+    }
+    strv_add(words, "%s", helper);
     auto_buf struct buf list = BUF_INIT;
     for (size_t i = 0; i < ports->n; i++)
         buf_printf(&list, "%s%s", i > 0 ? "," : "", ports->items[i]);
-    words->failed |= buf_failed(&list);
-    strings_add(words, "-l");
-    strings_add(words, "%s", buf_str(&list));
+    if (list.len) {
+        strv_add(words, "-l");
+        strv_add(words, "%s", buf_str(&list));
+    }
+    return buf_failed(&list) || words->failed ? err_no_memory(err) : 0;
 }
 
-void network_wrap(const struct network *network, struct strings *argv)
+void network_wrap(const struct network *network, struct strv *argv)
 {
     for (size_t i = 0; network->in_force == NETWORK_FILTERED && i < network->words.n; i++)
-        strings_add(argv, "%s", network->words.list[i]);
+        strv_add(argv, "%s", network->words.list[i]);
 }
 
-/* 0: it works. NEVER: it does not, and will not by itself. LATER: that could not be told. */
+/* 0: it works. NEVER: it does not work here. LATER: could not find out. */
 static int try(const struct network *network, char *const *sandboxed, int stop_fd, struct err *err)
 {
-    auto_strings struct strings argv = STRINGS_INIT;
+    auto_strv struct strv argv = STRV_INIT;
     network_wrap(network, &argv);
     for (; *sandboxed; sandboxed++)
-        strings_add(&argv, "%s", *sandboxed);
+        strv_add(&argv, "%s", *sandboxed);
     if (argv.failed)
         return err_no_memory(err);
     auto_child struct child child = {
@@ -82,10 +80,10 @@ static int try(const struct network *network, char *const *sandboxed, int stop_f
     };
     int r = child_run(&child, err);
     if (r == NEVER && err_is(err, "not_found"))
-        return err_never(err, "sandbox_unavailable", "a filtered network needs %s, which is not there", argv.list[0]);
+        return err_never(err, "sandbox_unavailable", "a filtered network needs %s, which cannot be run", argv.list[0]);
     if (r != 0 || child.status == 0)
         return r;
-    char *said = child.message.data ? child.message.data : (char[]){ "it ended without a word" };
+    char *said = child.message.data ? child.message.data : (char[]){ "it printed nothing" };
     said[strcspn(said, "\n")] = '\0';
     err_make_printable(said);
     return err_never(err, "sandbox_unavailable",
@@ -99,15 +97,13 @@ static int filter(const struct itemgend_options *options, char *const *sandboxed
 {
     if (!sandboxed)
         return err_never(err, "sandbox_unavailable",
-                         "the network of package code can be filtered or closed only where it runs in bubblewrap");
-    make_words(&options->loopback_ports, &network->words);
-    if (network->words.failed)
-        return err_no_memory(err);
+                         "the network of package code can be filtered or closed only in bubblewrap");
+    int r = make_words(&options->loopback_ports, &network->words, err);
     network->in_force = NETWORK_FILTERED;
-    return try(network, sandboxed, stop_fd, err);
+    return r != 0 ? r : try(network, sandboxed, stop_fd, err);
 }
 
-/* 0, and what is in force is set; `why` too where filtered would have been better. */
+/* 0: in_force is set, and `why` if auto had to choose open. */
 static int choose(const struct itemgend_options *options, char *const *sandboxed, int stop_fd, struct network *network,
                   struct err *err)
 {
@@ -137,6 +133,6 @@ int network_open(const struct itemgend_options *options, char *const *sandboxed,
 void network_warnings(const struct network *network, struct buf *ret)
 {
     if (network->why)
-        buf_printf(ret, "package code reaches the machine's own addresses and credential endpoints: %s\n",
+        buf_printf(ret, "package code can reach the addresses of this machine and credential endpoints: %s\n",
                    network->why);
 }

@@ -1,6 +1,6 @@
 #include "itemgend/sandbox/package_role.h"
 
-enum { MARGIN_MS = 60000 }; /* for starting it, and for clocks */
+enum { MARGIN_MS = 60000 }; /* for the start of the item, and clock differences */
 
 struct package_role {
     struct creds_cache *creds;
@@ -46,7 +46,7 @@ int package_role_new(const struct itemgend_options *options, const struct packag
     return r;
 }
 
-int package_role_variables(struct package_role *role, struct aws_client *client, struct strings *environment,
+int package_role_variables(struct package_role *role, struct aws_client *client, struct strv *variables,
                            struct err *err)
 {
     if (!role)
@@ -61,11 +61,11 @@ int package_role_variables(struct package_role *role, struct aws_client *client,
         *err = story;
         return r;
     }
-    strings_add(environment, "AWS_ACCESS_KEY_ID=%s", creds.access_key_id);
-    strings_add(environment, "AWS_SECRET_ACCESS_KEY=%s", creds.secret_access_key);
+    strv_add(variables, "AWS_ACCESS_KEY_ID=%s", creds.access_key_id);
+    strv_add(variables, "AWS_SECRET_ACCESS_KEY=%s", creds.secret_access_key);
     if (creds.session_token)
-        strings_add(environment, "AWS_SESSION_TOKEN=%s", creds.session_token);
-    strings_add(environment, "AWS_REGION=%s", aws_region(aws));
-    strings_add(environment, "AWS_DEFAULT_REGION=%s", aws_region(aws));
-    return environment->failed ? err_no_memory(err) : 0;
+        strv_add(variables, "AWS_SESSION_TOKEN=%s", creds.session_token);
+    strv_add(variables, "AWS_REGION=%s", aws_region(aws));
+    strv_add(variables, "AWS_DEFAULT_REGION=%s", aws_region(aws));
+    return variables->failed ? err_no_memory(err) : 0;
 }

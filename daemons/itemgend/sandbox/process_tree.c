@@ -17,7 +17,7 @@ struct pids {
     pid_t list[PIDS_MAX];
 };
 
-/* ------------------------------------------------------------- who they are */
+/* --------------------------------------------------------- the processes */
 
 static void add_children_of_thread(pid_t pid, const char *thread, struct pids *pids)
 {
@@ -43,7 +43,7 @@ static void add_children(pid_t pid, struct pids *pids)
         closedir(threads);
 }
 
-/* NULL: no memory. The caller frees. */
+/* The caller frees it. NULL: no memory. */
 static struct pids *descendants(pid_t root, size_t max)
 {
     struct pids *pids = malloc(sizeof(*pids));
@@ -57,9 +57,9 @@ static struct pids *descendants(pid_t root, size_t max)
     return pids;
 }
 
-/* ------------------------------------------------------------ what they take */
+/* ----------------------------------------------------------------- usage */
 
-static void add_stat(pid_t pid, struct tree_usage *usage)
+static void add_stat(pid_t pid, struct process_tree_usage *usage)
 {
     char path[64], line[1024];
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
@@ -68,9 +68,9 @@ static void add_stat(pid_t pid, struct tree_usage *usage)
     if (n <= 0)
         return;
     line[n] = '\0';
-    const char *fields = strrchr(line, ')'); /* the name before it may hold anything */
+    const char *fields = strrchr(line, ')'); /* the name before it may contain anything */
     long ticks[4] = { 0 }, pages = 0;
-    /* From state on: utime, stime, cutime, cstime are fields 14 to 17, rss is field 24 of proc(5). */
+    /* After the state: utime, stime, cutime, cstime are fields 14 to 17, rss is field 24 of proc(5). */
     if (!fields ||
         sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld %ld %ld %*d %*d %*d %*d %*u %*u %ld",
                &ticks[0], &ticks[1], &ticks[2], &ticks[3], &pages) != 5)
@@ -79,7 +79,7 @@ static void add_stat(pid_t pid, struct tree_usage *usage)
     usage->memory += pages * sysconf(_SC_PAGESIZE);
 }
 
-/* Files that have been counted: children have their parents' open. */
+/* The files counted so far: children inherit the open files of their parents. */
 struct files {
     size_t n;
     struct {
@@ -101,7 +101,7 @@ static bool is_new(const struct stat *status, struct files *files)
     return true;
 }
 
-/* Neither a process' memory nor its directory shows what is in a file that has no name. */
+/* Unlinked files show neither in the memory of a process nor in its directory. */
 static void add_file(int directory, const char *name, struct files *files)
 {
     struct stat status;
@@ -109,7 +109,7 @@ static void add_file(int directory, const char *name, struct files *files)
     if (fstatat(directory, name, &status, 0) < 0 || !S_ISREG(status.st_mode) || status.st_nlink != 0 ||
         !is_new(&status, files))
         return;
-    /* O_PATH: nothing is opened, no lease or lock is met. */
+    /* O_PATH does not open the file itself, so no lease or lock can block us. */
     auto_close int fd = openat(directory, name, O_PATH | O_CLOEXEC);
     if (fd < 0 || fstatfs(fd, &system) < 0)
         return;
@@ -130,10 +130,10 @@ static void add_files(pid_t pid, struct files *files)
 }
 
 struct proportional {
-    int64_t all, shared; /* bytes; `shared`: of all, what lies in files in memory and in shared maps */
+    int64_t all, shared; /* bytes; `shared`: the part in shared maps and files in memory */
 };
 
-/* Each page divided by the number of those who share it (proc(5), smaps_rollup). False: the kernel does not tell. */
+/* Adds each page divided by the number of processes that share it (proc(5), smaps_rollup). False: not available. */
 static bool add_proportional(pid_t pid, struct proportional *sum)
 {
     char path[64], line[256];
@@ -154,7 +154,7 @@ static bool add_proportional(pid_t pid, struct proportional *sum)
     return found;
 }
 
-/* `otherwise`: what is taken to be true where the kernel tells of no process at all. */
+/* `otherwise`: the result if the kernel reports none of the processes. */
 static int64_t exact_memory(const struct pids *pids, int64_t files_memory, int64_t otherwise)
 {
     struct proportional sum = { 0, 0 };
@@ -163,19 +163,19 @@ static int64_t exact_memory(const struct pids *pids, int64_t files_memory, int64
         known |= add_proportional(pids->list[i], &sum);
     if (!known)
         return otherwise;
-    /* What is both mapped and open counts once. */
+    /* A file that is both mapped and open counts once. */
     return sum.all - sum.shared + (files_memory > sum.shared ? files_memory : sum.shared);
 }
 
-void tree_measure(pid_t root, int64_t memory_limit, int64_t process_limit, struct tree_usage *ret)
+void process_tree_measure(pid_t root, int64_t memory_limit, int64_t process_limit, struct process_tree_usage *ret)
 {
-    *ret = (struct tree_usage){ .processes = 0 };
+    *ret = (struct process_tree_usage){ .processes = 0 };
     auto_free struct pids *pids = descendants(root, (size_t)process_limit + 1);
     if (!pids)
         return;
     ret->processes = (int64_t)pids->n;
     if (ret->processes > process_limit)
-        return; /* enough: to look at so many takes long, and longer with each that is forked meanwhile */
+        return; /* measuring so many would take long, and they may fork meanwhile */
     struct files files = { .n = 0 };
     for (size_t i = 0; i < pids->n; i++) {
         add_stat(pids->list[i], ret);
@@ -187,7 +187,7 @@ void tree_measure(pid_t root, int64_t memory_limit, int64_t process_limit, struc
         ret->memory = exact_memory(pids, files.memory, ret->memory);
 }
 
-/* --------------------------------------------------------------- their end */
+/* ----------------------------------------------------------------- killing */
 
 static size_t signal_all(pid_t root, int number)
 {
@@ -197,9 +197,9 @@ static size_t signal_all(pid_t root, int number)
     return pids ? pids->n : 0;
 }
 
-void tree_kill(pid_t root)
+void process_tree_kill(pid_t root)
 {
-    /* Who is stopped forks no more: once a round finds nobody new, all are. */
+    /* Stopped processes cannot fork: once a round finds no new ones, all of them are stopped. */
     size_t before = 0, now;
     for (int round = 0; round < ROUNDS_MAX && (now = signal_all(root, SIGSTOP)) != before; round++)
         before = now;

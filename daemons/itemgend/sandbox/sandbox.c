@@ -12,14 +12,12 @@ enum { TRY_TIMEOUT_MS = 10000, TRY_OUTPUT_MAX = 4096 };
 
 struct sandbox {
     bool is_bubblewrap;
-    struct network *network; /* NULL: not yet found out */
-    char *why;               /* bubblewrap is not, although auto would have it; NULL: nothing to tell */
+    struct network *network; /* NULL: not chosen yet */
+    char *why;               /* why auto chose no bubblewrap; NULL: it did not */
     struct cgroups *cgroups; /* NULL: none */
     char *why_no_cgroups;
-    struct strings words; /* bubblewrap's command line up to the paths */
+    struct strv words; /* bubblewrap's command line up to the paths */
 };
-
-#define auto_sandbox cleanup(free_sandbox)
 
 void sandbox_free(struct sandbox *sandbox)
 {
@@ -28,14 +26,9 @@ void sandbox_free(struct sandbox *sandbox)
     cgroups_free(sandbox->cgroups);
     free(sandbox->why_no_cgroups);
     network_free(sandbox->network);
-    strings_clear(&sandbox->words);
+    strv_clear(&sandbox->words);
     free(sandbox->why);
     free(sandbox);
-}
-
-static void free_sandbox(struct sandbox **sandbox)
-{
-    sandbox_free(*sandbox);
 }
 
 bool sandbox_is_bubblewrap(const struct sandbox *sandbox)
@@ -48,11 +41,12 @@ struct cgroups *sandbox_cgroups(const struct sandbox *sandbox)
     return sandbox->cgroups;
 }
 
-/* ----------------------------------------------------------- what is seen */
+/* ------------------------------------------------------ its file system */
 
 /*
- * What programs need of /etc and nothing that is secret: of /etc/ssl not `private`, which a daemon that runs as root
- * could read. passwd and group are the distribution's own before any account was made; they hold the user 65534.
+ * The files of /etc that programs need; none of them is secret. /etc/ssl/private is left out, because a daemon that
+ * runs as root could read it. passwd and group are the distribution's own, without local accounts, and include the
+ * user 65534.
  */
 static const char *const from_etc[][2] = {
     { "/usr/share/base-passwd/passwd.master", "/etc/passwd" },
@@ -78,24 +72,24 @@ static const char *const from_etc[][2] = {
     { "/etc/ssl/openssl.cnf", "/etc/ssl/openssl.cnf" },
 };
 
-/* Words with blanks between. */
-static void add_words(struct strings *argv, const char *words)
+/* Adds words that are separated by blanks. */
+static void add_words(struct strv *argv, const char *words)
 {
     for (size_t len; *words; words += len + (words[len] == ' ')) {
         len = strcspn(words, " ");
-        strings_add(argv, "%.*s", (int)len, words);
+        strv_add(argv, "%.*s", (int)len, words);
     }
 }
 
-static void add_bind(struct strings *argv, const char *option, const char *source, const char *place)
+static void add_bind(struct strv *argv, const char *option, const char *source, const char *place)
 {
-    strings_add(argv, "%s", option);
-    strings_add(argv, "%s", source);
-    strings_add(argv, "%s", place);
+    strv_add(argv, "%s", option);
+    strv_add(argv, "%s", source);
+    strv_add(argv, "%s", place);
 }
 
-/* Whether the path is seen anyway, because it lies in something of the host that is. */
-static bool is_seen(const char *path)
+/* Whether the path is in a directory of the host that is visible anyway. */
+static bool is_visible(const char *path)
 {
     static const char *const directories[] = { "/usr", "/etc/ssl/certs", "/etc/pki/tls/certs",
                                                "/etc/pki/ca-trust/extracted" };
@@ -107,8 +101,8 @@ static bool is_seen(const char *path)
     return false;
 }
 
-/* The certificates that the administrator has named; SSL_CERT_DIR is a list. */
-static void add_certificates(struct strings *argv)
+/* The certificates in the daemon's variables. SSL_CERT_DIR is a list. */
+static void add_certificates(struct strv *argv)
 {
     static const char *const names[] = { "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE" };
     for (size_t i = 0; i < N_ELEMENTS(names); i++) {
@@ -117,13 +111,13 @@ static void add_certificates(struct strings *argv)
         argv->failed |= !list;
         char *rest = list;
         for (const char *path = strsep(&rest, ":"); path; path = strsep(&rest, ":"))
-            if (path[0] == '/' && !is_seen(path))
+            if (path[0] == '/' && !is_visible(path))
                 add_bind(argv, "--ro-bind-try", path, path);
     }
 }
 
-/* /bin, /lib and the like are links into /usr today, directories on older systems. */
-static void add_system_directories(struct strings *argv)
+/* /bin, /lib and so on are links into /usr, or directories on older systems. */
+static void add_system_directories(struct strv *argv)
 {
     static const char *const directories[] = { "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32" };
     add_bind(argv, "--ro-bind", "/usr", "/usr");
@@ -136,13 +130,13 @@ static void add_system_directories(struct strings *argv)
         else
             add_bind(argv, "--ro-bind-try", directories[i], directories[i]);
     }
-    /* A configuration that was installed below /usr is still none of their business. */
-    if (is_seen(SYSCONFDIR) && access(SYSCONFDIR "/stactools-ingest", F_OK) == 0)
+    /* Hides a configuration that was installed below /usr. */
+    if (is_visible(SYSCONFDIR) && access(SYSCONFDIR "/stactools-ingest", F_OK) == 0)
         add_words(argv, "--size 4096 --perms 0500 --tmpfs " SYSCONFDIR "/stactools-ingest");
 }
 
-/* The order counts: what is put somewhere hides what was there, and paths in /tmp are to be seen. */
-static void make_words(int network, struct strings *argv)
+/* The order matters: a mount hides what was there before, and paths in /tmp must stay visible. */
+static void make_words(int network, struct strv *argv)
 {
     add_words(argv, "bwrap --die-with-parent --new-session --unshare-user --unshare-pid --unshare-ipc --unshare-uts "
                     "--unshare-cgroup-try --uid 65534 --gid 65534 --hostname localhost --cap-drop ALL");
@@ -152,40 +146,40 @@ static void make_words(int network, struct strings *argv)
     add_words(argv, "--perms 0755 --dir /etc");
     for (size_t i = 0; i < N_ELEMENTS(from_etc); i++)
         add_bind(argv, "--ro-bind-try", from_etc[i][0], from_etc[i][1]);
-    /* Files in /dev/shm and /tmp are memory that belongs to no process: they must stay few. */
+    /* Files in /dev/shm and /tmp use memory that counts for no process, so both are small. */
     add_words(argv, "--proc /proc --dev /dev --perms 1777 --size 64000000 --tmpfs /dev/shm --remount-ro /dev "
                     "--perms 1777 --size 64000000 --tmpfs /tmp");
     add_certificates(argv);
 }
 
-void sandbox_wrap(const struct sandbox *sandbox, const struct sandbox_paths *paths, struct strings *argv)
+void sandbox_wrap(const struct sandbox *sandbox, const struct sandbox_paths *paths, struct strv *argv)
 {
     if (!sandbox->is_bubblewrap)
         return;
     if (sandbox->network)
         network_wrap(sandbox->network, argv);
     for (size_t i = 0; i < sandbox->words.n; i++)
-        strings_add(argv, "%s", sandbox->words.list[i]);
+        strv_add(argv, "%s", sandbox->words.list[i]);
     for (const char *const *path = paths->read_only; path && *path; path++)
-        if (!is_seen(*path))
+        if (!is_visible(*path))
             add_bind(argv, "--ro-bind", *path, *path);
     for (const char *const *path = paths->writable; path && *path; path++)
         add_bind(argv, "--bind", *path, *path);
     add_words(argv, "--remount-ro / --");
 }
 
-/* ---------------------------------------------------------- what works here */
+/* ----------------------------------------------------------- choosing it */
 
-static void make_true(const struct sandbox *sandbox, struct strings *argv)
+static void make_true(const struct sandbox *sandbox, struct strv *argv)
 {
     sandbox_wrap(sandbox, &(struct sandbox_paths){ .read_only = NULL }, argv);
-    strings_add(argv, "true");
+    strv_add(argv, "true");
 }
 
-/* Runs `true` in it. 0: it works. NEVER: it does not, and will not by itself. LATER: that could not be told. */
+/* Runs `true` in it. 0: it works. NEVER: it does not work here. LATER: could not find out. */
 static int try(const struct sandbox *sandbox, int stop_fd, struct err *err)
 {
-    auto_strings struct strings argv = STRINGS_INIT;
+    auto_strv struct strv argv = STRV_INIT;
     make_true(sandbox, &argv);
     if (argv.failed)
         return err_no_memory(err);
@@ -198,19 +192,19 @@ static int try(const struct sandbox *sandbox, int stop_fd, struct err *err)
                          "bubblewrap is not installed (no program bwrap in PATH): install the package bubblewrap");
     if (r != 0 || child.status == 0)
         return r;
-    char *said = child.message.data ? child.message.data : (char[]){ "it ended without a word" };
+    char *said = child.message.data ? child.message.data : (char[]){ "it printed nothing" };
     said[strcspn(said, "\n")] = '\0';
     err_make_printable(said);
     return err_never(err, "sandbox_unavailable",
-                     "bubblewrap does not work here (%.400s): this user must be let make namespaces, see "
+                     "bubblewrap does not work here (%.400s): allow this user to make namespaces, see "
                      "docs/explanation/sandbox.md",
                      said);
 }
 
-/* 0, and what is in force is set; `why` too where bubblewrap would have been better. */
+/* 0: is_bubblewrap is set, and `why` if auto had to choose resource limits. */
 static int choose_sandbox(const struct itemgend_options *options, int stop_fd, struct sandbox *sandbox, struct err *err)
 {
-    if (options->sandbox == SANDBOX_LIMITS)
+    if (options->sandbox == SANDBOX_RLIMITS)
         return 0;
     sandbox->is_bubblewrap = true;
     int r = try(sandbox, stop_fd, err);
@@ -223,7 +217,7 @@ static int choose_sandbox(const struct itemgend_options *options, int stop_fd, s
 
 static int choose_network(const struct itemgend_options *options, int stop_fd, struct sandbox *sandbox, struct err *err)
 {
-    auto_strings struct strings argv = STRINGS_INIT;
+    auto_strv struct strv argv = STRV_INIT;
     make_true(sandbox, &argv);
     if (argv.failed)
         return err_no_memory(err);
@@ -233,7 +227,7 @@ static int choose_network(const struct itemgend_options *options, int stop_fd, s
     return r;
 }
 
-/* What is not there is no failure. */
+/* Missing cgroups are not a failure. */
 static int choose_memory(struct sandbox *sandbox, struct err *err)
 {
     int r = cgroups_open("/proc/self", &sandbox->cgroups, err);
@@ -252,7 +246,7 @@ int sandbox_open(const struct itemgend_options *options, int stop_fd, struct san
     make_words(options->network, &sandbox->words);
     if (sandbox->words.failed)
         return err_no_memory(err);
-    int r = choose_memory(sandbox, err); /* before there are other processes in our cgroup */
+    int r = choose_memory(sandbox, err); /* before other processes are in our cgroup */
     if (r == 0)
         r = choose_sandbox(options, stop_fd, sandbox, err);
     if (r == 0)
@@ -262,7 +256,7 @@ int sandbox_open(const struct itemgend_options *options, int stop_fd, struct san
     return r;
 }
 
-/* -------------------------------------------------------------- what is told */
+/* -------------------------------------------------------- describing it */
 
 static const char *sandbox_name(const struct sandbox *sandbox)
 {
@@ -278,11 +272,11 @@ static void add_memory(const struct sandbox *sandbox, struct buf *ret)
 static void add_warnings(const struct sandbox *sandbox, struct buf *ret)
 {
     if (sandbox->why)
-        buf_printf(ret, "package code runs without a sandbox, within limits only: %s\n", sandbox->why);
+        buf_printf(ret, "package code runs without a sandbox, with resource limits only: %s\n", sandbox->why);
     network_warnings(sandbox->network, ret);
     const char *proxy = variables_proxy_with_password();
     if (proxy && network_in_force(sandbox->network) != NETWORK_CLOSED)
-        buf_printf(ret, "package code sees the password in %s, without which it would have no network\n", proxy);
+        buf_printf(ret, "package code can read the password in %s, which it needs for network access\n", proxy);
 }
 
 void sandbox_describe(const struct sandbox *sandbox, struct buf *ret)

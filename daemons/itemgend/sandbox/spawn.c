@@ -18,9 +18,9 @@
 
 enum { KILL_WAIT_MS = 10000 };
 
-/* ------------------------------ after fork: only what is async-signal-safe, other threads may have held any lock */
+/* ------------- after fork: only async-signal-safe calls, because other threads may have held any lock */
 
-/* The hard limit stays: what stands before the program, such as its network, needs more than an item. */
+/* The hard limit stays, because helpers that run before the program, such as its network, need more than an item. */
 static void limit(int resource, int64_t value)
 {
     struct rlimit limits;
@@ -39,7 +39,7 @@ static void forget_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* It ends with its parent, which may have ended already. */
+/* This process ends with its parent, which may have ended already. */
 static void end_with(pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -47,7 +47,7 @@ static void end_with(pid_t parent)
         _exit(126);
 }
 
-/* The program itself. Writes errno to report_fd, which its beginning closes, where it fails. */
+/* Becomes the program. On failure it writes errno to report_fd, which a successful exec closes. */
 static void become(const struct spawn *spawn, const char *program, pid_t keeper, int report_fd)
 {
     end_with(keeper);
@@ -56,7 +56,7 @@ static void become(const struct spawn *spawn, const char *program, pid_t keeper,
         cgroup_enter(spawn->cgroup);
     limit(RLIMIT_DATA, spawn->memory_limit);
     limit(RLIMIT_FSIZE, spawn->file_limit);
-    /* Above what is put in their place. */
+    /* Moved out of the way of descriptors 0 to 3, which are replaced below. */
     int output_fd = fcntl(spawn->output_fd, F_DUPFD_CLOEXEC, 10);
     int control_fd = spawn->control_fd < 0 ? -1 : fcntl(spawn->control_fd, F_DUPFD_CLOEXEC, 10);
     int report = fcntl(report_fd, F_DUPFD_CLOEXEC, 10);
@@ -64,7 +64,7 @@ static void become(const struct spawn *spawn, const char *program, pid_t keeper,
     bool ready = output_fd >= 0 && report >= 0 && dup2(input_fd, 0) == 0 && dup2(output_fd, 1) == 1 &&
                  dup2(output_fd, 2) == 2 && (control_fd < 0 || dup2(control_fd, SPAWN_CONTROL_FD) >= 0);
     close_range(control_fd < 0 ? SPAWN_CONTROL_FD : SPAWN_CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-    limit(RLIMIT_NOFILE, spawn->files); /* only now: we may have more open ourselves than it may */
+    limit(RLIMIT_NOFILE, spawn->files); /* only now: more may have been open in this process before */
     if (ready && chdir(spawn->directory) == 0)
         execve(program, (char *const *)(uintptr_t)spawn->argv, (char *const *)(uintptr_t)spawn->environment);
     int error_number = errno;
@@ -72,7 +72,7 @@ static void become(const struct spawn *spawn, const char *program, pid_t keeper,
     _exit(written == (ssize_t)sizeof(error_number) ? 127 : 126);
 }
 
-/* Kills this process' children, as far as one read shows them. */
+/* Kills the children of this process that one read of the list shows. */
 static void kill_children(void)
 {
     char text[4096];
@@ -97,7 +97,7 @@ static void keep(pid_t pid)
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    do /* the children of one that is killed become this process' own */
+    do /* the children of a killed process become children of this one */
         kill_children();
     while (waitpid(-1, NULL, 0) > 0);
     if (WIFSIGNALED(status))
@@ -147,7 +147,7 @@ int spawn_start(const struct spawn *spawn, pid_t *ret, struct err *err)
 {
     auto_free char *program = spawn_find(spawn->argv[0]);
     if (!program)
-        return err_outage(err, "cannot_run", "there is no program %s in PATH: install it, or set its path",
+        return err_outage(err, "cannot_run", "program %s not found in PATH: install it, or set its path",
                           spawn->argv[0]);
     int report[2];
     if (pipe2(report, O_CLOEXEC) < 0)
@@ -182,7 +182,7 @@ void spawn_kill(pid_t keeper, int ended_fd)
 {
     int64_t deadline_ms = time_mono_ms() + KILL_WAIT_MS;
     while (!process_has_ended(keeper) && time_mono_ms() < deadline_ms) {
-        tree_kill(keeper);
+        process_tree_kill(keeper);
         wait_fd(ended_fd, POLLIN, -1, time_mono_ms() + PROCESS_LOOK_MS);
     }
     kill(keeper, SIGKILL);

@@ -1,13 +1,14 @@
 /*
- * spawn: starts a program of which nothing outlives its keeper.
+ * spawn: starts a program and makes sure that none of its processes outlives it.
  *
- * The keeper is a process between the caller and the program: a child subreaper, that waits for the program, ends all
- * that is left below it, and then ends as the program did. Who ends the processes below it (tree_kill) so ends it too.
- * It dies with the thread that started it, and the program with it.
+ * A keeper process stands between the caller and the program. It is a child subreaper: it waits for the program, kills
+ * all processes that are left below it, and then exits with the program's status. Killing all processes below the
+ * keeper (process_tree_kill) therefore ends the keeper too. The keeper dies with the thread that started it, and the
+ * program dies with the keeper.
  *
- * The program gets a session of its own, an empty stdin, `output_fd` as stdout and stderr, no other descriptor but
- * `control_fd`, no signal blocked or ignored, no core file and no new privileges. Its limits are soft ones: it can
- * raise them, and has to lower the hard ones where they are to hold.
+ * The program gets its own session, an empty stdin, `output_fd` as stdout and stderr, and no other descriptor except
+ * `control_fd`. No signal is blocked or ignored; it writes no core files and gets no new privileges. Its limits are
+ * soft limits: a program that needs hard limits lowers them itself.
  */
 #ifndef ITEMGEND_SPAWN_H
 #define ITEMGEND_SPAWN_H
@@ -19,33 +20,33 @@
 
 enum { SPAWN_CONTROL_FD = 3 };
 
-/* The program's path, as execvp would find it in the caller's PATH; NULL where there is none. The caller frees. */
+/* The path of the program that execvp would run with the caller's PATH; NULL: not found. The caller frees it. */
 char *spawn_find(const char *name) must_check;
 
 struct spawn {
-    const char *const *argv; /* argv[0]: a path or a name that is looked for in the caller's PATH; ends with NULL */
+    const char *const *argv;        /* argv[0]: a path, or a name to look up in the caller's PATH; ends with NULL */
     const char *const *environment; /* "NAME=value", ends with NULL */
     const char *directory;          /* working directory */
     int output_fd;
     int control_fd;              /* becomes SPAWN_CONTROL_FD; -1: none */
-    const struct cgroup *cgroup; /* the program is in it; NULL: in the caller's */
+    const struct cgroup *cgroup; /* for the program; NULL: the caller's */
     int64_t memory_limit;        /* RLIMIT_DATA of each process, bytes */
-    int64_t file_limit;          /* bytes that one file may grow to */
-    int64_t files;               /* that one process may have open */
+    int64_t file_limit;          /* RLIMIT_FSIZE: maximum size of a file, bytes */
+    int64_t files;               /* RLIMIT_NOFILE: open files of each process */
 };
 
 /*
- * 0: it runs; `ret` is the keeper's, the caller waits for it. LATER, an outage: "cannot_run": no such program, not
- * executable, no such directory. NEVER: "bad_command": its words are too long. < 0: no processes or descriptors to be
- * had.
+ * 0: the program runs; *ret is the keeper, and the caller must wait for it. LATER, an outage: "cannot_run": program or
+ * directory not found, or not executable. NEVER: "bad_command": the command line is too long. < 0: no processes or
+ * file descriptors are left.
  */
 int spawn_start(const struct spawn *spawn, pid_t *ret, struct err *err) must_check;
 
-/* Kills all below the keeper and waits until it has ended itself; one that cannot end what it keeps is killed, too.
- * `ended_fd`: as process_fd gave it. spawn_wait is still due. */
+/* Kills all processes below the keeper and waits until the keeper has ended; kills the keeper if it does not end.
+ * `ended_fd` is its process_fd. spawn_wait must follow. */
 void spawn_kill(pid_t keeper, int ended_fd);
 
-/* Takes the keeper's exit status, which is the program's; `ret` may be NULL. */
+/* Waits for the keeper and takes its exit status, which is the program's. `ret` may be NULL. */
 void spawn_wait(pid_t keeper, siginfo_t *ret);
 
 #endif

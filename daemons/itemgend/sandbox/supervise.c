@@ -10,11 +10,11 @@
 #include "itemgend/sandbox/workdir.h"
 
 enum {
-    FIRST_SAMPLE_MS = 50, /* most items are over by then */
+    FIRST_SAMPLE_MS = 50, /* most items have ended by then */
     SAMPLE_INTERVAL_MS = 100,
-    SAMPLE_SHARE = 10,    /* of the time at most one part goes into samples, */
-    SAMPLE_GAP_MS = 1000, /* unless an item makes them slow, which must not leave it alone for long */
-    READS_MAX = 64        /* who never stops writing must not keep us from the clock */
+    SAMPLE_SHARE = 10,    /* samples take at most a tenth of the time, */
+    SAMPLE_GAP_MS = 1000, /* but an item that makes them slow is still sampled every second */
+    READS_MAX = 64        /* a program that never stops writing must not keep us from checking the time */
 };
 
 void supervise_begin(struct supervision *supervision)
@@ -46,7 +46,7 @@ static void read_output(struct supervision *supervision, struct command_result *
             continue;
         result->printed += n;
         for (char *nul = chunk; (nul = memchr(nul, '\0', (size_t)(chunk + n - nul)));)
-            *nul = '?'; /* the text would end there */
+            *nul = '?'; /* a NUL would end the text */
         buf_add(&result->output, chunk, (size_t)n);
         keep_tail(&result->output);
     }
@@ -60,7 +60,7 @@ static void raise_to(int64_t *peak, int64_t value)
         *peak = value;
 }
 
-static bool met(struct command_result *result, enum command_end end, int64_t value, int64_t limit)
+static bool exceeds(struct command_result *result, enum command_end end, int64_t value, int64_t limit)
 {
     if (value <= limit)
         return false;
@@ -76,18 +76,18 @@ static int64_t directory_usage(const struct supervision *supervision)
 static bool sample(struct supervision *supervision, struct command_result *result)
 {
     const struct limits *limits = supervision->limits;
-    struct tree_usage usage = { .processes = 0 };
+    struct process_tree_usage usage = { .processes = 0 };
     if (supervision->root)
-        tree_measure(supervision->root, limits->memory, limits->processes, &usage);
+        process_tree_measure(supervision->root, limits->memory, limits->processes, &usage);
     int64_t disk = usage.disk + directory_usage(supervision);
     raise_to(&result->memory, usage.memory);
     raise_to(&result->processes, usage.processes);
     raise_to(&result->cpu_ms, usage.cpu_ms);
     raise_to(&result->disk, disk);
-    return met(result, COMMAND_MEMORY_LIMIT, usage.memory, limits->memory) ||
-           met(result, COMMAND_PROCESS_LIMIT, usage.processes, limits->processes) ||
-           met(result, COMMAND_CPU_LIMIT, usage.cpu_ms, limits->cpu_ms) ||
-           met(result, COMMAND_DISK_LIMIT, disk, limits->disk);
+    return exceeds(result, COMMAND_MEMORY_LIMIT, usage.memory, limits->memory) ||
+           exceeds(result, COMMAND_PROCESS_LIMIT, usage.processes, limits->processes) ||
+           exceeds(result, COMMAND_CPU_LIMIT, usage.cpu_ms, limits->cpu_ms) ||
+           exceeds(result, COMMAND_DISK_LIMIT, disk, limits->disk);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -95,13 +95,13 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Whether a limit is met, as far as it is time to look. */
-static bool look(struct supervision *supervision, struct command_result *result)
+/* True: a limit is exceeded. Samples only when it is time to. */
+static bool check_limits(struct supervision *supervision, struct command_result *result)
 {
     const struct limits *limits = supervision->limits;
     int64_t now_ms = time_mono_ms();
-    if (met(result, COMMAND_OUTPUT_LIMIT, result->printed, limits->output) ||
-        met(result, COMMAND_TIME_LIMIT, now_ms - supervision->began_ms, limits->time_ms))
+    if (exceeds(result, COMMAND_OUTPUT_LIMIT, result->printed, limits->output) ||
+        exceeds(result, COMMAND_TIME_LIMIT, now_ms - supervision->began_ms, limits->time_ms))
         return true;
     if (now_ms < supervision->sample_at_ms)
         return false;
@@ -131,7 +131,7 @@ bool supervise_until(struct supervision *supervision, int event_fd, pid_t child,
             result->end = COMMAND_INTERRUPTED;
             return false;
         }
-        if (look(supervision, result))
+        if (check_limits(supervision, result))
             return false;
     }
 }
@@ -143,9 +143,9 @@ void supervise_finish(struct supervision *supervision, struct command_result *re
     result->duration_ms = time_mono_ms() - supervision->began_ms;
     if (result->end != COMMAND_EXITED && result->end != COMMAND_KILLED)
         return;
-    /* What refused it more would else be taken for a failure of its own. */
+    /* A failure because a limit refused it space must be reported as that limit. */
     int64_t disk = directory_usage(supervision);
     raise_to(&result->disk, disk);
-    if (!met(result, COMMAND_DISK_LIMIT, disk, supervision->limits->disk))
-        (void)met(result, COMMAND_OUTPUT_LIMIT, result->printed, supervision->limits->output);
+    if (!exceeds(result, COMMAND_DISK_LIMIT, disk, supervision->limits->disk))
+        (void)exceeds(result, COMMAND_OUTPUT_LIMIT, result->printed, supervision->limits->output);
 }

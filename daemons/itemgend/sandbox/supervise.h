@@ -1,7 +1,7 @@
 /*
- * supervise: watches what a process has started until something else happens, and sees when a limit is met.
+ * supervise: watches the processes below one process, and detects when they exceed a limit.
  *
- * Time and output are exact; memory, processor time, processes and disk are looked at several times a second.
+ * Time and output are exact. Memory, processor time, processes and disk space are sampled several times a second.
  */
 #ifndef ITEMGEND_SUPERVISE_H
 #define ITEMGEND_SUPERVISE_H
@@ -12,26 +12,27 @@
 
 struct supervision {
     const struct limits *limits;
-    const char *directory; /* that the disk limit is for; NULL: none */
+    const char *directory; /* for the disk limit; NULL: none */
     int stop_fd;
-    int output_fd;    /* the reading end, which does not block; the caller's to close */
-    pid_t root;       /* what is below it is measured (tree.h); 0: nobody yet */
+    int output_fd;    /* the non-blocking read end; the caller closes it */
+    pid_t root;       /* the processes below it are measured (process_tree.h); 0: none yet */
     int64_t began_ms; /* time_mono_ms() */
     int64_t sample_at_ms;
     bool output_ended;
 };
 
-/* Nothing is to be done at its end. */
+/* A supervision needs no clean-up. */
 void supervise_begin(struct supervision *supervision);
 
 /*
- * Until `event_fd` is readable or `child` (0: none), one of our own, has ended: true. False: a limit was met or stop_fd
- * is readable, `result->end` says which; the caller ends it all. What it takes meanwhile goes into `result`.
+ * True: `event_fd` is readable, or `child` (a child of ours; 0: none) has ended. False: a limit is exceeded or stop_fd
+ * is readable; `result->end` says which, and the caller ends the processes. Records their usage in `result`.
  */
 bool supervise_until(struct supervision *supervision, int event_fd, pid_t child, struct command_result *result)
     must_check;
 
-/* After its end: takes the rest of the output, and looks at what it left; sets `result->end` where that is too much. */
+/* Call it after the end of the processes: reads the rest of the output and measures the directory. Sets `result->end`
+ * if one of them exceeds its limit. */
 void supervise_finish(struct supervision *supervision, struct command_result *result);
 
 #endif

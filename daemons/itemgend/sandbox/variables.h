@@ -1,27 +1,28 @@
 /*
- * variables: the environment that package code and uv get. Lists of what is passed on, never of what is left out: the
- * daemon's own environment may hold credentials, or the way to them.
+ * variables: the environment variables of package code and of uv. Each list names the variables that are passed on,
+ * because the daemon's own environment may hold credentials.
  */
 #ifndef ITEMGEND_VARIABLES_H
 #define ITEMGEND_VARIABLES_H
 
-#include "itemgend/options.h"
 #include "base/strv.h"
+#include "itemgend/options.h"
 
 /*
- * What package code gets: PATH, proxies, where the certificates are, LANG, one thread for numerics, and `directory`
- * (absolute) as HOME and TMPDIR. No index URLs, which may hold passwords. A failure is sticky in `environment`.
+ * Appends those of package code: PATH, proxies, the places of certificates, LANG, one thread for numeric libraries, and
+ * `directory` (absolute) as HOME and TMPDIR. No index URLs, because they may hold passwords. A failure is sticky in
+ * `variables`.
  */
-void variables_for_package(const char *directory, struct strings *environment);
+void variables_for_package(const char *directory, struct strv *variables);
 
 /*
- * What uv gets: the same with `home` as HOME and TMPDIR, and its own settings: cache, Python, constraints, indexes.
- * Those of the configuration stand in the place of the UV_* variables that mean the same. uv never downloads a Python,
- * reads no configuration files, and builds nothing from source unless `source_builds` says so.
+ * Appends those of uv: the same with `home` as HOME and TMPDIR, and uv's settings (cache, Python, constraints,
+ * indexes). Values of the configuration replace the UV_* variables with the same meaning. uv never downloads a Python,
+ * reads no configuration files, and builds from source only with `source_builds`.
  */
-void variables_for_uv(const struct itemgend_options *options, const char *home, struct strings *environment);
+void variables_for_uv(const struct itemgend_options *options, const char *home, struct strv *variables);
 
-/* The name of a proxy variable whose URL holds a password, which package code therefore sees; NULL: none does. */
+/* The name of a proxy variable whose URL contains a password, which package code sees; NULL: none. */
 const char *variables_proxy_with_password(void);
 
 #endif

@@ -22,13 +22,13 @@ struct workdir {
     char *work_dir;
     pthread_mutex_t lock;
     char *run;  /* NULL: not made yet */
-    int run_fd; /* holds its lock */
+    int run_fd; /* holds the lock on it */
 };
 
 /* --------------------------------------------------------------- removing */
 
-/* Removes what can be removed here at once; the first directory that is not empty is opened: -1: there is none, or what
- * is there cannot be removed: then *ret_stuck. */
+/* Removes the entries of a directory up to the first directory that is not empty, and returns that one, open. -1: there
+ * is none, or something cannot be removed (then *ret_stuck). */
 static int empty(int directory, int64_t deadline_ms, bool *ret_stuck)
 {
     int copy = dup(directory);
@@ -39,7 +39,7 @@ static int empty(int directory, int64_t deadline_ms, bool *ret_stuck)
         *ret_stuck = true;
         return -1;
     }
-    rewinddir(entries); /* the copy goes on where the last round was */
+    rewinddir(entries); /* the copy shares its position with `directory` */
     for (const struct dirent *entry; !*ret_stuck && deeper < 0 && (entry = readdir(entries));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
@@ -49,7 +49,7 @@ static int empty(int directory, int64_t deadline_ms, bool *ret_stuck)
         }
         if (unlinkat(directory, entry->d_name, 0) == 0 || unlinkat(directory, entry->d_name, AT_REMOVEDIR) == 0)
             continue;
-        /* Package code may have locked its own directory. */
+        /* Package code may have taken the permissions from its own directory. */
         if ((errno == ENOTEMPTY || errno == EEXIST) &&
             fchmodat(directory, entry->d_name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
             deeper = openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -64,7 +64,7 @@ struct identity {
     ino_t number;
 };
 
-/* From the directory that is removed down to the one that is open. */
+/* The path from the directory that is removed to the one that is open. */
 struct way {
     struct identity *list;
     size_t n, max;
@@ -92,8 +92,8 @@ static bool go_down(struct way *way, int directory)
     return identify(directory, &way->list[way->n]) && ++way->n;
 }
 
-/* The directory above, -1: there is none, or another one: whoever still runs has moved what is open, and further up
- * there would be what is not ours to remove. */
+/* The parent directory. -1: there is none, or it is not the expected one: a process that still runs has moved the open
+ * directory, and what is above it is not ours to remove. */
 static int go_up(struct way *way, int directory)
 {
     if (--way->n == 0)
@@ -108,7 +108,7 @@ static int go_up(struct way *way, int directory)
     return ret;
 }
 
-/* One directory is open at a time, and none by a path: both have limits, and packages do not. */
+/* Opens one directory at a time, relative to the last: package code can make trees too deep for paths or recursion. */
 void workdir_remove(const char *path)
 {
     if (!path)
@@ -141,7 +141,7 @@ static int64_t usage_of_entry(int directory, const char *name, int depth, int64_
 {
     struct stat status;
     if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0; /* gone meanwhile */
+        return 0; /* removed meanwhile */
     int64_t on_disk = (int64_t)status.st_blocks * 512;
     if (S_ISREG(status.st_mode))
         return status.st_size > on_disk ? status.st_size : on_disk;
@@ -166,7 +166,7 @@ static int64_t usage_of(int directory, int depth, int64_t limit)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         int64_t size = usage_of_entry(directory, entry->d_name, depth, limit - sum);
-        sum += size ? size : ENTRY_BYTES / 8; /* a name takes space, too */
+        sum += size ? size : ENTRY_BYTES / 8; /* names take space too */
     }
     closedir(entries);
     return sum;
@@ -180,7 +180,7 @@ int64_t workdir_usage(const char *path, int64_t limit)
 
 /* -------------------------------------------------------------------- runs */
 
-/* Takes away what nobody has locked: its process has ended. */
+/* Removes a run that is not locked: its process has ended. */
 static void remove_ended_run(int parent, const char *work_dir, const char *name)
 {
     auto_close int run = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -199,7 +199,7 @@ static void remove_ended_runs(const char *work_dir)
         if (strncmp(entry->d_name, RUN_PREFIX, strlen(RUN_PREFIX)) == 0)
             remove_ended_run(dirfd(directory), work_dir, entry->d_name);
         else if (strncmp(entry->d_name, NEW_PREFIX, strlen(NEW_PREFIX)) == 0)
-            unlinkat(dirfd(directory), entry->d_name, AT_REMOVEDIR); /* never has anything in it */
+            unlinkat(dirfd(directory), entry->d_name, AT_REMOVEDIR); /* always empty */
     }
     if (directory)
         closedir(directory);
@@ -210,7 +210,7 @@ static int unusable(const char *what, const char *path, struct err *err)
     return err_outage(err, "work_dir_unusable", "cannot %s %s (work_dir): %s", what, path, strerror(errno));
 }
 
-/* Under its name it is locked already: else another process could take it for one that has ended. */
+/* Locks the directory before it gets its final name: other processes remove unlocked runs. */
 static bool make_locked(const char *work_dir, char **ret_path, int *ret_fd)
 {
     auto_buf struct buf new = BUF_INIT, final = BUF_INIT;
@@ -237,7 +237,7 @@ static int make_run(struct workdir *workdir, struct err *err)
     if (!realpath(workdir->work_dir, absolute))
         return unusable("find", workdir->work_dir, err);
     remove_ended_runs(absolute);
-    /* Another process that begins now may take the new one away before it is locked. */
+    /* Another process that starts now may remove the new directory before it is locked. */
     for (int i = 0; i < RENAME_TRIES; i++)
         if (make_locked(absolute, &workdir->run, &workdir->run_fd))
             return 0;
@@ -266,7 +266,7 @@ void workdir_close(struct workdir *workdir)
         return;
     workdir_remove(workdir->run);
     base_close_fd(&workdir->run_fd);
-    /* This run may have needed no directory, and a killed one's items may still have been writing when it began. */
+    /* This run may not have removed any yet, and items of a killed run may have been writing when it did. */
     remove_ended_runs(workdir->work_dir);
     pthread_mutex_destroy(&workdir->lock);
     free(workdir->run);
@@ -314,11 +314,11 @@ int workdir_read(const char *path, const char *name, size_t max_len, struct buf 
     auto_close int file = directory < 0 ? -1 : openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat status;
     if (file < 0)
-        return err_never(err, "no_item", "create-item ended well but wrote no item: %s", strerror(errno));
+        return err_never(err, "no_item", "create-item succeeded but wrote no item: %s", strerror(errno));
     if (fstat(file, &status) < 0 || !S_ISREG(status.st_mode))
-        return err_never(err, "no_item", "create-item wrote something that is no file where the item should be");
+        return err_never(err, "no_item", "create-item did not write a regular file as its item");
     if ((uint64_t)status.st_size > max_len)
-        return err_never(err, "item_too_large", "the item is %lld bytes large, more than item_limit (%zu)",
+        return err_never(err, "item_too_large", "the item has %lld bytes, more than item_limit (%zu)",
                          (long long)status.st_size, max_len);
     for (;;) {
         char chunk[16384];
@@ -330,7 +330,7 @@ int workdir_read(const char *path, const char *name, size_t max_len, struct buf 
         if (n > 0)
             buf_add(ret, chunk, (size_t)n);
         if (ret->len > max_len)
-            return err_never(err, "item_too_large", "the item is more than item_limit (%zu bytes) large", max_len);
+            return err_never(err, "item_too_large", "the item has more bytes than item_limit (%zu)", max_len);
     }
     return buf_failed(ret) ? err_no_memory(err) : 0;
 }

@@ -1,9 +1,9 @@
 /*
- * workdir: private directories, one for each item, removed with all that was put into them.
+ * workdir: private directories, one for each item, removed with all their content.
  *
- *     work_dir/run-XXXXXX/               one run of the service, locked (flock) while it lasts
- *     work_dir/run-XXXXXX/item-XXXXXX    an item by itself
- *     work_dir/run-XXXXXX/NAME/item-XXXXXX    one of those that a server makes, which sees NAME only
+ *     work_dir/run-XXXXXX/                    one run of the service, locked (flock) while it lasts
+ *     work_dir/run-XXXXXX/item-XXXXXX         an item by itself
+ *     work_dir/run-XXXXXX/NAME/item-XXXXXX    an item of a fork server, which sees only NAME
  */
 #ifndef ITEMGEND_WORKDIR_H
 #define ITEMGEND_WORKDIR_H
@@ -11,39 +11,37 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-struct workdir; /* of one run; thread-safe */
+struct workdir; /* one per run; thread-safe */
 
-/* Makes nothing yet: a work_dir that cannot be used is told by workdir_place. < 0 only. */
+/* Makes no directory yet: workdir_place reports a work_dir that cannot be used. < 0 only. */
 int workdir_open(const char *work_dir, struct workdir **ret, struct err *err) must_check;
-/* Removes the run's directory, if it has one, and again what runs that have ended left. NULL is allowed. */
+/* Removes the directory of this run, and leftovers of runs that have ended. NULL is allowed. */
 void workdir_close(struct workdir *workdir);
 
 /*
- * Where items are made: the run's directory (`name` NULL), or NAME in it, made if it is not there (mode 0700); the path
- * is absolute and the caller's to free. The first call also removes what runs that have ended left in work_dir. LATER,
- * an outage: "work_dir_unusable".
+ * The directory for items: that of the run (`name` NULL), or NAME in it, which is made if necessary (mode 0700). The
+ * path is absolute, and the caller frees it. The first call also removes leftovers of runs that have ended. LATER, an
+ * outage: "work_dir_unusable".
  */
 int workdir_place(struct workdir *workdir, const char *name, char **ret_path, struct err *err) must_check;
 
-/* Makes PLACE/item-XXXXXX (mode 0700); the path is the caller's to free. LATER, an outage: "work_dir_unusable". */
+/* Makes PLACE/item-XXXXXX (mode 0700). The caller frees the path. LATER, an outage: "work_dir_unusable". */
 int workdir_new(const char *place, char **ret_path, struct err *err) must_check;
 
 /*
- * Removes it, following no links, however deep it is. Whoever still writes to it (the server of its package may) can
- * keep something of it there, and nothing else is removed: it ends after a minute at most. NULL is allowed.
+ * Removes the directory, however deep, without following links, within a minute. A process that still writes to it (its
+ * fork server could) may keep a part of it, but nothing outside it is ever removed. NULL is allowed.
  */
 void workdir_remove(const char *path);
 
 /*
- * The size of all that is in the directory, in bytes: of each file its length or what it takes on the disk, whichever
- * is more. More than `limit` where it is, and where it cannot be told (a directory that is locked, or too deep).
+ * The size of the directory's content in bytes: for each file its length or its disk space, whichever is larger. More
+ * than `limit` if it is larger, or cannot be measured (a directory is unreadable, or too deep).
  */
 int64_t workdir_usage(const char *path, int64_t limit);
 
-/*
- * Reads a file in the directory: a regular file of at most `max_len` bytes, no link. NEVER: "no_item",
- * "item_too_large".
- */
+/* Reads a regular file of the directory, with at most `max_len` bytes; does not follow links. NEVER: "no_item",
+ * "item_too_large". */
 int workdir_read(const char *path, const char *name, size_t max_len, struct buf *ret, struct err *err) must_check;
 
 #endif

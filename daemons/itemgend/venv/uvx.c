@@ -11,10 +11,10 @@
 #include "itemgend/venv/uv_error.h"
 #include "itemgend/sandbox/variables.h"
 
-/* Up to the command that is run in the environment. */
-static void add_uvx(const struct uvx_job *job, const char *uvx, struct strings *argv)
+/* The command line up to the command that uvx runs. */
+static void add_uvx(const struct uvx_job *job, const char *uvx, struct strv *argv)
 {
-    strings_add(argv, "%s", uvx);
+    strv_add(argv, "%s", uvx);
     const struct config_list *with = &job->options->with;
     auto_buf struct buf list = BUF_INIT;
     for (size_t i = 0; i < with->n; i++)
@@ -23,17 +23,17 @@ static void add_uvx(const struct uvx_job *job, const char *uvx, struct strings *
         buf_printf(&list, "%s%s", list.len ? "," : "", job->requirement);
     argv->failed |= buf_failed(&list);
     if (list.len) {
-        strings_add(argv, "--with");
-        strings_add(argv, "%s", buf_str(&list));
+        strv_add(argv, "--with");
+        strv_add(argv, "%s", buf_str(&list));
     }
-    strings_add(argv, "--from");
-    strings_add(argv, "stactools");
+    strv_add(argv, "--from");
+    strv_add(argv, "stactools");
 }
 
 /* ------------------------------------------------------------- the sandbox */
 
-/* The real path with its last `n` names taken off. */
-static void add_folder(const char *path, int n, struct strings *paths)
+/* Adds the real path without its last `n` names. */
+static void add_folder(const char *path, int n, struct strv *paths)
 {
     char real[PATH_MAX];
     if (!path || !realpath(path, real))
@@ -41,11 +41,11 @@ static void add_folder(const char *path, int n, struct strings *paths)
     for (char *end; n > 0 && (end = strrchr(real, '/')); n--)
         *end = '\0';
     if (real[0])
-        strings_add(paths, "%s", real);
+        strv_add(paths, "%s", real);
 }
 
-/* What uv and the interpreter that it finds need besides the system's own. */
-static void add_paths(const struct uvx_job *job, const char *uvx, struct strings *paths)
+/* The paths that uv and its interpreter need in addition to the system's. */
+static void add_paths(const struct uvx_job *job, const char *uvx, struct strv *paths)
 {
     add_folder(uvx, 1, paths);
     auto_free char *python = spawn_find(job->options->python);
@@ -56,7 +56,7 @@ static void add_paths(const struct uvx_job *job, const char *uvx, struct strings
         add_folder(links, 0, paths);
 }
 
-/* uv would make it, but a sandbox shows what is there. */
+/* uv would make the directory, but the sandbox can only show existing ones. */
 static int make_cache(const struct itemgend_options *options, char ret[PATH_MAX], struct err *err)
 {
     if (mkdir(options->cache_dir, 0755) < 0 && errno != EEXIST)
@@ -66,13 +66,13 @@ static int make_cache(const struct itemgend_options *options, char ret[PATH_MAX]
     return 0;
 }
 
-static int add_sandbox(const struct uvx_job *job, const char *uvx, struct strings *argv, struct err *err)
+static int add_sandbox(const struct uvx_job *job, const char *uvx, struct strv *argv, struct err *err)
 {
     char cache[PATH_MAX];
     int r = make_cache(job->options, cache, err);
     if (r != 0)
         return r;
-    auto_strings struct strings read_only = STRINGS_INIT;
+    auto_strv struct strv read_only = STRV_INIT;
     add_paths(job, uvx, &read_only);
     argv->failed |= read_only.failed;
     const struct sandbox_paths paths = {
@@ -89,23 +89,23 @@ static int run(const struct uvx_job *job, struct command_result *ret, struct err
 {
     auto_free char *uvx = spawn_find(job->options->uvx);
     if (!uvx || access(uvx, X_OK) < 0)
-        return err_outage(err, "cannot_run", "there is no program %s (uvx): install it, or set its path",
+        return err_outage(err, "cannot_run", "program %s not found: install uv, or set uvx to its path",
                           job->options->uvx);
-    auto_strings struct strings argv = STRINGS_INIT, environment = STRINGS_INIT;
+    auto_strv struct strv argv = STRV_INIT, variables = STRV_INIT;
     int r = add_sandbox(job, uvx, &argv, err);
     if (r != 0)
         return r;
     add_uvx(job, uvx, &argv);
     for (const char *const *argument = job->arguments; *argument; argument++)
-        strings_add(&argv, "%s", *argument);
-    variables_for_uv(job->options, job->directory, &environment);
+        strv_add(&argv, "%s", *argument);
+    variables_for_uv(job->options, job->directory, &variables);
     for (const char *const *variable = job->variables; variable && *variable; variable++)
-        strings_add(&environment, "%s", *variable);
-    if (argv.failed || environment.failed)
+        strv_add(&variables, "%s", *variable);
+    if (argv.failed || variables.failed)
         return err_no_memory(err);
     struct command command = {
         .argv = (const char *const *)argv.list,
-        .environment = (const char *const *)environment.list,
+        .environment = (const char *const *)variables.list,
         .directory = job->directory,
         .limits = job->limits,
         .cgroups = sandbox_cgroups(job->sandbox),
@@ -114,8 +114,8 @@ static int run(const struct uvx_job *job, struct command_result *ret, struct err
     return command_run(&command, ret, err);
 }
 
-/* Has uv make the environment and run Python in it, which runs nothing of the package. 0: it can. */
-static int try_environment(const struct uvx_job *job, const char *requirement, struct err *err)
+/* 0: uv can make the environment. Runs Python in it, but no package code. */
+static int try_venv(const struct uvx_job *job, const char *requirement, struct err *err)
 {
     struct uvx_job trial = *job;
     trial.requirement = requirement;
@@ -130,17 +130,17 @@ static int try_environment(const struct uvx_job *job, const char *requirement, s
 }
 
 /*
- * Whether uv failed, and how; 0: it did not. Its words alone do not tell: a package can print the same ones, and would
- * then stop the service as if the registry were down. And what uv cannot do without the package either (no Python, no
- * space for its cache) no message is to be blamed for.
+ * Finds out whether uv failed, and why; 0: it did not. uv's output alone cannot be trusted: a package can print the
+ * same lines, and would stop the service as if the registry were down. If uv fails without the package too (no Python,
+ * no space for its cache), the message is not the cause.
  */
-static int check_environment(const struct uvx_job *job, struct err *err)
+static int check_venv(const struct uvx_job *job, struct err *err)
 {
-    int r = try_environment(job, job->requirement, err);
+    int r = try_venv(job, job->requirement, err);
     if (r != NEVER)
         return r;
     struct err without = ERR_INIT;
-    int r_without = try_environment(job, NULL, &without);
+    int r_without = try_venv(job, NULL, &without);
     if (r_without == 0)
         return r;
     *err = without;
@@ -151,6 +151,6 @@ int uvx_run(const struct uvx_job *job, struct command_result *ret, struct err *e
 {
     int r = run(job, ret, err);
     if (r == 0 && ret->end == COMMAND_EXITED && ret->exit_code != 0 && uv_error(&ret->output, NULL) != 0)
-        r = check_environment(job, err);
+        r = check_venv(job, err);
     return r;
 }

@@ -1,29 +1,31 @@
-/* environment_build: has uv make one environment. Internal to environment. */
-#ifndef ITEMGEND_ENVIRONMENT_BUILD_H
-#define ITEMGEND_ENVIRONMENT_BUILD_H
+/* venv_build: has uv build one environment. Internal to venv/. */
+#ifndef ITEMGEND_VENV_BUILD_H
+#define ITEMGEND_VENV_BUILD_H
 
-#include "itemgend/venv/venv_cache.h"
+#include "itemgend/venv/venv_store.h"
 
-/*
- * Makes a whole build in the folder, which the caller has locked (environment_store.h); what fails leaves nothing.
- * `sandbox` NULL: without one. Results as environments_use has them.
- */
-int environment_build(const struct itemgend_options *options, const struct sandbox *sandbox, const char *requirement,
-                      const char *folder, int stop_fd, struct err *err) must_check;
+struct sandbox;
 
 /*
- * Compiles the packages' modules to bytecode and notes that it is done. That takes longer than to make all else, so it
- * is done while the first items are made already, and at the lowest priority. The environment is held.
+ * Builds an environment in the folder, which the caller has locked (venv_store.h). A failed build leaves nothing.
+ * `sandbox` NULL: without one. Results: those of venv_cache_use.
  */
-int environment_build_compile(const struct itemgend_options *options, const struct sandbox *sandbox,
-                              const struct environment *environment, int stop_fd, struct err *err) must_check;
+int venv_build(const struct itemgend_options *options, const struct sandbox *sandbox, const char *requirement,
+               const char *folder, int stop_fd, struct err *err) must_check;
 
 /*
- * Empties uv's cache if it, as far as no environment shares its files, and `environments` bytes take more than
- * cache_limit: it only spares downloads, and what was evicted or replaced takes its space there until then. Waits for
- * builds under way.
+ * Compiles the modules of an environment, which the caller holds, to bytecode, and notes that it is done. This takes
+ * longer than the build, so it runs at the lowest priority while the first items are made.
  */
-int environment_build_trim_cache(const struct itemgend_options *options, int64_t environments, int stop_fd,
-                                 struct err *err) must_check;
+int venv_build_compile(const struct itemgend_options *options, const struct sandbox *sandbox,
+                       const struct stored_venv *stored, int stop_fd, struct err *err) must_check;
+
+/*
+ * Empties the cache of uv if it exceeds cache_limit together with the environments (`venvs_size` bytes). Files that it
+ * shares with an environment do not count. The cache only saves downloads, and it keeps the files of removed
+ * environments. Waits for builds in progress.
+ */
+int venv_build_trim_cache(const struct itemgend_options *options, int64_t venvs_size, int stop_fd, struct err *err)
+    must_check;
 
 #endif

@@ -17,21 +17,26 @@
 #include "itemgend/request/requirement.h"
 
 enum {
-    LOOK_MS = 50,                  /* between two looks at a lock that somebody else has */
-    LOCK_WAIT_MS = 11 * 60 * 1000, /* a build takes ten minutes at most */
+    POLL_MS = 50,                  /* how often to try a lock that another process or thread has */
+    LOCK_WAIT_MS = 11 * 60 * 1000, /* a build takes at most ten minutes */
 };
 
-struct environments {
-    struct itemgend_options options; /* borrowed, but for: */
+struct venv_cache {
+    struct itemgend_options options; /* borrowed, except cache_dir */
     char *cache_dir;                 /* absolute */
     const struct sandbox *sandbox;
-    int stop_fd; /* an eventfd, for the thread */
+    int stop_fd; /* an eventfd, ends the thread */
     pthread_t thread;
     bool has_thread;
 
-    pthread_mutex_t lock; /* of what follows, and of all that is in the entries and environments */
-    struct environment_table table;
+    pthread_mutex_t lock; /* of the table, its entries and their environments */
+    struct venv_table table;
 };
+
+static struct stored_venv *stored_of(const struct venv *venv)
+{
+    return (struct stored_venv *)((uintptr_t)venv - offsetof(struct stored_venv, venv));
+}
 
 static int interrupted(struct err *err)
 {
@@ -40,326 +45,316 @@ static int interrupted(struct err *err)
 
 /* ------------------------------------------------------------- building */
 
-static void log_built(const struct environment *environment, int64_t took_ms)
+static void log_built(const struct stored_venv *stored, int64_t took_ms)
 {
     char duration[24];
     snprintf(duration, sizeof(duration), "%" PRId64, took_ms);
     log_write(LOG_INFO, LOG_EVENT_ENVIRONMENT_BUILT,
-              LOG_FIELDS({ "PACKAGE", environment->requirement }, { "PACKAGE_VERSION", environment->version },
+              LOG_FIELDS({ "PACKAGE", stored->venv.requirement }, { "PACKAGE_VERSION", stored->venv.version },
                          { "DURATION_MS", duration }),
-              "made the environment of %s (version %s) in %s ms", environment->requirement, environment->version,
+              "built the environment of %s (version %s) in %s ms", stored->venv.requirement, stored->venv.version,
               duration);
 }
 
-/* In the folder, which is locked. */
-static int build(struct environments *environments, const char *requirement, const char *folder, int stop_fd,
-                 struct environment **ret, struct err *err)
+/* The caller has locked the folder. */
+static int build(struct venv_cache *cache, const char *requirement, const char *folder, int stop_fd,
+                 struct stored_venv **ret, struct err *err)
 {
     int64_t start_ms = time_mono_ms();
-    int r = environment_build(&environments->options, environments->sandbox, requirement, folder, stop_fd, err);
+    int r = venv_build(&cache->options, cache->sandbox, requirement, folder, stop_fd, err);
     if (r == 0)
-        r = environment_store_newest(folder, ret, err);
+        r = venv_store_newest(folder, ret, err);
     if (r == 0 && !*ret)
-        r = err_outage(err, "no_environment", "the environment of %s was made in %s and is not there", requirement,
-                       folder);
+        r = err_outage(err, "no_environment", "the new environment of %s in %s has disappeared", requirement, folder);
     if (r == 0)
         log_built(*ret, time_mono_ms() - start_ms);
     return r;
 }
 
-/* Takes what is in the locked folder, or builds it, and tells all who wait. */
-static int find_or_build(struct environments *environments, struct environment_entry *entry, const char *folder,
-                         int stop_fd, struct environment **ret, struct err *err)
+/* Finds the environment in the locked folder, or builds it. Its result is for all that wait for it. */
+static int find_or_build(struct venv_cache *cache, struct venv_entry *entry, const char *folder, int stop_fd,
+                         struct stored_venv **ret, struct err *err)
 {
-    struct environment *environment = NULL;
-    int r = environment_store_prepared(&environments->options, entry->requirement, &environment, err);
-    if (r == 0 && !environment)
-        r = environment_store_newest(folder, &environment, err);
-    if (r == 0 && !environment)
-        r = build(environments, entry->requirement, folder, stop_fd, &environment, err);
-    pthread_mutex_lock(&environments->lock);
+    struct stored_venv *stored = NULL;
+    int r = venv_store_prepared(&cache->options, entry->requirement, &stored, err);
+    if (r == 0 && !stored)
+        r = venv_store_newest(folder, &stored, err);
+    if (r == 0 && !stored)
+        r = build(cache, entry->requirement, folder, stop_fd, &stored, err);
+    pthread_mutex_lock(&cache->lock);
     if (r == 0) {
-        environment_table_put(&environments->table, entry, environment);
-        *ret = environment_table_take(&environments->table, entry);
+        venv_table_put(&cache->table, entry, stored);
+        *ret = venv_table_take(&cache->table, entry);
         if (!*ret)
-            r = err_outage(err, "no_environment", "the environment in %s was removed by somebody", folder);
-    } else if (!err_is(err, "interrupted")) { /* which is this caller's alone: another one goes on */
+            r = err_outage(err, "no_environment", "another process removed the environment in %s", folder);
+    } else if (!err_is(err, "interrupted")) { /* the stop is this caller's alone: others go on */
         entry->failures++;
         entry->result = r;
         entry->err = *err;
     }
-    pthread_mutex_unlock(&environments->lock);
+    pthread_mutex_unlock(&cache->lock);
     return r;
 }
 
-/* Whether another thread has brought what this one waits for: the environment, or a failure after `failures`. */
-static bool has_come(struct environments *environments, struct environment_entry *entry, uint64_t failures,
-                     struct environment **ret, int *ret_result, struct err *err)
-{
-    pthread_mutex_lock(&environments->lock);
-    *ret = environment_table_take(&environments->table, entry);
-    bool failed = !*ret && entry->failures != failures;
-    *ret_result = failed ? entry->result : 0;
-    if (failed)
-        *err = entry->err;
-    pthread_mutex_unlock(&environments->lock);
-    return *ret || failed;
-}
-
-/* Locks the folder; NEVER is not among its results. LATER: "interrupted", "environment_slow", an outage. */
+/* Tries to lock the folder, and waits a little if another thread or process has locked it. LATER: "interrupted",
+ * "environment_slow", an outage. */
 static int try_lock(const char *folder, int stop_fd, int64_t deadline_ms, int *ret_lock, struct err *err)
 {
-    int r = environment_store_lock(folder, ret_lock, err);
+    int r = venv_store_lock(folder, ret_lock, err);
     if (r != 0 || *ret_lock >= 0)
         return r;
     int64_t now_ms = time_mono_ms();
     if (now_ms >= deadline_ms)
-        return err_later(err, "environment_slow", "somebody else has been making the environment in %s for too long",
-                         folder);
-    return wait_fd(-1, 0, stop_fd, now_ms + LOOK_MS) == WAIT_STOPPED ? interrupted(err) : 0;
+        return err_later(err, "environment_slow",
+                         "another process has been building the environment in %s for too long", folder);
+    return wait_fd(-1, 0, stop_fd, now_ms + POLL_MS) == WAIT_STOPPED ? interrupted(err) : 0;
 }
 
-/* The same lock is between threads and between processes. */
-static int wait_or_build(struct environments *environments, struct environment_entry *entry, uint64_t failures,
-                         int stop_fd, struct environment **ret, struct err *err)
+/* `failures`: those before this call. The folder's lock works between threads as it does between processes. */
+static int wait_or_build(struct venv_cache *cache, struct venv_entry *entry, uint64_t failures, int stop_fd,
+                         struct stored_venv **ret, struct err *err)
 {
     auto_free char *folder = NULL;
     int64_t deadline_ms = time_mono_ms() + LOCK_WAIT_MS;
-    int result = 0;
-    int r = environment_store_folder(&environments->options, entry->requirement, &folder, err);
+    int r = venv_store_folder(&cache->options, entry->requirement, &folder, err);
     while (r == 0) {
         auto_close int lock = -1;
         r = try_lock(folder, stop_fd, deadline_ms, &lock, err);
         if (r != 0)
             break;
-        if (has_come(environments, entry, failures, ret, &result, err))
-            return result;
+        /* Another thread may have built it, or have failed to. */
+        pthread_mutex_lock(&cache->lock);
+        *ret = venv_table_take(&cache->table, entry);
+        bool has_failed = !*ret && entry->failures != failures;
+        if (has_failed) {
+            r = entry->result;
+            *err = entry->err;
+        }
+        pthread_mutex_unlock(&cache->lock);
+        if (*ret || has_failed)
+            break;
         if (lock >= 0)
-            return find_or_build(environments, entry, folder, stop_fd, ret, err);
+            return find_or_build(cache, entry, folder, stop_fd, ret, err);
     }
     return r;
 }
 
-int environments_use(struct environments *environments, const char *requirement, int stop_fd, struct environment **ret,
-                     struct err *err)
+int venv_cache_use(struct venv_cache *cache, const char *requirement, int stop_fd, const struct venv **ret,
+                   struct err *err)
 {
     auto_buf struct buf normalized = BUF_INIT;
     requirement_normalize(requirement, &normalized);
     if (buf_failed(&normalized))
         return err_no_memory(err);
-    pthread_mutex_lock(&environments->lock);
-    struct environment_entry *entry = environment_table_enter(&environments->table, buf_str(&normalized));
-    struct environment *taken = entry ? environment_table_take(&environments->table, entry) : NULL;
+    pthread_mutex_lock(&cache->lock);
+    struct venv_entry *entry = venv_table_enter(&cache->table, buf_str(&normalized));
+    struct stored_venv *taken = entry ? venv_table_take(&cache->table, entry) : NULL;
     uint64_t failures = entry ? entry->failures : 0;
-    pthread_mutex_unlock(&environments->lock);
+    pthread_mutex_unlock(&cache->lock);
     if (!entry)
         return err_no_memory(err);
     bool is_new = !taken;
-    int r = taken ? 0 : wait_or_build(environments, entry, failures, stop_fd, &taken, err);
-    pthread_mutex_lock(&environments->lock);
-    if (is_new) /* only now: what is locked is not tidied */
-        environment_table_ask_for_tidying(&environments->table);
-    environment_table_leave(&environments->table, entry);
-    pthread_mutex_unlock(&environments->lock);
+    int r = taken ? 0 : wait_or_build(cache, entry, failures, stop_fd, &taken, err);
+    pthread_mutex_lock(&cache->lock);
+    if (is_new) /* only now: a locked folder is not tidied */
+        venv_table_ask_for_tidying(&cache->table);
+    venv_table_leave(&cache->table, entry);
+    pthread_mutex_unlock(&cache->lock);
     if (r == 0)
-        *ret = taken;
+        *ret = &taken->venv;
     return r;
 }
 
-void environments_hold(struct environments *environments, struct environment *environment)
+void venv_cache_hold(struct venv_cache *cache, const struct venv *venv)
 {
-    pthread_mutex_lock(&environments->lock);
-    environment->users++;
-    pthread_mutex_unlock(&environments->lock);
+    pthread_mutex_lock(&cache->lock);
+    stored_of(venv)->users++;
+    pthread_mutex_unlock(&cache->lock);
 }
 
-void environments_release(struct environments *environments, struct environment *environment)
+void venv_cache_release(struct venv_cache *cache, const struct venv *venv)
 {
-    if (!environment)
+    if (!venv)
         return;
-    pthread_mutex_lock(&environments->lock);
-    environment_table_release(&environments->table, environment);
-    pthread_mutex_unlock(&environments->lock);
+    pthread_mutex_lock(&cache->lock);
+    venv_table_release(&cache->table, stored_of(venv));
+    pthread_mutex_unlock(&cache->lock);
 }
 
 /* ------------------------------------------------------------- the thread */
 
-static void warm_up(struct environments *environments)
+static void warm_up(struct venv_cache *cache)
 {
-    const struct config_list *packages = &environments->options.packages;
+    const struct config_list *packages = &cache->options.packages;
     for (size_t i = 0; i < packages->n; i++) {
         auto_free char *requirement = strndup(packages->items[i], strcspn(packages->items[i], " \t"));
-        struct environment *environment = NULL;
+        const struct venv *venv = NULL;
         struct err err = ERR_INIT;
-        int r = requirement ? environments_use(environments, requirement, environments->stop_fd, &environment, &err)
-                            : err_no_memory(&err);
+        int r = requirement ? venv_cache_use(cache, requirement, cache->stop_fd, &venv, &err) : err_no_memory(&err);
         if (err_is(&err, "interrupted"))
             return;
         if (r != 0)
             log_write(LOG_WARNING, LOG_EVENT_WARNING,
                       LOG_FIELDS({ "ERROR_CODE", err.code }, { "PACKAGE", requirement }),
-                      "cannot make the environment of %s ahead of its first request: %s", requirement, err.text);
-        environments_release(environments, environment);
+                      "cannot build the environment of %s before its first request: %s", requirement, err.text);
+        venv_cache_release(cache, venv);
     }
 }
 
-/* Another process may have been here before. */
-static int refresh_locked(struct environments *environments, const struct environment_entry *entry, const char *folder,
-                          struct environment **ret, struct err *err)
+/* Another process may have refreshed it already. */
+static int refresh_locked(struct venv_cache *cache, const struct venv_entry *entry, const char *folder,
+                          struct stored_venv **ret, struct err *err)
 {
-    struct environment *newest = NULL;
-    int r = environment_store_newest(folder, &newest, err);
-    if (newest && time_now_ms() - newest->built_at_ms < environments->options.environment_ttl_ms) {
+    struct stored_venv *newest = NULL;
+    int r = venv_store_newest(folder, &newest, err);
+    if (newest && time_now_ms() - newest->built_at_ms < cache->options.environment_ttl_ms) {
         *ret = newest;
         return 0;
     }
-    environment_free(newest);
-    return r != 0 ? r : build(environments, entry->requirement, folder, environments->stop_fd, ret, err);
+    venv_store_free(newest);
+    return r != 0 ? r : build(cache, entry->requirement, folder, cache->stop_fd, ret, err);
 }
 
-static int refresh(struct environments *environments, const struct environment_entry *entry, struct environment **ret,
-                   struct err *err)
+static int refresh(struct venv_cache *cache, const struct venv_entry *entry, struct stored_venv **ret, struct err *err)
 {
     auto_free char *folder = NULL;
     auto_close int lock = -1;
     int64_t deadline_ms = time_mono_ms() + LOCK_WAIT_MS;
-    int r = environment_store_folder(&environments->options, entry->requirement, &folder, err);
+    int r = venv_store_folder(&cache->options, entry->requirement, &folder, err);
     while (r == 0 && lock < 0)
-        r = try_lock(folder, environments->stop_fd, deadline_ms, &lock, err);
-    return r != 0 ? r : refresh_locked(environments, entry, folder, ret, err);
+        r = try_lock(folder, cache->stop_fd, deadline_ms, &lock, err);
+    return r != 0 ? r : refresh_locked(cache, entry, folder, ret, err);
 }
 
-static void log_kept(const struct environment_entry *entry, const struct err *err)
+static void log_kept(const struct venv_entry *entry, const struct err *err)
 {
     log_write(LOG_WARNING, LOG_EVENT_WARNING,
               LOG_FIELDS({ "ERROR_CODE", err->code }, { "PACKAGE", entry->requirement }),
-              "cannot make the environment of %s anew, goes on with the one that is there: %s", entry->requirement,
-              err->text);
+              "cannot refresh the environment of %s, the old one stays in use: %s", entry->requirement, err->text);
 }
 
-/* False: there is nothing to refresh. */
-static bool refresh_next(struct environments *environments)
+/* False: nothing needs a refresh. */
+static bool refresh_next(struct venv_cache *cache)
 {
-    pthread_mutex_lock(&environments->lock);
-    struct environment_entry *entry = environment_table_next_refresh(&environments->table);
-    pthread_mutex_unlock(&environments->lock);
+    pthread_mutex_lock(&cache->lock);
+    struct venv_entry *entry = venv_table_next_refresh(&cache->table);
+    pthread_mutex_unlock(&cache->lock);
     if (!entry)
         return false;
-    struct environment *environment = NULL;
+    struct stored_venv *stored = NULL;
     struct err err = ERR_INIT;
-    int r = refresh(environments, entry, &environment, &err);
+    int r = refresh(cache, entry, &stored, &err);
     if (r != 0 && !err_is(&err, "interrupted"))
         log_kept(entry, &err);
-    pthread_mutex_lock(&environments->lock);
+    pthread_mutex_lock(&cache->lock);
     if (r == 0)
-        environment_table_put(&environments->table, entry, environment);
-    environment_table_refreshed(&environments->table, entry);
-    pthread_mutex_unlock(&environments->lock);
+        venv_table_put(&cache->table, entry, stored);
+    venv_table_refreshed(&cache->table, entry);
+    pthread_mutex_unlock(&cache->lock);
     return true;
 }
 
-/* False: there is nothing to compile. */
-static bool compile_next(struct environments *environments)
+/* False: everything is compiled. */
+static bool compile_next(struct venv_cache *cache)
 {
-    pthread_mutex_lock(&environments->lock);
-    struct environment *environment = environment_table_next_uncompiled(&environments->table);
-    pthread_mutex_unlock(&environments->lock);
-    if (!environment)
+    pthread_mutex_lock(&cache->lock);
+    struct stored_venv *stored = venv_table_next_uncompiled(&cache->table);
+    pthread_mutex_unlock(&cache->lock);
+    if (!stored)
         return false;
     struct err err = ERR_INIT;
-    int r = environment_build_compile(&environments->options, environments->sandbox, environment, environments->stop_fd,
-                                      &err);
+    int r = venv_build_compile(&cache->options, cache->sandbox, stored, cache->stop_fd, &err);
     if (r != 0 && !err_is(&err, "interrupted"))
         log_write(LOG_WARNING, LOG_EVENT_WARNING,
-                  LOG_FIELDS({ "ERROR_CODE", err.code }, { "PACKAGE", environment->requirement }),
-                  "cannot compile the environment of %s, where processes start more slowly for it: %s",
-                  environment->requirement, err.text);
-    pthread_mutex_lock(&environments->lock);
-    environment->is_compiled = true;
-    environment_table_release(&environments->table, environment);
-    pthread_mutex_unlock(&environments->lock);
+                  LOG_FIELDS({ "ERROR_CODE", err.code }, { "PACKAGE", stored->venv.requirement }),
+                  "cannot compile the environment of %s, so its processes start more slowly: %s",
+                  stored->venv.requirement, err.text);
+    pthread_mutex_lock(&cache->lock);
+    stored->is_compiled = true;
+    venv_table_release(&cache->table, stored);
+    pthread_mutex_unlock(&cache->lock);
     return true;
 }
 
-static void tidy(struct environments *environments)
+static void tidy(struct venv_cache *cache)
 {
-    pthread_mutex_lock(&environments->lock);
-    bool wanted = environments->table.wants_tidy;
-    environments->table.wants_tidy = false;
-    pthread_mutex_unlock(&environments->lock);
+    pthread_mutex_lock(&cache->lock);
+    bool wanted = cache->table.wants_tidy;
+    cache->table.wants_tidy = false;
+    pthread_mutex_unlock(&cache->lock);
     if (!wanted)
         return;
-    int64_t left = environment_store_tidy(&environments->options);
+    int64_t left = venv_store_tidy(&cache->options);
     struct err err = ERR_INIT;
-    int r = environment_build_trim_cache(&environments->options, left, environments->stop_fd, &err);
+    int r = venv_build_trim_cache(&cache->options, left, cache->stop_fd, &err);
     if (r != 0 && !err_is(&err, "interrupted"))
         log_write(LOG_WARNING, LOG_EVENT_WARNING, LOG_FIELDS({ "ERROR_CODE", err.code }),
-                  "uv's cache stays larger than cache_limit allows: %s", err.text);
-    pthread_mutex_lock(&environments->lock);
-    environment_table_forget_removed(&environments->table);
-    pthread_mutex_unlock(&environments->lock);
+                  "the cache of uv stays larger than cache_limit allows: %s", err.text);
+    pthread_mutex_lock(&cache->lock);
+    venv_table_forget_removed(&cache->table);
+    pthread_mutex_unlock(&cache->lock);
 }
 
 static void *run(void *context)
 {
-    struct environments *environments = context;
-    warm_up(environments);
+    struct venv_cache *cache = context;
+    warm_up(cache);
     do {
         eventfd_t count;
-        eventfd_read(environments->table.work_fd, &count);
-        while (refresh_next(environments) || compile_next(environments))
+        eventfd_read(cache->table.work_fd, &count);
+        while (refresh_next(cache) || compile_next(cache))
             ;
-        tidy(environments);
-    } while (wait_fd(environments->table.work_fd, POLLIN, environments->stop_fd, INT64_MAX) != WAIT_STOPPED);
+        tidy(cache);
+    } while (wait_fd(cache->table.work_fd, POLLIN, cache->stop_fd, INT64_MAX) != WAIT_STOPPED);
     return NULL;
 }
 
-/* NULL: no memory, or nobody knows where we are. */
+/* NULL: no memory, or the current directory has no path. */
 static char *absolute(const char *path)
 {
     if (path[0] == '/')
         return strdup(path);
     auto_free char *here = getcwd(NULL, 0);
-    return here ? environment_path("%s/%s", here, path) : NULL;
+    return here ? venv_files_path("%s/%s", here, path) : NULL;
 }
 
-int environments_open(const struct itemgend_options *options, const struct sandbox *sandbox, struct environments **ret,
-                      struct err *err)
+int venv_cache_open(const struct itemgend_options *options, const struct sandbox *sandbox, struct venv_cache **ret,
+                    struct err *err)
 {
-    struct environments *environments = calloc(1, sizeof(*environments));
-    if (!environments)
+    struct venv_cache *cache = calloc(1, sizeof(*cache));
+    if (!cache)
         return err_no_memory(err);
-    *environments = (struct environments){ .options = *options, .sandbox = sandbox };
-    environments->table = (struct environment_table){ .ttl_ms = options->environment_ttl_ms, .wants_tidy = true };
-    pthread_mutex_init(&environments->lock, NULL);
-    environments->options.cache_dir = environments->cache_dir = absolute(options->cache_dir);
-    environments->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    environments->table.work_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int error = !environments->cache_dir || environments->stop_fd < 0 || environments->table.work_fd < 0 ? ENOMEM : 0;
+    *cache = (struct venv_cache){ .options = *options, .sandbox = sandbox };
+    cache->table = (struct venv_table){ .ttl_ms = options->environment_ttl_ms, .wants_tidy = true };
+    pthread_mutex_init(&cache->lock, NULL);
+    cache->options.cache_dir = cache->cache_dir = absolute(options->cache_dir);
+    cache->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    cache->table.work_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int error = !cache->cache_dir || cache->stop_fd < 0 || cache->table.work_fd < 0 ? ENOMEM : 0;
     if (error == 0)
-        error = pthread_create(&environments->thread, NULL, run, environments);
-    environments->has_thread = error == 0;
+        error = pthread_create(&cache->thread, NULL, run, cache);
+    cache->has_thread = error == 0;
     if (error != 0) {
-        environments_close(environments);
-        return err_fatal(err, error, "cannot keep environments");
+        venv_cache_close(cache);
+        return err_fatal(err, error, "cannot start the thread that keeps environments");
     }
-    pthread_setname_np(environments->thread, "environments");
-    *ret = environments;
+    pthread_setname_np(cache->thread, "environments");
+    *ret = cache;
     return 0;
 }
 
-void environments_close(struct environments *environments)
+void venv_cache_close(struct venv_cache *cache)
 {
-    if (!environments)
+    if (!cache)
         return;
-    if (environments->has_thread) {
-        eventfd_write(environments->stop_fd, 1);
-        pthread_join(environments->thread, NULL);
+    if (cache->has_thread) {
+        eventfd_write(cache->stop_fd, 1);
+        pthread_join(cache->thread, NULL);
     }
-    environment_table_clear(&environments->table);
-    base_close_fd(&environments->stop_fd);
-    base_close_fd(&environments->table.work_fd);
-    pthread_mutex_destroy(&environments->lock);
-    free(environments->cache_dir);
-    free(environments);
+    venv_table_clear(&cache->table);
+    base_close_fd(&cache->stop_fd);
+    base_close_fd(&cache->table.work_fd);
+    pthread_mutex_destroy(&cache->lock);
+    free(cache->cache_dir);
+    free(cache);
 }

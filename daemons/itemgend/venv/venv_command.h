@@ -1,42 +1,46 @@
-/* environment_command: an environment in the making, and the commands that are run for it. Internal to environment. */
-#ifndef ITEMGEND_ENVIRONMENT_COMMAND_H
-#define ITEMGEND_ENVIRONMENT_COMMAND_H
+/* venv_command: the commands that build an environment. Internal to venv/. */
+#ifndef ITEMGEND_VENV_COMMAND_H
+#define ITEMGEND_VENV_COMMAND_H
 
-#include "itemgend/sandbox/command.h"
-#include "itemgend/venv/venv_cache.h"
 #include "base/strv.h"
+#include "itemgend/options.h"
+#include "itemgend/sandbox/command.h"
 
-enum { ENVIRONMENT_COMMAND_TIME_MS = 10 * 60 * 1000 }; /* for all commands of one build together */
+struct sandbox;
 
-struct environment_command {
-    struct itemgend_options options; /* as they are, but for cache_dir: uv's own cache */
-    const struct sandbox *sandbox;   /* what is run from now on is run in it; NULL: no stranger's code is run */
+enum { VENV_COMMAND_TIME_MS = 10 * 60 * 1000 }; /* of all commands of one build together */
+
+/* An environment that is being built. */
+struct venv_command {
+    struct itemgend_options options; /* the configuration, except cache_dir: the cache of uv */
+    const struct sandbox *sandbox;   /* the next commands run in it; NULL: they run no package code */
     const char *requirement;
     int stop_fd;
     int64_t deadline_ms; /* time_mono_ms() */
     int niceness;        /* of Python */
-    bool is_prepared;    /* lies in prepared_dir */
+    bool is_prepared;    /* in prepared_dir */
     char *directory, *venv, *temporary, *cache;
     char *uv;            /* the program's real path */
-    char *interpreter;   /* behind the venv's python */
-    char *python_prefix; /* its sys.base_prefix */
+    char *interpreter;   /* the real path of the venv's python */
+    char *python_prefix; /* sys.base_prefix of the interpreter */
 };
 
-void environment_command_clear(struct environment_command *build);
+void venv_command_clear(struct venv_command *build);
 
 /*
- * `program`: its words. 0: it came to an end by itself, see its exit code. LATER: "interrupted", "environment_slow",
- * "environment_failed" (killed), an outage "cannot_run"; NEVER: "environment_failed" (it took too much).
+ * Runs a program; `argv` has its name and arguments. 0: it exited; check the exit code. LATER: "interrupted",
+ * "environment_slow", "environment_failed" (killed by a signal); LATER, an outage: "cannot_run". NEVER:
+ * "environment_failed" (it met a limit).
  */
-int environment_command_run(const struct environment_command *build, const struct strings *program,
-                            struct command_result *ret, struct err *err) must_check;
+int venv_command_run(const struct venv_command *build, const struct strv *argv, struct command_result *ret,
+                     struct err *err) must_check;
 
-/* Has Python run a script with the venv and the requirement as its arguments. NEVER, "environment_failed", also where
- * the exit code is not 0. */
-int environment_command_python(const struct environment_command *build, const char *script, struct command_result *ret,
-                               struct err *err) must_check;
+/* Runs a Python script with the venv and the requirement as its arguments. Results: those of venv_command_run, and
+ * NEVER "environment_failed" if the exit code is not 0. */
+int venv_command_python(const struct venv_command *build, const char *script, struct command_result *ret,
+                        struct err *err) must_check;
 
-/* The one line that a program printed last, the caller's to free. */
-char *environment_command_last_line(struct buf *output) must_check;
+/* The last line of the output, without its newline. The caller frees it. NULL: no memory. */
+char *venv_command_last_line(struct buf *output) must_check;
 
 #endif

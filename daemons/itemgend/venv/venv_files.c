@@ -10,7 +10,7 @@
 
 #include "itemgend/sandbox/spawn.h"
 
-char *environment_path(const char *format, ...)
+char *venv_files_path(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -20,13 +20,13 @@ char *environment_path(const char *format, ...)
     return len < 0 ? NULL : path;
 }
 
-char *environment_find_program(const char *name)
+char *venv_files_find_program(const char *name)
 {
     auto_free char *path = spawn_find(name);
     return path ? realpath(path, NULL) : NULL;
 }
 
-bool environment_read(int fd, size_t max, struct buf *ret)
+bool venv_files_read(int fd, size_t max, struct buf *ret)
 {
     size_t len = 0;
     for (;;) {
@@ -43,18 +43,18 @@ bool environment_read(int fd, size_t max, struct buf *ret)
     }
 }
 
-void environment_list(const char *directory, const char *prefix, struct strings *ret)
+void venv_files_list(const char *directory, const char *prefix, struct strv *ret)
 {
     DIR *open = opendir(directory);
     if (!open)
         return;
     for (const struct dirent *entry; (entry = readdir(open));)
         if (entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
-            strings_add(ret, "%s/%s", directory, entry->d_name);
+            strv_add(ret, "%s/%s", directory, entry->d_name);
     closedir(open);
 }
 
-int64_t environment_disk_usage(const char *directory, bool unshared)
+int64_t venv_files_disk_usage(const char *directory, bool unshared)
 {
     auto_free char *path = strdup(directory);
     char *const paths[] = { path, NULL };

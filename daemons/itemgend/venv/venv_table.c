@@ -5,22 +5,22 @@
 #include "base/time.h"
 #include "itemgend/venv/venv_store.h"
 
-enum { REFRESH_RETRY_MS = 15 * 60 * 1000 }; /* after a refresh that failed */
+enum { REFRESH_RETRY_MS = 15 * 60 * 1000 }; /* after a failed refresh */
 
-static void wake(const struct environment_table *table)
+static void wake(const struct venv_table *table)
 {
-    eventfd_write(table->work_fd, 1); /* full: it is readable already */
+    eventfd_write(table->work_fd, 1); /* fails only if it is readable already */
 }
 
-void environment_table_ask_for_tidying(struct environment_table *table)
+void venv_table_ask_for_tidying(struct venv_table *table)
 {
     table->wants_tidy = true;
     wake(table);
 }
 
-struct environment_entry *environment_table_enter(struct environment_table *table, const char *requirement)
+struct venv_entry *venv_table_enter(struct venv_table *table, const char *requirement)
 {
-    struct environment_entry *entry = table->entries;
+    struct venv_entry *entry = table->entries;
     while (entry && strcmp(entry->requirement, requirement) != 0)
         entry = entry->next;
     if (!entry) {
@@ -36,13 +36,13 @@ struct environment_entry *environment_table_enter(struct environment_table *tabl
     return entry;
 }
 
-/* Requests may name anything: only what came to be is kept. */
-void environment_table_leave(struct environment_table *table, struct environment_entry *entry)
+/* Requests can name any package: only entries with an environment are kept. */
+void venv_table_leave(struct venv_table *table, struct venv_entry *entry)
 {
     entry->waiters--;
     if (entry->waiters > 0 || entry->current)
         return;
-    struct environment_entry **at = &table->entries;
+    struct venv_entry **at = &table->entries;
     while (*at != entry)
         at = &(*at)->next;
     *at = entry->next;
@@ -50,18 +50,18 @@ void environment_table_leave(struct environment_table *table, struct environment
     free(entry);
 }
 
-static void retire(struct environment_table *table, struct environment_entry *entry)
+static void retire(struct venv_table *table, struct venv_entry *entry)
 {
-    struct environment *environment = TAKE(entry->current);
-    if (!environment)
+    struct stored_venv *stored = TAKE(entry->current);
+    if (!stored)
         return;
-    environment->retired = true;
-    environment_table_ask_for_tidying(table);
-    if (environment->users == 0)
-        environment_free(environment);
+    stored->retired = true;
+    venv_table_ask_for_tidying(table);
+    if (stored->users == 0)
+        venv_store_free(stored);
 }
 
-static void ask_for_refresh(struct environment_table *table, struct environment_entry *entry)
+static void ask_for_refresh(struct venv_table *table, struct venv_entry *entry)
 {
     if (entry->wants_refresh || entry->current->is_prepared ||
         time_now_ms() - entry->current->built_at_ms < table->ttl_ms || time_mono_ms() < entry->refresh_after_ms)
@@ -70,9 +70,9 @@ static void ask_for_refresh(struct environment_table *table, struct environment_
     wake(table);
 }
 
-struct environment *environment_table_take(struct environment_table *table, struct environment_entry *entry)
+struct stored_venv *venv_table_take(struct venv_table *table, struct venv_entry *entry)
 {
-    if (entry->current && !environment_store_hold(entry->current))
+    if (entry->current && !venv_store_hold(entry->current))
         retire(table, entry);
     if (!entry->current)
         return NULL;
@@ -81,52 +81,51 @@ struct environment *environment_table_take(struct environment_table *table, stru
     return entry->current;
 }
 
-void environment_table_put(struct environment_table *table, struct environment_entry *entry,
-                           struct environment *environment)
+void venv_table_put(struct venv_table *table, struct venv_entry *entry, struct stored_venv *stored)
 {
     retire(table, entry);
-    entry->current = environment;
+    entry->current = stored;
 }
 
-void environment_table_forget_removed(struct environment_table *table)
+void venv_table_forget_removed(struct venv_table *table)
 {
-    struct environment_entry *next = NULL;
-    for (struct environment_entry *entry = table->entries; entry; entry = next) {
+    struct venv_entry *next = NULL;
+    for (struct venv_entry *entry = table->entries; entry; entry = next) {
         next = entry->next;
-        if (!entry->current || environment_store_is_there(entry->current))
+        if (!entry->current || venv_store_is_there(entry->current))
             continue;
         retire(table, entry);
-        entry->waiters++; /* its last one */
-        environment_table_leave(table, entry);
+        entry->waiters++; /* venv_table_leave takes it, and frees the entry */
+        venv_table_leave(table, entry);
     }
 }
 
-void environment_table_release(struct environment_table *table, struct environment *environment)
+void venv_table_release(struct venv_table *table, struct stored_venv *stored)
 {
-    if (--environment->users > 0)
+    if (--stored->users > 0)
         return;
-    environment_store_let_go(environment);
-    if (!environment->retired)
+    venv_store_let_go(stored);
+    if (!stored->retired)
         return;
-    environment_free(environment);
-    environment_table_ask_for_tidying(table);
+    venv_store_free(stored);
+    venv_table_ask_for_tidying(table);
 }
 
-struct environment *environment_table_next_uncompiled(struct environment_table *table)
+struct stored_venv *venv_table_next_uncompiled(struct venv_table *table)
 {
-    for (struct environment_entry *entry = table->entries; entry; entry = entry->next) {
-        struct environment *environment = entry->current;
-        if (!environment || environment->is_compiled || !environment_store_hold(environment))
+    for (struct venv_entry *entry = table->entries; entry; entry = entry->next) {
+        struct stored_venv *stored = entry->current;
+        if (!stored || stored->is_compiled || !venv_store_hold(stored))
             continue;
-        environment->users++;
-        return environment;
+        stored->users++;
+        return stored;
     }
     return NULL;
 }
 
-struct environment_entry *environment_table_next_refresh(struct environment_table *table)
+struct venv_entry *venv_table_next_refresh(struct venv_table *table)
 {
-    struct environment_entry *entry = table->entries;
+    struct venv_entry *entry = table->entries;
     while (entry && !entry->wants_refresh)
         entry = entry->next;
     if (entry)
@@ -134,18 +133,18 @@ struct environment_entry *environment_table_next_refresh(struct environment_tabl
     return entry;
 }
 
-void environment_table_refreshed(struct environment_table *table, struct environment_entry *entry)
+void venv_table_refreshed(struct venv_table *table, struct venv_entry *entry)
 {
     entry->refresh_after_ms = time_mono_ms() + (table->ttl_ms < REFRESH_RETRY_MS ? table->ttl_ms : REFRESH_RETRY_MS);
     entry->wants_refresh = false;
-    environment_table_leave(table, entry);
+    venv_table_leave(table, entry);
 }
 
-void environment_table_clear(struct environment_table *table)
+void venv_table_clear(struct venv_table *table)
 {
-    for (struct environment_entry *entry = table->entries, *next; entry; entry = next) {
+    for (struct venv_entry *entry = table->entries, *next; entry; entry = next) {
         next = entry->next;
-        environment_free(entry->current);
+        venv_store_free(entry->current);
         free(entry->requirement);
         free(entry);
     }

@@ -1,54 +1,52 @@
-/*
- * environment_table: what this process knows of the environment of each requirement. Internal to environment, which
- * calls all of it with its lock held.
- */
-#ifndef ITEMGEND_ENVIRONMENT_TABLE_H
-#define ITEMGEND_ENVIRONMENT_TABLE_H
+/* venv_table: the environments that this process knows, by requirement. Internal to venv/: venv_cache holds its lock
+ * during each call. */
+#ifndef ITEMGEND_VENV_TABLE_H
+#define ITEMGEND_VENV_TABLE_H
 
-#include "itemgend/venv/venv_cache.h"
+#include "itemgend/venv/venv_store.h"
 
-/* Stays while there is an environment or somebody who waits for one. */
-struct environment_entry {
-    struct environment_entry *next;
+/* Exists while it has an environment or waiters. */
+struct venv_entry {
+    struct venv_entry *next;
     char *requirement;
-    struct environment *current; /* NULL: none known */
+    struct stored_venv *current; /* NULL: none known */
     size_t waiters;
-    uint64_t failures; /* builds that failed while there were waiters; of the last one: */
+    uint64_t failures; /* builds that failed while there were waiters; `result` and `err` are of the last one */
     int result;
     struct err err;
     bool wants_refresh;
-    int64_t refresh_after_ms; /* time_mono_ms(): not before it */
+    int64_t refresh_after_ms; /* time_mono_ms(): no refresh before */
 };
 
-struct environment_table {
-    struct environment_entry *entries;
+struct venv_table {
+    struct venv_entry *entries;
     int64_t ttl_ms;
-    int work_fd;     /* an eventfd, borrowed: made readable when there is something to refresh or to tidy */
-    bool wants_tidy; /* something is there that nobody needs any longer, or something new */
+    int work_fd;     /* an eventfd, borrowed: readable when there is something to refresh or tidy */
+    bool wants_tidy; /* an environment was added or replaced */
 };
 
-void environment_table_clear(struct environment_table *table);
+void venv_table_clear(struct venv_table *table);
 
-/* The entry, which has a waiter more until leave. NULL: no memory. */
-struct environment_entry *environment_table_enter(struct environment_table *table, const char *requirement) must_check;
-void environment_table_leave(struct environment_table *table, struct environment_entry *entry);
+/* The entry of a requirement. The caller is one of its waiters until venv_table_leave. NULL: no memory. */
+struct venv_entry *venv_table_enter(struct venv_table *table, const char *requirement) must_check;
+void venv_table_leave(struct venv_table *table, struct venv_entry *entry);
 
-/* Its environment, with a user more; one that is too old is to be refreshed. NULL: there is none, or it was removed. */
-struct environment *environment_table_take(struct environment_table *table, struct environment_entry *entry) must_check;
-void environment_table_release(struct environment_table *table, struct environment *environment);
+/* Takes the entry's environment into use; asks for a refresh if it is too old. NULL: there is none, or it was removed.
+ */
+struct stored_venv *venv_table_take(struct venv_table *table, struct venv_entry *entry) must_check;
+void venv_table_release(struct venv_table *table, struct stored_venv *stored);
 
-/* Puts a new one in the place of the old, which goes when nobody uses it any longer. */
-void environment_table_put(struct environment_table *table, struct environment_entry *entry,
-                           struct environment *environment);
-void environment_table_ask_for_tidying(struct environment_table *table);
-void environment_table_forget_removed(struct environment_table *table);
+/* Replaces the entry's environment. The old one is freed when it has no users left. */
+void venv_table_put(struct venv_table *table, struct venv_entry *entry, struct stored_venv *stored);
+void venv_table_ask_for_tidying(struct venv_table *table);
+void venv_table_forget_removed(struct venv_table *table);
 
-/* One that is not compiled, with a user more; NULL: none. */
-struct environment *environment_table_next_uncompiled(struct environment_table *table) must_check;
+/* Takes an environment that is not compiled into use; NULL: none. */
+struct stored_venv *venv_table_next_uncompiled(struct venv_table *table) must_check;
 
-/* An entry that is to be refreshed, with a waiter more until refreshed. NULL: none. */
-struct environment_entry *environment_table_next_refresh(struct environment_table *table) must_check;
-/* It was tried, with or without success. */
-void environment_table_refreshed(struct environment_table *table, struct environment_entry *entry);
+/* An entry that wants a refresh. The caller is one of its waiters until venv_table_refreshed. NULL: none. */
+struct venv_entry *venv_table_next_refresh(struct venv_table *table) must_check;
+/* The refresh was tried, with or without success. */
+void venv_table_refreshed(struct venv_table *table, struct venv_entry *entry);
 
 #endif
