@@ -1,25 +1,28 @@
 """
 A process that has imported stactools and its plugins, and forks itself for each item (docs/explanation/generation.md).
 
-Run by itemgend as `ENVIRONMENT/bin/python -I forkserver.py apart|together`, mostly in a sandbox. Nothing but the standard
-library of Python 3.9 and what the environment holds. Descriptor 3 is a SOCK_SEQPACKET socket to itemgend:
+itemgend runs it as `ENVIRONMENT/bin/python -I forkserver.py apart|together`, in a sandbox where there is one. It needs only
+the standard library of Python 3.9 and the packages of the environment. Descriptor 3 is a SOCK_SEQPACKET socket to itemgend:
 
-    to it   "ready apart" or "ready together" once everything is imported: whether items are apart from each other
-    from it "item", with three descriptors: the job, a file of JSON {"arguments": [of stac], "directory", "variables":
-            {name: value, more for the environment}, "waits", whether for a "go", "memory", "disk", "files": limits, bytes
-            and a number}; a pipe for all that the item prints; a SOCK_SEQPACKET socket for its reports; its end: the
-            server ends too
+    to it    "ready apart" or "ready together" after the import: whether items are isolated from each other
+    from it  "item", with three descriptors:
+             - the job, a JSON file {"arguments": [of stac], "directory", "variables": {name: value, added to the environment},
+               "waits": whether to wait for "go", "memory", "disk", "files": limits in bytes and a number}
+             - a pipe for everything that the item prints
+             - a SOCK_SEQPACKET socket for its reports
+             The end of the socket ends the server.
 
-On an item's report socket:
+The reports of an item:
 
-    "started"      from the item's keeper, before anything else: the kernel tells the receiver its process id
-    "waiting"      from the item's first process, where the job waits, before it runs anything of the package: it goes on when
-                   it is told "go", which it takes from there, and by then is in the cgroup that holds its memory
-    "ended EXIT SIGNAL PEAK_KIB CPU_MS"    once nothing of the item runs any more
-    "failed TEXT"  it could not be started
+    "started"      the first report, from the item's keeper: the kernel gives its process id to the receiver
+    "waiting"      from the item's first process, if the job waits, before it runs package code. itemgend moves it into the
+                   cgroup that limits its memory, and answers "go"
+    "ended EXIT SIGNAL PEAK_KIB CPU_MS"    all processes of the item have ended
+    "failed TEXT"  the item could not be started
 
-An item's keeper is a fork of the server, and the item's first process is the keeper's child. Apart: that one is the
-first of a PID namespace, so that all it starts ends with it, and its neighbours' directories are hidden from it. Together: all it starts stays below the keeper, which ends it.
+The keeper is a fork of the server, and the item's first process is a child of the keeper. Apart: the first process is
+process 1 of a PID namespace, so all that it starts ends with it, and it cannot see the directories of other items.
+Together: all that it starts stays below the keeper, which kills it.
 """
 
 import atexit
@@ -40,7 +43,7 @@ import threading
 CONTROL_FD = 3
 JOB_MAX = 4 << 20
 LESSON_MAX, MODULES_MAX = 1 << 16, 20000
-FILE_SLACK = 1 << 20  # a file may grow over the disk limit by this, so that the limit is seen to be exceeded
+FILE_SLACK = 1 << 20  # a file may exceed the disk limit by this, so that the excess is measured before a write fails
 
 CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID = 0x20000, 0x8000000, 0x10000000, 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
@@ -69,7 +72,7 @@ def write(path, text):
 
 
 def unshare():
-    """The same user, in namespaces of its own; the PID namespace is for what is forked from now on."""
+    """Makes namespaces with the same user. The PID namespace is for processes that are forked from now on."""
     uid, gid = os.getuid(), os.getgid()
     check(libc.unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC), "unshare")
     write("/proc/self/setgroups", "deny")
@@ -82,14 +85,14 @@ def mount(source, place, flags):
 
 
 def make_read_only(place):
-    kept = os.statvfs(place).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)  # a namespace may not do without them
+    kept = os.statvfs(place).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)  # a user namespace may not remove these
     mount(None, place, MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
 
 
 def hide_neighbours(directory):
     """
-    The item's directory takes the place of its parent, where its neighbours have theirs, and of all else that they could
-    both write to. Returns where it is.
+    Mounts the item's directory over its parent, which holds the directories of other items, and over all other places that
+    two items could write to. Returns its new path.
     """
     parent = os.path.dirname(directory)
     os.chdir(directory)
@@ -105,7 +108,7 @@ def hide_neighbours(directory):
 
 
 def close_in():
-    """What a kernel or a sandbox may refuse, and an item is apart without: a /proc of its own, no further namespaces."""
+    """Restrictions that are not essential, and that a kernel or a sandbox may refuse: its own /proc, no further namespaces."""
     libc.mount(b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None)
     try:
         write("/proc/sys/user/max_user_namespaces", "0")
@@ -114,7 +117,7 @@ def close_in():
 
 
 def drop_capabilities():
-    """Those that the new user namespace gave."""
+    """Drops the capabilities that came with the new user namespace."""
     header = ctypes.create_string_buffer(struct.pack("Ii", LINUX_CAPABILITY_VERSION_3, 0))
     check(libc.capset(header, ctypes.create_string_buffer(struct.pack("6I", *[0] * 6))), "capset")
 
@@ -126,7 +129,7 @@ def can_be_apart():
             unshare()
             os._exit(0)
         except OSError as error:
-            print(f"items are not apart from each other: {error}", file=sys.stderr, flush=True)
+            print(f"items are not isolated from each other: {error}", file=sys.stderr, flush=True)
             os._exit(1)
     return os.waitpid(pid, 0)[1] == 0
 
@@ -147,7 +150,7 @@ def set_limits(job):
 
 
 def run_stac(arguments):
-    """What the command `stac` does, to its exit code."""
+    """Does the same as the command `stac`. Returns its exit code."""
     sys.argv = ["stac", *arguments]
     try:
         code = sys.modules["stactools.cli.cli"].run_cli()
@@ -163,14 +166,14 @@ def run_stac(arguments):
 
 
 def teach(known, lesson):
-    """What this item has imported beyond its server, so that the next ones have it from the start."""
+    """Writes the names of the modules that this item imported, so that the server imports them for the next items."""
     names = "\n".join(set(sys.modules) - known).encode(errors="replace")
     if len(names) < len(lesson):
         lesson[: len(names)] = names
 
 
 def finish():
-    """What the interpreter does at its end, but for taking all objects apart, which costs more than some items."""
+    """Ends like the interpreter, but without destroying all objects, which can take longer than the item."""
     try:
         threading._shutdown()
         atexit._run_exitfuncs()
@@ -183,7 +186,7 @@ def finish():
 
 
 def make_item(job, apart, output_fd, known, lesson):
-    """Never returns. Only now the package's own code is called."""
+    """Never returns. Package code is called only here."""
     code = 1
     try:
         os.dup2(output_fd, 1)
@@ -218,7 +221,7 @@ def make_item(job, apart, output_fd, known, lesson):
 
 
 def children_of(pid):
-    """By the kernel's list, of all its threads."""
+    """The children of all its threads, from /proc."""
     found = []
     for thread in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{thread}/children") as file:
@@ -227,7 +230,7 @@ def children_of(pid):
 
 
 def end_descendants():
-    """Whoever loses its parent becomes a child of this process: so in the end nobody is left."""
+    """Kills all descendants. Orphans become children of this process, so in the end none is left."""
     while True:
         for pid in children_of("self"):
             os.kill(pid, signal.SIGKILL)
@@ -252,7 +255,7 @@ def read_job(fd):
 
 
 def start_item(job, apart, output_fd, report, lessons):
-    """The item's first process, which ends with this one; and a page that it writes its lesson on."""
+    """Forks the item's first process, which ends with this one. Returns its id, and the memory that it writes its lesson to."""
     if apart:
         unshare()
     else:
@@ -273,7 +276,7 @@ def start_item(job, apart, output_fd, report, lessons):
     os.set_blocking(watched, False)
     try:
         os.read(watched, 1)
-        os._exit(1)  # the keeper ended before its end could be a signal to us
+        os._exit(1)  # the keeper has ended already, so its end will not send a signal
     except BlockingIOError:
         os.close(watched)
     if job["waits"]:
@@ -313,7 +316,7 @@ def keep(fds, apart, lessons):
 
 
 class Lessons:
-    """What items import lazily, imported once; much of what a small item costs is that. Keepers bring it."""
+    """Modules that items import lazily. The server imports them once, to save small items time. Keepers send the names."""
 
     def __init__(self):
         self.reader, self.writer = os.pipe()
@@ -327,7 +330,7 @@ class Lessons:
             try:
                 os.write(self.writer, names + b"\n")
             except BlockingIOError:
-                pass  # many items teach at once: the next one will
+                pass  # the pipe is full: the next item will teach it
 
     def learn(self):
         try:
@@ -340,13 +343,13 @@ class Lessons:
                 try:
                     importlib.import_module(name)
                 except BaseException:
-                    pass  # an item's own name, or one that cannot be imported by itself: nothing is lost
+                    pass  # a module of the item alone, or one that cannot be imported by itself
         self.known |= set(sys.modules)
         gc.freeze()
 
 
 def wait_for_ended_keepers():
-    """So that what items have cost is the server's, for who looks at that."""
+    """Adds the resource usage of ended items to that of the server."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -355,7 +358,7 @@ def wait_for_ended_keepers():
 
 
 def serve(control, apart):
-    """Until itemgend closes its end."""
+    """Serves until itemgend closes its end."""
     lessons = Lessons()
     while True:
         message, fds, _, _ = socket.recv_fds(control, 64, 3)
@@ -384,7 +387,7 @@ def main():
         os.dup2(null, fd)
     os.close(null)
     gc.collect()
-    gc.freeze()  # what is there now is not looked at again, and so stays shared
+    gc.freeze()  # the collector skips these objects from now on, so their memory stays shared
     control.send(b"ready apart" if apart else b"ready together")
     serve(control, apart)
     os._exit(0)

@@ -6,19 +6,19 @@
 #include "base/time.h"
 #include "worker/consumer.h"
 #include "daemon/log.h"
-#include "itemgend/generate.h"
-#include "itemgend/package_role.h"
-#include "itemgend/packages.h"
-#include "itemgend/parking.h"
-#include "itemgend/publisher.h"
-#include "itemgend/sandbox.h"
+#include "itemgend/item_maker.h"
+#include "itemgend/sandbox/package_role.h"
+#include "itemgend/request/packages.h"
+#include "itemgend/request/backlog.h"
+#include "itemgend/publish/publisher.h"
+#include "itemgend/sandbox/sandbox.h"
 
 enum {
-    PARKED_MS = 60000, /* how long at most a worker that can do nothing waits at a time */
-    LOOK_MS = 50,      /* between two looks at the polls of others */
+    WAIT_MS = 60000, /* the longest that a worker with nothing to do waits at a time */
+    POLL_MS = 50,    /* how often to check whether the receives of other workers have returned */
 };
 
-/* What the workers of a run share. */
+/* Shared by the workers of a run. */
 struct shared {
     const struct itemgend_options *options;
     struct service *service;
@@ -26,10 +26,10 @@ struct shared {
     struct consumer consumer;
     struct packages *packages;
     struct package_role *package_role; /* NULL: none is configured */
-    struct parking *parking;
-    struct generate *generate;
+    struct backlog *backlog;
+    struct item_maker *maker;
     struct publisher *publisher;
-    _Atomic size_t polls; /* receives under way */
+    _Atomic size_t receives; /* in progress */
 };
 
 struct generator {
@@ -39,74 +39,12 @@ struct generator {
     struct consumer_thread thread;
 };
 
-/* Publishes the finished item with the time that orders its versions: the request's. */
-static int publish(struct generator *generator, const struct generated *generated, int64_t published_at_ms,
-                   struct err *err)
-{
-    const struct publication publication = { .text = &generated->text,
-                                             .collection = generated->collection,
-                                             .item_id = generated->item_id,
-                                             .published_at_ms = published_at_ms };
-    return publisher_publish(generator->shared->publisher, generator->thread.client, generator->worker, &publication,
-                             err);
-}
-
 static bool is_draining(const struct generator *generator)
 {
     return service_is_draining(generator->shared->service);
 }
 
-/* While the service runs, parking waits for the registry. */
-static bool awaits_registry(const struct generator *generator, int result, const struct err *err)
-{
-    return result == LATER && err_is(err, "registry_unavailable") && !is_draining(generator);
-}
-
-static int generate_once(struct generator *generator, const struct request *request, struct generated *ret,
-                         struct err *err)
-{
-    const struct shared *shared = generator->shared;
-    auto_strings struct strings variables = STRINGS_INIT;
-    service_pulse(generator->worker, generate_patience_ms(shared->generate, request));
-    int r = package_role_variables(shared->package_role, generator->thread.client, &variables, err);
-    if (r == 0)
-        r = generate_item(shared->generate, request, (const char *const *)variables.list,
-                          service_abort_fd(shared->service), ret, err);
-    return r;
-}
-
-static int generate(struct generator *generator, const struct request *request, struct generated *ret, struct err *err)
-{
-    int r;
-    do
-        r = generate_once(generator, request, ret, err);
-    while (!awaits_registry(generator, r, err) && outage_wait(&generator->thread.outage, r, err));
-    return r;
-}
-
-static void log_generated(const struct job *job, const struct generated *generated)
-{
-    const char *message_id = job->message.message_id, *package = job->request.package_name;
-    char duration[24], memory[24];
-    snprintf(duration, sizeof(duration), "%" PRId64, generated->duration_ms);
-    snprintf(memory, sizeof(memory), "%" PRId64, generated->peak_memory >> 20);
-    log_write(LOG_INFO, LOG_EVENT_ITEM_GENERATED,
-              LOG_FIELDS({ "SQS_MESSAGE_ID", message_id }, { "COLLECTION", generated->collection },
-                         { "ITEM_ID", generated->item_id }, { "PACKAGE", package }, { "DURATION_MS", duration },
-                         { "PEAK_MIB", memory }),
-              "generated item %s of collection %s with %s in %s ms (message %s)", generated->item_id,
-              generated->collection, package, duration, message_id);
-}
-
-static void conclude(const struct generator *generator, const struct job *job, const struct generated *generated)
-{
-    struct service_counters *counters = service_counters(generator->shared->service);
-    counters->items++;
-    counters->work_ms += generated->duration_ms;
-    log_generated(job, generated);
-}
-
-/* What was not done because the service stops goes back as it came, together with what is parked. */
+/* True: the work was not done because the service stops. The message is returned unchanged, with the backlog's. */
 static bool is_interrupted(const struct generator *generator, int result, const struct err *err)
 {
     return result == LATER && (err->outage || err_is(err, "interrupted")) && is_draining(generator);
@@ -126,96 +64,135 @@ static int settle_job(struct generator *generator, const struct job *job, int re
     return r;
 }
 
-/* From the request to the published item. */
-static int work_off(struct generator *generator, struct job *taken, struct err *err)
+static void log_generated(const struct job *job, const struct made_item *item)
 {
-    auto_job struct job *job = taken;
-    struct parking *parking = generator->shared->parking;
-    auto_generated struct generated generated = GENERATED_INIT;
-    int r = generate(generator, &job->request, &generated, err);
-    if (awaits_registry(generator, r, err)) {
-        parking_await_registry(parking, TAKE(job), err, time_mono_ms());
-        return 0;
-    }
-    if (!is_interrupted(generator, r, err))
-        parking_done(parking, job);
-    if (r == 0) {
-        do
-            r = publish(generator, &generated, job->envelope.published_at_ms, err);
-        while (outage_wait(&generator->thread.outage, r, err));
-    }
-    if (is_interrupted(generator, r, err)) {
-        parking_add(parking, TAKE(job));
-        return 0;
-    }
-    if (r == 0)
-        conclude(generator, job, &generated);
-    return settle_job(generator, job, r, err);
+    const char *message_id = job->message.message_id, *package = job->request.package_name;
+    char duration[24], memory[24];
+    snprintf(duration, sizeof(duration), "%" PRId64, item->duration_ms);
+    snprintf(memory, sizeof(memory), "%" PRId64, item->peak_memory >> 20);
+    log_write(LOG_INFO, LOG_EVENT_ITEM_GENERATED,
+              LOG_FIELDS({ "SQS_MESSAGE_ID", message_id }, { "COLLECTION", item->collection },
+                         { "ITEM_ID", item->item_id }, { "PACKAGE", package }, { "DURATION_MS", duration },
+                         { "PEAK_MIB", memory }),
+              "generated item %s of collection %s with %s in %s ms (message %s)", item->item_id, item->collection,
+              package, duration, message_id);
 }
 
-/* A message that was received: to parking, whose turn it is then; what is no request is settled at once. */
-static int admit(struct generator *generator, struct sqs_message *message, struct err *err)
+static int make_item(struct generator *generator, const struct request *request, struct made_item *ret, struct err *err)
 {
-    auto_job struct job *job = NULL;
-    int r = job_new(message, &job, err);
+    struct shared *shared = generator->shared;
+    auto_strv struct strv credentials = STRV_INIT;
+    service_pulse(generator->worker, item_maker_patience_ms(shared->maker, request));
+    int r = package_role_variables(shared->package_role, generator->thread.client, &credentials, err);
     if (r == 0)
-        r = job_open(job, &generator->shared->options->allowed_packages, err);
-    if (r != 0)
-        return job ? settle_job(generator, job, r, err) : r;
-    if (job->request.unknown_keys.len)
-        log_write(LOG_WARNING, LOG_EVENT_WARNING, LOG_FIELDS({ "SQS_MESSAGE_ID", job->message.message_id }),
-                  "the request has keys that mean nothing here and are ignored: %s",
-                  buf_str(&job->request.unknown_keys));
-    parking_add(generator->shared->parking, TAKE(job));
-    return 0;
-}
-
-static int receive(struct generator *generator, struct err *err)
-{
-    auto_sqs_messages struct sqs_messages messages = { .list = NULL };
-    size_t full = 0;
-    int64_t wait_ms =
-        parking_due_in_ms(generator->shared->parking, time_mono_ms(), generator->shared->options->common.wait_time_ms);
-    int r = 0;
-    generator->shared->polls++; /* before a look at whether the service stops: see await_polls */
-    if (!is_draining(generator))
-        r = consumer_receive(&generator->thread, 1, 1, (int)((wait_ms + 999) / 1000), &messages, &full, err);
-    generator->shared->polls--;
-    for (size_t i = 0; r == 0 && i < messages.n; i++)
-        r = admit(generator, &messages.list[i], err);
+        r = item_maker_make(shared->maker, request, (const char *const *)credentials.list,
+                            service_abort_fd(shared->service), ret, err);
     return r;
 }
 
+/* From the request to the published item. */
+static int work_on(struct generator *generator, struct job *taken, struct err *err)
+{
+    auto_job struct job *job = taken;
+    struct shared *shared = generator->shared;
+    auto_made_item struct made_item item = MADE_ITEM_INIT;
+    int r;
+    do {
+        r = make_item(generator, &job->request, &item, err);
+        /* Requests that need no new environment go on while the registry is down, so the backlog waits for it, not
+         * this worker. */
+        if (r == LATER && err_is(err, "registry_unavailable") && !is_draining(generator)) {
+            backlog_await_registry(shared->backlog, TAKE(job), err, time_mono_ms());
+            return 0;
+        }
+    } while (outage_wait(&generator->thread.outage, r, err));
+    if (!is_interrupted(generator, r, err))
+        backlog_done(shared->backlog, job);
+    if (r == 0) {
+        const struct publication publication = { .text = &item.text,
+                                                 .collection = item.collection,
+                                                 .item_id = item.item_id,
+                                                 .published_at_ms = job->envelope.published_at_ms };
+        do
+            r = publisher_publish(shared->publisher, generator->thread.client, generator->worker, &publication, err);
+        while (outage_wait(&generator->thread.outage, r, err));
+    }
+    if (is_interrupted(generator, r, err)) {
+        backlog_add(shared->backlog, TAKE(job));
+        return 0;
+    }
+    if (r == 0) {
+        struct service_counters *counters = service_counters(shared->service);
+        counters->items++;
+        counters->work_ms += item.duration_ms;
+        log_generated(job, &item);
+    }
+    return settle_job(generator, job, r, err);
+}
+
+/* Receives a message and adds its request to the backlog. A message without a valid request is settled at once. */
+static int receive(struct generator *generator, struct err *err)
+{
+    struct shared *shared = generator->shared;
+    auto_sqs_messages struct sqs_messages messages = { .list = NULL };
+    size_t full = 0;
+    int64_t wait_ms = backlog_due_in_ms(shared->backlog, time_mono_ms(), shared->options->common.wait_time_ms);
+    int r = 0;
+    shared->receives++; /* before the check whether the service stops: see await_receives */
+    if (!is_draining(generator))
+        r = consumer_receive(&generator->thread, 1, 1, (int)((wait_ms + 999) / 1000), &messages, &full, err);
+    shared->receives--;
+    for (size_t i = 0; r == 0 && i < messages.n; i++) {
+        auto_job struct job *job = NULL;
+        r = job_new(&messages.list[i], &job, err);
+        if (r != 0)
+            break;
+        r = job_open(job, &shared->options->allowed_packages, err);
+        if (r != 0) {
+            r = settle_job(generator, job, r, err);
+            continue;
+        }
+        if (job->request.unknown_keys.len)
+            log_write(LOG_WARNING, LOG_EVENT_WARNING, LOG_FIELDS({ "SQS_MESSAGE_ID", job->message.message_id }),
+                      "unknown keys in the request were ignored: %s", buf_str(&job->request.unknown_keys));
+        backlog_add(shared->backlog, TAKE(job));
+    }
+    return r;
+}
+
+/* Works on the next request, or receives one, or waits while the backlog is full and every request in it has to wait.
+ */
 static int step(struct generator *generator, struct err *err)
 {
-    struct parking *parking = generator->shared->parking;
+    struct backlog *backlog = generator->shared->backlog;
     int64_t now_ms = time_mono_ms();
-    struct job *job = parking_take(parking, now_ms);
+    struct job *job = backlog_take(backlog, now_ms);
     if (job)
-        return work_off(generator, job, err);
-    if (!parking_is_full(parking))
+        return work_on(generator, job, err);
+    if (!backlog_is_full(backlog))
         return receive(generator, err);
-    service_pulse(generator->worker, 2 * PARKED_MS);
-    (void)parking_wait(parking, service_drain_fd(generator->shared->service),
-                       now_ms + parking_due_in_ms(parking, now_ms, PARKED_MS));
+    service_pulse(generator->worker, 2 * WAIT_MS);
+    (void)backlog_wait(backlog, service_drain_fd(generator->shared->service),
+                       now_ms + backlog_due_in_ms(backlog, now_ms, WAIT_MS));
     return 0;
 }
 
-/* What is given back while another worker's receive is open comes with it at once, and has one receive less. */
-static void await_polls(struct generator *generator)
+/* A message that is returned while another worker's receive is open would be delivered to it at once, which would cost
+ * it one more receive. */
+static void await_receives(struct generator *generator)
 {
     int abort_fd = service_abort_fd(generator->shared->service);
-    service_pulse(generator->worker, generator->shared->options->common.wait_time_ms + 2 * PARKED_MS);
-    while (generator->shared->polls > 0 && wait_fd(-1, 0, abort_fd, time_mono_ms() + LOOK_MS) != WAIT_STOPPED)
+    service_pulse(generator->worker, generator->shared->options->common.wait_time_ms + 2 * WAIT_MS);
+    while (generator->shared->receives > 0 && wait_fd(-1, 0, abort_fd, time_mono_ms() + POLL_MS) != WAIT_STOPPED)
         ;
 }
 
-/* At the end. Who parks something comes here after it, so nothing is left. */
-static int give_back(struct generator *generator, struct err *err)
+/* At the end. A worker adds nothing to the backlog after it came here, so the last one leaves it empty. */
+static int return_backlog(struct generator *generator, struct err *err)
 {
     int r = 0;
-    await_polls(generator);
-    for (struct job *taken = NULL; r == 0 && (taken = parking_take_any(generator->shared->parking));) {
+    await_receives(generator);
+    for (struct job *taken = NULL; r == 0 && (taken = backlog_take_any(generator->shared->backlog));) {
         auto_job struct job *job = taken;
         r = settle_job(generator, job, SETTLE_RETURN, err);
     }
@@ -229,9 +206,9 @@ static int work(struct worker *worker, struct err *err)
     while (r == 0 && !is_draining(generator))
         r = step(generator, err);
     if (r == 0)
-        r = give_back(generator, err);
+        r = return_backlog(generator, err);
     consumer_thread_close(&generator->thread);
-    /* An outage that lasts into the stop is no failure of ours. */
+    /* An outage that lasts until the stop is not a failure of this process. */
     return r == LATER ? 0 : r;
 }
 
@@ -256,16 +233,16 @@ static int run_workers(struct shared *shared, struct err *err)
 
 static int open_packages(struct shared *shared, struct err *err)
 {
-    auto_buf struct buf errors = BUF_INIT; /* none: the configuration was refused otherwise */
+    auto_buf struct buf errors = BUF_INIT; /* stays empty: the configuration was checked at the start */
     int r = packages_parse(shared->options, &shared->packages, &errors);
     if (r != 0)
         return err_no_memory(err);
-    const struct parking_options options = {
+    const struct backlog_options options = {
         .packages = shared->packages,
         .workers = (size_t)shared->options->common.workers,
         .probe_interval_ms = shared->options->common.probe_interval_ms,
     };
-    return parking_new(&options, &shared->parking, err);
+    return backlog_new(&options, &shared->backlog, err);
 }
 
 static int shared_open(struct shared *shared, struct err *err)
@@ -280,7 +257,7 @@ static int shared_open(struct shared *shared, struct err *err)
     if (r == 0)
         r = package_role_new(shared->options, shared->packages, shared->consumer.aws, &shared->package_role, err);
     if (r == 0)
-        r = generate_open(shared->options, shared->sandbox, shared->packages, &shared->generate, err);
+        r = item_maker_open(shared->options, shared->sandbox, shared->packages, &shared->maker, err);
     if (r == 0)
         r = publisher_new(shared->options, &shared->publisher, err);
     return r;
@@ -289,8 +266,8 @@ static int shared_open(struct shared *shared, struct err *err)
 static void shared_close(struct shared *shared)
 {
     publisher_free(shared->publisher);
-    parking_free(shared->parking);
-    generate_close(shared->generate);
+    backlog_free(shared->backlog);
+    item_maker_close(shared->maker);
     package_role_free(shared->package_role);
     packages_free(shared->packages);
     consumer_close(&shared->consumer);

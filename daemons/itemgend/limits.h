@@ -1,20 +1,20 @@
-/* limits: what the making of one item may take. */
+/* limits: the resources that one item may use. */
 #ifndef ITEMGEND_LIMITS_H
 #define ITEMGEND_LIMITS_H
 
 #include <stdint.h>
 
 struct limits {
-    int64_t memory; /* bytes, of all its processes together */
+    int64_t memory; /* bytes, all its processes together */
     int64_t time_ms;
-    int64_t cpu_ms;    /* of all its processes together */
+    int64_t cpu_ms;    /* all its processes together */
     int64_t processes; /* at the same time */
-    int64_t files;     /* that one process may have open */
+    int64_t files;     /* open files of one process */
     int64_t disk;      /* bytes in its directory */
-    int64_t output;    /* bytes that it may print */
+    int64_t output;    /* bytes that it prints */
 };
 
-/* A file may grow over `disk` by so many bytes, for the limit to be seen exceeded before it is felt as an error. */
+/* A file may exceed `disk` by this many bytes, so that the excess is measured before a write fails. */
 enum { LIMITS_FILE_SLACK = 1 << 20 };
 
 #endif

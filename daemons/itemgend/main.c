@@ -1,6 +1,6 @@
 /* itemgend: makes STAC items from the requests on ItemGenQueue and publishes them to ItemLoadTopic. */
 #include "daemon/service.h"
-#include "itemgend/environment_prepare.h"
+#include "itemgend/venv/venv_prepare.h"
 #include "itemgend/generator.h"
 #include "itemgend/options.h"
 
@@ -15,7 +15,7 @@ int main(int argc, char **argv)
         .metrics = METRICS_ITEMGEND,
         .run = generator_run,
         .describe = generator_describe,
-        .prepare = environment_prepare,
+        .prepare = venv_prepare,
     };
     return daemon_main(&daemon, argc, argv);
 }

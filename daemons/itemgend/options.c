@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
-#include "itemgend/packages.h"
+#include "itemgend/request/packages.h"
 
 #define AT(field) offsetof(struct itemgend_options, field)
 

@@ -6,7 +6,7 @@
 #include "itemgend/limits.h"
 
 enum runner { RUNNER_WARM, RUNNER_UVX };
-enum sandbox_choice { SANDBOX_AUTO, SANDBOX_BUBBLEWRAP, SANDBOX_LIMITS };
+enum sandbox_choice { SANDBOX_AUTO, SANDBOX_BUBBLEWRAP, SANDBOX_RLIMITS };
 enum network_choice { NETWORK_AUTO, NETWORK_FILTERED, NETWORK_OPEN, NETWORK_CLOSED };
 
 struct itemgend_options {
@@ -22,7 +22,7 @@ struct itemgend_options {
     int network; /* enum network_choice */
     struct config_list loopback_ports;
     char *package_role_arn;
-    struct limits limits; /* of a package that has none of its own */
+    struct limits limits; /* of packages without their own */
     int64_t item_limit;
     char *overflow_bucket;
     bool provenance;

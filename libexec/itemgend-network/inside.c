@@ -17,9 +17,9 @@
 
 enum { RESOLV_CONF_MAX = 65536 };
 
-int inside_failed(const char *what)
+int inside_failed(const char *message)
 {
-    fprintf(stderr, "itemgend-network: %s: %s\n", what, strerror(errno));
+    fprintf(stderr, "itemgend-network: %s: %s\n", message, strerror(errno));
     return INSIDE_FAILED;
 }
 
@@ -29,7 +29,7 @@ static bool write_file(const char *path, int flags, const char *text)
     return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 }
 
-/* The user is root there, whoever it is: slirp4netns, which comes in by itself, takes nobody else. */
+/* The user becomes root in the namespace, because slirp4netns, which joins it, requires that. */
 static int make_namespaces(void)
 {
     uid_t user = geteuid();
@@ -45,7 +45,7 @@ static int make_namespaces(void)
     return 0;
 }
 
-/* The machine's resolv.conf with our resolvers in place of its own, which may be behind a closed address. */
+/* The machine's resolv.conf with our resolvers, because its own may have closed addresses. */
 static bool make_resolv_conf(const char *resolvers, struct buf *ret)
 {
     auto_close int fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC);
@@ -63,8 +63,8 @@ static bool make_resolv_conf(const char *resolvers, struct buf *ret)
     return !buf_failed(ret);
 }
 
-/* A file system in memory lies over /proc just long enough to take the file from it: every machine has that directory,
- * and nothing here needs it meanwhile. */
+/* Mounts a file system in memory over /proc, just long enough to bind the file from it: /proc exists everywhere, and
+ * nothing here needs it meanwhile. */
 static int replace_resolv_conf(const char *resolvers)
 {
     auto_buf struct buf text = BUF_INIT;
@@ -73,7 +73,7 @@ static int replace_resolv_conf(const char *resolvers)
     if (mount("tmpfs", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=128k,mode=0755") < 0 ||
         !write_file("/proc/resolv.conf", O_CREAT, buf_str(&text)) ||
         mount("/proc/resolv.conf", "/etc/resolv.conf", NULL, MS_BIND, NULL) < 0 || umount2("/proc", MNT_DETACH) < 0)
-        return inside_failed("cannot put another resolv.conf in place");
+        return inside_failed("cannot replace resolv.conf");
     return 0;
 }
 
@@ -101,10 +101,10 @@ static int set_rules(const char *rules)
         become_nft(fd);
     int status = 0;
     waitpid(pid, &status, 0);
-    return status == 0 ? 0 : INSIDE_FAILED; /* nft has told why */
+    return status == 0 ? 0 : INSIDE_FAILED; /* nft has printed why */
 }
 
-/* An answer from outside may come in for an address of loopback: only there, and only while ports of it are open. */
+/* Lets answers to loopback addresses in, on this device only, and only if ports of loopback are open. */
 static int let_loopback_out(void)
 {
     return write_file("/proc/sys/net/ipv4/conf/" RULES_DEVICE "/route_localnet", 0, "1")
@@ -113,9 +113,9 @@ static int let_loopback_out(void)
 }
 
 /*
- * From here on root is nobody special here: what comes next has no power over the rules, whatever it is. One capability
- * stays, without which the kernel lets root make no user namespace, as bubblewrap must (user_namespaces(7), on mapping
- * user 0).
+ * After this, root in the namespace has no power over the rules, and the program neither. One capability stays: without
+ * CAP_SETFCAP the kernel does not let root make a user namespace, which bubblewrap must do (user_namespaces(7), on
+ * mapping user 0).
  */
 static bool give_up_capabilities(void)
 {
@@ -133,7 +133,7 @@ int inside_run(const struct inside *inside)
     if (make_namespaces() != 0 || replace_resolv_conf(inside->resolvers) != 0)
         return INSIDE_FAILED;
     if (write(inside->control, &byte, 1) != 1 || read(inside->control, &byte, 1) != 1)
-        return INSIDE_FAILED; /* it has told why */
+        return INSIDE_FAILED; /* the parent has printed why */
     if (set_rules(inside->rules) != 0 || (inside->has_ports && let_loopback_out() != 0))
         return INSIDE_FAILED;
     if (!give_up_capabilities())

@@ -7,20 +7,20 @@
 #include "base/base.h"
 
 struct inside {
-    const char *rules;     /* for nft -f */
+    const char *rules;     /* input of nft -f */
     const char *resolvers; /* the first lines of resolv.conf */
-    bool has_ports;        /* the rules send some of 127.0.0.1 out by the device */
-    int control;           /* a byte goes out when the namespace is there; one comes in when its device is */
-    pid_t parent;          /* who dies with whom */
+    bool has_ports;        /* the rules send some ports of 127.0.0.1 out through the device */
+    int control;           /* sends a byte when the namespace exists, receives one when its device exists */
+    pid_t parent;          /* this process dies with it */
     char *const *program;  /* argv */
 };
 
 enum { INSIDE_FAILED = 125 };
 
-/* Becomes the program. Returns, INSIDE_FAILED, only where something failed, which has been told on stderr. */
+/* Becomes the program. Returns INSIDE_FAILED on failure, with a message on stderr. */
 int inside_run(const struct inside *inside) must_check;
 
-/* Tells on stderr what could not be done, with errno's text; returns INSIDE_FAILED. */
-int inside_failed(const char *what);
+/* Prints the message and the text of errno to stderr. Returns INSIDE_FAILED. */
+int inside_failed(const char *message);
 
 #endif

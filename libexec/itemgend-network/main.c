@@ -1,13 +1,13 @@
 /*
- * itemgend-network [-l PORTS] PROGRAM [ARGUMENT]...: runs a program in a network of its own, from which credential
- * endpoints and the machine's own addresses are not to be reached. For itemgend; docs/explanation/network.md.
+ * itemgend-network [-l PORTS] PROGRAM [ARGUMENT]...: runs a program in a network of its own, in which credential
+ * endpoints and the machine's own addresses are closed. For itemgend; see docs/explanation/network.md.
  *
- * The program gets a network namespace whose only way out is slirp4netns, a TCP/IP stack in a process outside, and
- * rules of nftables in it that it cannot change: it has no capabilities over the namespace, nor over the user
- * namespace that this one belongs to. It gets all descriptors. PORTS ("8080,8081"): of the machine's 127.0.0.1, to be
- * seen there as the same.
+ * The program gets a network namespace. The only way out is slirp4netns, a TCP/IP stack in a process outside of it. The
+ * program cannot change the nftables rules in the namespace: it has no capabilities over it, nor over the user
+ * namespace that owns it. It keeps all descriptors. PORTS ("8080,8081") of the machine's 127.0.0.1 are reachable as the
+ * same ports.
  *
- * Exits as the program did, with 125 where there was no network to be made. All three end together.
+ * Exits with the status of the program, or 125 if the network could not be made. All three processes end together.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,21 +27,20 @@
 #include "itemgend-network/inside.h"
 #include "itemgend-network/rules.h"
 
-/* Whoever waits for us has a shorter deadline, and takes it for what it is: that a machine is slow does not mean that
- * it cannot. */
+/* The caller has a shorter deadline. A slow machine does not mean that it does not work. */
 enum { READY_TIMEOUT_MS = 60000, MESSAGE_MAX = 4096 };
 
 struct stack {
-    pid_t of; /* in the namespace */
+    pid_t of; /* a process in the namespace */
     bool has_ipv6, has_ports;
-    pid_t pid;      /* slirp4netns; -1: not there */
-    int message_fd; /* what it says: a file in memory that does not grow beyond MESSAGE_MAX */
+    pid_t pid;      /* slirp4netns; -1: not running */
+    int message_fd; /* its output: a file in memory of at most MESSAGE_MAX bytes */
 };
 
 /* ------------------------------------------------------------- slirp4netns */
 
-/* The program's soft limit is not that of all its connections together, whose buffers libslirp keeps for seconds after
- * their end: 150 MB were seen. (Of descriptors slirp4netns takes as many as the hard limit lets it by itself.) */
+/* The program's soft limit is too low for the buffers of all its connections, which libslirp keeps for seconds after
+ * their end (150 MB were seen). slirp4netns raises its limit of open files by itself. */
 static void lift_memory_limit(void)
 {
     struct rlimit limits;
@@ -74,8 +73,8 @@ static void become_stack(const struct stack *stack, pid_t parent, int ready_fd)
     _exit(inside_failed("cannot run slirp4netns (package slirp4netns)"));
 }
 
-/* Its last words. */
-static void tell_message(const struct stack *stack, const char *what)
+/* Prints its output after the message. */
+static void print_output(const struct stack *stack, const char *message)
 {
     char text[MESSAGE_MAX + 1];
     ssize_t n = pread(stack->message_fd, text, MESSAGE_MAX, 0);
@@ -83,10 +82,10 @@ static void tell_message(const struct stack *stack, const char *what)
     char *end = text + strlen(text);
     while (end > text && end[-1] == '\n')
         *--end = '\0';
-    fprintf(stderr, "itemgend-network: %s: %s\n", what, text);
+    fprintf(stderr, "itemgend-network: %s: %s\n", message, text);
 }
 
-/* Waits until the device is there. */
+/* Waits until the device exists. */
 static int start_stack(struct stack *stack)
 {
     int ready[2];
@@ -105,15 +104,15 @@ static int start_stack(struct stack *stack)
         return inside_failed("cannot start slirp4netns");
     if (wait_fd(ready_read, POLLIN, -1, time_mono_ms() + READY_TIMEOUT_MS) != WAIT_READY ||
         read(ready_read, &byte, 1) != 1) {
-        tell_message(stack, "slirp4netns makes no network");
+        print_output(stack, "slirp4netns could not make a network");
         return INSIDE_FAILED;
     }
     return 0;
 }
 
-/* ------------------------------------------------------------ the three of us */
+/* ------------------------------------------------------------ the three processes */
 
-/* Ends as the program did. */
+/* Ends with the program's status. */
 static int end_as(int status)
 {
     if (!WIFSIGNALED(status))
@@ -125,7 +124,7 @@ static int end_as(int status)
     return 128 + WTERMSIG(status);
 }
 
-/* Who waits for us kills this process where it takes too long, and the other two with it. */
+/* Needs no deadline: the caller kills this process if it takes too long, and the other two die with it. */
 static int wait_for_program(const struct stack *stack, pid_t program)
 {
     for (;;) {
@@ -137,7 +136,7 @@ static int wait_for_program(const struct stack *stack, pid_t program)
             return end_as(status);
         }
         if (ended == stack->pid) {
-            tell_message(stack, "slirp4netns has ended, and the network with it");
+            print_output(stack, "slirp4netns has ended, so the network is gone");
             kill(program, SIGKILL);
             waitpid(program, NULL, 0);
             return INSIDE_FAILED;
@@ -149,19 +148,19 @@ static int wait_for_program(const struct stack *stack, pid_t program)
 
 static int run_outside(int control, pid_t program, struct stack *stack)
 {
-    /* What we were given is the program's alone, or nobody would see it close. */
+    /* Inherited descriptors belong to the program alone: otherwise nobody would notice when it closes them. */
     char byte;
     if (dup2(control, 3) < 0 || close_range(4, ~0U, 0) < 0 || fcntl(3, F_SETFD, FD_CLOEXEC) < 0)
         return inside_failed("cannot close descriptors");
     if (read(3, &byte, 1) != 1) {
-        waitpid(program, NULL, 0); /* it has told why */
+        waitpid(program, NULL, 0); /* it has printed why */
         return INSIDE_FAILED;
     }
     stack->of = program;
     if (start_stack(stack) != 0)
         return INSIDE_FAILED;
     if (write(3, &byte, 1) != 1 || close(3) < 0)
-        return inside_failed("the program is gone");
+        return inside_failed("the program has ended");
     return wait_for_program(stack, program);
 }
 
@@ -185,7 +184,7 @@ static int run(struct inside *inside, struct stack *stack)
     return run_outside(control[0], program, stack);
 }
 
-/* Said here, where there is something to be done about it, and not by slirp4netns as a failed system call. */
+/* Checked here for a clear message: slirp4netns would only report a failed system call. */
 static bool has_tun(void)
 {
     auto_close int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);

@@ -37,8 +37,8 @@ static void add_own(const struct ifaddrs *own, int family, struct buf *ret)
     }
 }
 
-/* An address of IPv4 within IPv6 is the same address again: to the resolver's socket (::ffff:0:0/96), to a NAT64
- * gateway (64:ff9b::/96). */
+/* IPv6 addresses that contain an IPv4 address lead to that address: IPv4-mapped ones (::ffff:0:0/96), and those of a
+ * NAT64 gateway (64:ff9b::/96). */
 static void add_closed(const struct ifaddrs *own, struct buf *ret)
 {
     buf_puts(ret, "set closed4 { type ipv4_addr; flags interval; auto-merge; elements = { "
@@ -56,8 +56,7 @@ void rules_write(const struct ifaddrs *own, const char *ports, struct buf *ret)
 {
     buf_puts(ret, "table inet itemgend {\n");
     add_closed(own, ret);
-    /* What is refused is told at once: package code should fail, not wait. Without neighbour discovery there is no
-     * IPv6 at all. */
+    /* Rejects instead of dropping, so that package code fails at once. IPv6 needs neighbour discovery. */
     buf_puts(ret, "chain output { type filter hook output priority 0; policy drop;\n"
                   "oifname \"lo\" accept\n"
                   "icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } accept\n"

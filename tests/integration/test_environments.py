@@ -1,4 +1,4 @@
-"""itemgend's environments, by build/tests/environment: uv and the packages are real, but the packages are tiny and lie in a folder."""
+"""itemgend's environments, by build/tests/venv: with the real uv, and tiny packages in a folder."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from package_index import PackageIndex
 from wheels import add_source, add_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / os.environ.get("BUILD", "build") / "tests" / "environment"
+TOOL = ROOT / os.environ.get("BUILD", "build") / "tests" / "venv"
 UV = ROOT / "build" / "venv" / "bin" / "uv"
 
-# Stands in uv's place: counts the installations, holds them while the file `hold` is there, fails while `fail` is.
+# Replaces uv: counts installations, delays them while the file `hold` exists, and fails while `fail` exists.
 COUNTING_UV = """#!/bin/sh
 if [ "$1" = pip ]; then
     echo x >>{folder}/installations
@@ -34,7 +34,7 @@ exec {uv} "$@"
 
 
 def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 60) -> Any:
-    """The condition's first true value."""
+    """Waits for a true value of the condition, and returns it."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if value := condition():
@@ -44,7 +44,7 @@ def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 60) -
 
 
 class Tool:
-    """A process with environments."""
+    """A process that uses environments."""
 
     def __init__(self, variables: dict[str, str], *wrapper: str) -> None:
         self.process = subprocess.Popen([*wrapper, TOOL], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
@@ -72,7 +72,7 @@ class Tool:
         return self.answer()
 
     def have(self, requirement: str) -> Path:
-        """The directory of its environment, which the tool holds from now on."""
+        """The directory of its environment, which stays in use."""
         answer = self.use(requirement)
         assert answer["result"] == "done", answer
         return Path(answer["directory"])
@@ -180,7 +180,7 @@ def test_built_once_for_all_threads_and_processes(place: Place) -> None:
     assert place.installations() == 1
     for tool in tools:
         tool.end()
-    assert Path(answers[0]["directory"]) == place.start().have("stactools-a")  # taken over by the next process
+    assert Path(answers[0]["directory"]) == place.start().have("stactools-a")  # the next process uses it
     assert place.installations() == 1
 
 
@@ -193,7 +193,7 @@ def test_a_failed_build_is_told_to_all_who_wait_and_tried_again_by_the_next(plac
     answers = [tool.answer() for _ in range(8)]
     assert {(answer["result"], answer["code"]) for answer in answers} == {("never", "unresolvable")}
     assert "stactools-late" in answers[0]["error"] and str(place.folder) not in answers[0]["error"]
-    assert place.installations() == 2  # with the package, and without it: it is to blame
+    assert place.installations() == 2  # once with the package and once without it, which shows that the package is the cause
     add_wheel(place.wheels, "stactools-late")
     tool.have("stactools-late")
 
@@ -245,23 +245,23 @@ def test_a_failed_refresh_keeps_the_old_and_is_tried_again(place: Place) -> None
         return tool.events("WARNING")
 
     warning = wait_until("the refresh fails", warned)[0]
-    assert warning["error_code"] == "registry_unavailable" and "goes on with the one that is there" in warning["message"]
+    assert warning["error_code"] == "registry_unavailable" and "the old one stays in use" in warning["message"]
     fail.unlink()
     wait_until("it is tried again", lambda: tool.have("stactools-a") != old)
 
 
 def used_at(environment: Path) -> int:
-    """The clock of a file system ticks in milliseconds only."""
+    """File times have a resolution of milliseconds only."""
     return (environment.parent / "environment.json").stat().st_mtime_ns
 
 
 def names_below(directory: Path) -> set[str]:
-    """Of files; what is removed meanwhile is left out, where Path.glob would raise."""
+    """Leaves out files that are removed meanwhile, for which Path.glob would raise an error."""
     return {name for _, _, names in os.walk(directory) for name in names}
 
 
 def have_compiled(tool: Tool, requirement: str) -> Path:
-    """As tool.have; while it is compiled, it is in use."""
+    """Like tool.have, but waits until it is compiled, because it is in use until then."""
     environment = tool.have(requirement)
     wait_until("it is compiled", lambda: (environment.parent / "compiled").exists())
     return environment
@@ -276,7 +276,7 @@ def test_what_was_used_longest_ago_goes_first_and_never_what_is_in_use(place: Pl
     tool.release()
     wait_until("c is the one that was used longest ago", lambda: tool.have(packages[0]) == b and used_at(b) > used_at(c))
     tool.end()
-    tool = place.start(ITEMGEND_CACHE_LIMIT="64MiB")  # which the next process knows
+    tool = place.start(ITEMGEND_CACHE_LIMIT="64MiB")  # the next process has the same limit
     d = tool.have(packages[2])
     wait_until("the one is gone", lambda: not c.parent.exists())
     assert b.exists() and d.exists()
@@ -284,14 +284,14 @@ def test_what_was_used_longest_ago_goes_first_and_never_what_is_in_use(place: Pl
     assert have_compiled(tool, packages[2]) == d
     wait_until("d is the next", lambda: tool.have(packages[0]) == b and used_at(b) > used_at(d))
     e = have_compiled(tool, packages[3])
-    other = place.start(ITEMGEND_CACHE_LIMIT="64MiB")  # tidies as it starts
+    other = place.start(ITEMGEND_CACHE_LIMIT="64MiB")  # removes old ones when it starts
     other.have("stactools-a")
     assert b.exists() and d.exists() and e.exists()
     tool.release()
-    versions = itertools.count()  # each new environment has the others looked at
+    versions = itertools.count()  # each new environment has the others checked
     wait_until("the next one is gone", lambda: other.have(f"stactools-a>=0.{next(versions)}") and not d.parent.exists())
     assert b.exists() and e.exists()
-    assert tool.have(packages[2]) != d  # and is made again where it is asked for
+    assert tool.have(packages[2]) != d  # and is built again when it is requested
 
 
 def test_what_decides_what_is_installed_has_an_environment_of_its_own(place: Place) -> None:
@@ -319,7 +319,7 @@ def test_no_code_of_a_package_runs_while_its_environment_is_made(place: Place) -
     wait_until("it is compiled", lambda: (build / "compiled").exists())
     assert not ran.exists()
     run_in(made, "pass")
-    assert ran.exists()  # it would have
+    assert ran.exists()  # without the protection, it ran
     ran.unlink()
     add_wheel(place.wheels, "stactools-trap", requires=["stactools-eager"], files={"stactools_trap-1.0.data/scripts/python": "#!/bin/sh\n"})
     answer = tool.use("stactools-trap")
@@ -339,7 +339,7 @@ def test_a_source_distribution_is_refused(place: Place) -> None:
     assert not ran.exists()
 
 
-# What a build tries and tells in its wheel: to leave files and to read one.
+# A build that tries to leave files and to read one, and reports the results in its wheel.
 TRIES = """
     import os
     def tried(path, mode):
@@ -366,7 +366,7 @@ def test_a_source_distribution_is_built_in_the_sandbox_where_that_is_allowed(pla
     read = run_in(made, "import stactools_source, tried; print(tried.outcome[2])")
     left = (read, (place.folder / "ran").exists(), shared.exists())
     assert left == {"bubblewrap": ("refused", False, False), "limits": ("secret", True, True)}[sandbox]
-    assert [path for path in shared.parent.iterdir() if path != shared] == []  # its cache was another
+    assert [path for path in shared.parent.iterdir() if path != shared] == []  # it used another cache
     build = Path(made["directory"]).parent
     wait_until("it is compiled", lambda: (build / "compiled").exists())
     assert list(build.glob("venv/lib/python*/site-packages/__pycache__/tried.*.pyc"))
@@ -413,7 +413,7 @@ A = "stactools_a-1.0-py3-none-any.whl"
         ({"/simple/stactools-a": 429}, "stactools-a", "outage", "registry_unavailable", "429 Too Many Requests"),
         ({f"/files/{A}": 503}, "stactools-a", "outage", "registry_unavailable", "503 Service Unavailable"),
         ({f"/files/{A}": "cut"}, "stactools-a", "outage", "registry_unavailable", "end of file before message length"),
-        # It answers, but not with this one.
+        # The index answers, but does not have this package.
         ({"/simple/stactools-a": 404}, "stactools-a", "never", "unresolvable", "stactools-a was not found"),
         ({"/simple/stactools-a": 403}, "stactools-a", "never", "unresolvable", "403 Forbidden"),
         ({"/simple/stactools-a": 400}, "stactools-a", "never", "environment_failed", "400 Bad Request"),
@@ -422,7 +422,7 @@ A = "stactools_a-1.0-py3-none-any.whl"
         ({"mistaken": A}, "stactools-a", "never", "environment_failed", "Hash mismatch"),
         ({"yanked": A}, "stactools-a", "never", "unresolvable", "was yanked"),
         ({"yanked": A}, "stactools-a==1.0", "done", "", ""),
-        # It refuses everything.
+        # The index refuses everything.
         ({"/": 401}, "stactools-a", "outage", "no_environment", "401 Unauthorized"),
         ({"/": 403}, "stactools-a", "outage", "no_environment", "403 Forbidden"),
         ({"/files/": 403}, "stactools-a", "outage", "no_environment", "403 Forbidden"),
@@ -442,9 +442,9 @@ def test_credentials_of_an_index_are_not_told(place: Place) -> None:
     answer = tool.use("stactools-a")
     assert answer["code"] == "registry_unavailable"
     assert "geheim" not in answer["error"]
-    wait_until("it is told in the log, too", lambda: tool.events("WARNING"))
+    wait_until("it is logged too", lambda: tool.events("WARNING"))
     assert "geheim" not in json.dumps(tool.log)
-    tool.end()  # which removes files until then
+    tool.end()  # it removes files until it ends
     assert [path for path in place.cache.rglob("*") if path.is_file() and b"geheim" in path.read_bytes()] == []
 
 
@@ -460,7 +460,7 @@ def test_packages_are_made_at_the_start(place: Place) -> None:
 
 
 def prepare(place: Place, packages: str, **settings: str) -> Path:
-    """What itemgend --prepare makes, without a queue or a topic."""
+    """itemgend --prepare, which needs no queue and no topic."""
     prepared = place.folder / "prepared"
     variables = {
         "PATH": "/usr/bin:/bin",
@@ -495,7 +495,7 @@ def test_what_was_prepared_is_used_as_it_is(place: Place) -> None:
     made = tool.use("stactools-a")
     assert Path(made["directory"]).is_relative_to(prepared) and made["version"] == "1.0"
     bytecode = [content for name, content in before.items() if name.endswith(".pyc")]
-    assert bytecode and {content[4:8] for content in bytecode} == {b"\1\0\0\0"}  # no source's time is looked at (PEP 552)
+    assert bytecode and {content[4:8] for content in bytecode} == {b"\1\0\0\0"}  # not checked against the times of sources (PEP 552)
     time.sleep(1.5)
     for _ in range(3):
         assert tool.use("stactools-a") == made
@@ -525,7 +525,7 @@ def test_preparing_again_makes_nothing_or_the_same(place: Place) -> None:
     assert place.installations() == 1
     shutil.rmtree(prepared)
     (left,) = (prepared / name for name in first if name.endswith("build-prepared"))
-    left.mkdir(parents=True)  # of one that was killed
+    left.mkdir(parents=True)  # left by a killed build
     (left / "half").touch()
     prepare(place, "stactools-a")
     assert contents(prepared) == first
@@ -540,7 +540,7 @@ def test_what_decides_otherwise_is_not_served_what_was_prepared(place: Place) ->
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "problem"),
     [
         ({}, "prepared_dir is not set"),
         ({"ITEMGEND_PREPARED_DIR": "here"}, "here is not an absolute path"),
@@ -548,6 +548,6 @@ def test_what_decides_otherwise_is_not_served_what_was_prepared(place: Place) ->
         ({"ITEMGEND_PREPARED_DIR": "/proc/none", "ITEMGEND_PACKAGES": "stactools-a"}, "cannot make /proc/none"),
     ],
 )
-def test_preparing_says_what_is_wrong(settings: dict[str, str], told: str) -> None:
+def test_preparing_says_what_is_wrong(settings: dict[str, str], problem: str) -> None:
     done = subprocess.run([TOOL.parents[1] / "bin" / "itemgend", "--prepare"], env=settings, capture_output=True, text=True)
-    assert done.returncode in (1, 78) and told in done.stderr and done.stdout == ""
+    assert done.returncode in (1, 78) and problem in done.stderr and done.stdout == ""

@@ -1,4 +1,4 @@
-"""libexec/forkserver.py by itself, with a stactools made here: what it says, what items see, and what is left of them."""
+"""libexec/forkserver.py by itself, with a stand-in for stactools: its messages, what items see, and that nothing is left of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 PROGRAM = Path(__file__).resolve().parents[2] / "libexec" / "forkserver.py"
 
-# It runs its arguments as a program, where the real one runs click's commands.
+# It runs its arguments as a Python program; the real one runs commands of click.
 CLI = """
 import random, sys
 VALUE = random.random()
@@ -41,7 +41,7 @@ class Server:
         self.ready = self.control.recv(100).decode()
 
     def item(self, script: str, **changes: Any) -> tuple[list[str], str, Path]:
-        """The reports, what it printed, its directory."""
+        """The reports, the output, and the directory."""
         directory = self.place / f"item-{len(list(self.place.iterdir()))}"
         directory.mkdir()
         job = {"arguments": [script], "directory": str(directory), "variables": {"MORE": "x"}, "waits": False, "memory": 1 << 30, "disk": 1 << 20, "files": 64}
@@ -70,7 +70,7 @@ class Server:
             return reports, output.read().decode(), directory
 
     def result(self, script: str, **changes: Any) -> tuple[int, int, str]:
-        """Exit code, signal, output."""
+        """Exit code, signal and output."""
         reports, output, _ = self.item(script, **changes)
         assert len(reports) == 2 and reports[0] == "started", (reports, output)
         word, code, number, peak, _ = reports[1].split()
@@ -129,7 +129,7 @@ ENDS = {
 def test_how_items_end(server: Server, name: str) -> None:
     script, expected, words = ENDS[name]
     code, number, output = server.result(script)
-    # The first of a PID namespace is not hit by what it sends itself.
+    # The first process of a PID namespace ignores signals that it sends to itself.
     if expected is not None:
         assert (code, number) == expected, output
     elif server.ready == "ready together":
@@ -138,7 +138,7 @@ def test_how_items_end(server: Server, name: str) -> None:
 
 
 def test_an_item_waits_until_it_may_go(server: Server) -> None:
-    """Its first process, which itemgend puts into a cgroup meanwhile."""
+    """The first process waits, so that itemgend can put it into a cgroup."""
     reports, output, directory = server.item("import os; open('ran', 'w'); print(len(os.listdir('/proc/self/fd')))", waits=True)
     assert reports[:2] == ["started", "waiting"] and reports[2].startswith("ended 0 0 "), (reports, output)
     assert server.waiting_for == (str(server.keeper), []) and server.first != server.keeper

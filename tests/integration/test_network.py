@@ -1,6 +1,6 @@
 """
-What package code reaches in each network, in a machine and an internet of the test's own (network_world.py): no packet
-leaves the machine.
+The addresses that package code can reach in each network, in a machine and an internet of the test (network_world.py):
+no packet leaves the real machine.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ TAMPER = [
 
 @dataclass(frozen=True)
 class World:
-    enter: list[str]  # what stands before a command that is to run on the machine
+    enter: list[str]  # prefix of commands that run on the machine of the test
     programs: Path  # DIR/bin/sandbox, DIR/libexec/...
     as_user: list[str] = field(default_factory=list)
 
@@ -74,7 +74,7 @@ class World:
         )
 
     def probe(self, wait_for: list[Any] | None = None, who: str = "root", **settings: str) -> dict[str, Any]:
-        """What package code sees of CLOSED and OPEN."""
+        """Which addresses of CLOSED and OPEN package code can reach."""
         asked = {"targets": [*CLOSED, *OPEN], "wait_for": wait_for, "tamper": TAMPER}
         command = [str(self.programs / "bin/sandbox"), PYTHON, "-c", (HERE / "network_probe.py").read_text(), json.dumps(asked)]
         result = self.run(*command, who=who, **settings)
@@ -84,7 +84,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def programs(build: Path) -> Iterator[Path]:
-    """The programs where every user may run them."""
+    """Copies of the programs that every user may run."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         directory = Path(name)
         for source, place in (("tests/sandbox", "bin"), ("libexec/stactools-ingest/itemgend-network", "libexec/stactools-ingest")):
@@ -129,7 +129,7 @@ def world(programs: Path) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def user(world: World, programs: Path) -> str:
-    """An ordinary user, for whom /dev/net/tun is as udev makes it on most machines."""
+    """An ordinary user, with /dev/net/tun as udev sets it up on most machines."""
     if not world.as_user:
         pytest.skip("root only: the other tests run as an ordinary user already")
     tun = programs / "tun"
@@ -167,7 +167,7 @@ def test_filtered_holds_for_an_ordinary_user(world: World, user: str) -> None:
 def test_loopback_ports_are_seen_and_no_others(world: World) -> None:
     seen = answered(world.probe(ITEMGEND_NETWORK="filtered", ITEMGEND_LOOPBACK_PORTS=f"{PORTS[0]}"))
     of_machine = {name for name, answer in seen.items() if answer == "machine"}
-    # The same by both of its names: this is how it is done.
+    # All addresses of the machine's loopback give its port, and no other address does.
     assert {name.replace(" tap0", "") for name in of_machine} == {
         f"tcp {address} {PORTS[0]}" for address in ("127.0.0.1", "0.0.0.0", GATEWAYS[0])
     }
@@ -175,7 +175,7 @@ def test_loopback_ports_are_seen_and_no_others(world: World) -> None:
 
 
 def test_open_reaches_all_of_it(world: World) -> None:
-    """What the others close is there to be reached, and open is what it says."""
+    """The addresses that are closed otherwise do answer, and `open` reaches all of them."""
     seen = answered(world.probe(ITEMGEND_NETWORK="open"))
     there = [[address, 80] for address in INTERNET] + OWN + [[NAME, 80]]
     assert every(there) - set(seen) <= {f"udp 0.0.0.0 {port}" for port in PORTS}
@@ -201,30 +201,30 @@ def test_auto_is_open_and_says_why_where_something_is_missing(world: World, miss
     assert refused.returncode == 2 and "a filtered network does not work here" in refused.stderr
 
 
-# ------------------------------------------------------- what the program gets
+# ------------------------------------------------- descriptors and variables of the program
 
 
 def test_descriptors_status_and_messages_go_through(world: World) -> None:
     reading, writing = os.pipe()
-    command = [*world.enter, world.helper, "bash", "-c", f"echo $NAME >&{writing}; echo told >&2; exit 7"]
+    command = [*world.enter, world.helper, "bash", "-c", f"echo $NAME >&{writing}; echo failed >&2; exit 7"]
     result = subprocess.run(
         command, env=ENVIRONMENT | {"NAME": "value"}, pass_fds=[writing], capture_output=True, text=True, timeout=60
     )
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        assert pipe.read() == "value\n"  # and its end: nobody else holds it
-    assert (result.returncode, result.stdout, result.stderr) == (7, "", "told\n")
+        assert pipe.read() == "value\n"  # up to its end: no other process keeps it open
+    assert (result.returncode, result.stdout, result.stderr) == (7, "", "failed\n")
 
 
 def test_a_signal_goes_through(world: World) -> None:
     assert world.run(world.helper, "sh", "-c", "kill -TERM $$").returncode == -signal.SIGTERM
 
 
-# ------------------------------------------------------------- how it all ends
+# ------------------------------------------------------------------------- the end
 
 
 def children(pid: int) -> dict[str, int]:
-    """By name, of what runs."""
+    """The ids of its running children, by name."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -254,7 +254,7 @@ def wait_until(condition: Callable[[], Any]) -> None:
 
 @pytest.fixture
 def sleeper(world: World) -> Iterator[tuple[subprocess.Popen[str], dict[str, int]]]:
-    """The helper with slirp4netns and a program, all there."""
+    """The helper with slirp4netns and a program, all running."""
     helper = world.start(world.helper, "sleep", "600")
     running: dict[str, int] = {}
     try:

@@ -1,4 +1,4 @@
-"""package_role_arn: what package code gets, asked of build/tests/package-role; STS is a script's, then the stack's."""
+"""package_role_arn: the credentials of package code, by build/tests/package-role, with a scripted STS and then the stack's."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def server() -> Iterator[CredentialServer]:
 
 
 def ask(url: str, key: str = "OWN", secret: str = "own-secret", role: str = ROLE, time_limit_s: int = 120, times: int = 1, threads: int = 1) -> list[Any]:
-    """Variables, or what went wrong."""
+    """The variables, or the error."""
     arguments = [str(TOOL), role, str(time_limit_s * 1000), str(times), str(threads)]
     done = subprocess.run(arguments, env=environment(url, key, secret), capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")

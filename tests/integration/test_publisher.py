@@ -1,4 +1,4 @@
-"""itemgend's group commit: build/tests/publisher has workers publish an item each to a server that answers as scripted."""
+"""itemgend's batches: the workers of build/tests/publisher publish an item each to a server with scripted answers."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def server() -> Iterator[ScriptedServer]:
 
 
 def messages(request: Request) -> list[str]:
-    """Of a PublishBatch, in its order."""
+    """The messages of a PublishBatch, in its order."""
     form = parse_qs(request.body.decode(), keep_blank_values=True)
     assert form["Action"] == ["PublishBatch"]
     count = len([name for name in form if name.endswith(".Message")])
@@ -34,7 +34,7 @@ def messages(request: Request) -> list[str]:
 
 
 def publish(request: Request) -> Answer:
-    """Item 3 is refused, the others are published."""
+    """Refuses item 3 and publishes the others."""
     done = failed = ""
     for i, text in enumerate(messages(request)):
         if text.startswith("item-3 "):
@@ -51,7 +51,7 @@ def refuse(_: Request) -> Answer:
 
 
 class Held:
-    """A step that answers only once it is told to."""
+    """A step that answers only after a signal of the test."""
 
     def __init__(self, step: Any) -> None:
         self.step = step
@@ -64,7 +64,7 @@ class Held:
 
 
 def run(server: ScriptedServer, workers: int, size: int, *bucket: str, held: Held | None = None) -> list[dict[str, Any]]:
-    """Results by worker. `held`: the answer to the first worker, until all others stand in line."""
+    """Results by worker. `held`: delays the answer to the first worker until all others wait."""
     command = [str(TOOL), TOPIC, str(workers), str(size), *bucket]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment(server.url, "key", "secret"), **pipes) as process:

@@ -1,4 +1,4 @@
-"""What package code sees and can do in itemgend's sandbox, and what is told where there is none: build/tests/sandbox."""
+"""build/tests/sandbox: what package code can see and do in itemgend's sandbox, and the warnings without one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEEDED = {
     "ITEMGEND_QUEUE_URL": "https://sqs.eu-central-2.amazonaws.com/123456789012/q",
     "ITEMGEND_LOAD_TOPIC_ARN": "arn:aws:sns:eu-central-2:123456789012:t",
 }
-# What a daemon may have and package code must not.
+# Variables that a daemon may have and package code must not.
 FOREIGN = {
     "AWS_SECRET_ACCESS_KEY": SECRET,
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": f"/v2/credentials/{SECRET}",
@@ -79,7 +79,7 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Place:
-    """A folder that the user of the test can enter, with the tool in it; and how to run something as that user."""
+    """A folder with the tool that the user of the test can enter; runs commands as that user."""
 
     folder: Path
     prefix: list[str]
@@ -96,7 +96,7 @@ class Place:
         return subprocess.run(command, env=NEEDED | environment, capture_output=True, text=True, timeout=60)
 
     def look(self, *arguments: str | Path, asked: dict[str, Any] | None = None, **environment: str) -> dict[str, Any]:
-        """In bubblewrap, where nothing else was asked for: it tries to write everywhere."""
+        """Runs LOOK, by default in bubblewrap. It tries to write everywhere."""
         asked = {"read": [], "write": [], "exists": [], "connect": [], "signal": []} | (asked or {})
         environment = {"ITEMGEND_SANDBOX": "bubblewrap"} | environment
         done = self.tool(*arguments, "/usr/bin/python3", "-c", LOOK, json.dumps(asked), **FOREIGN, **environment)
@@ -174,7 +174,7 @@ def test_only_what_programs_need_is_seen(place: Place, victim: "subprocess.Popen
     assert [path for path, exists in seen["exists"].items() if exists] == ["/etc/resolv.conf", "/usr/bin/env"]
     assert seen["read"][str(shown / "data")] == "the package's"
     assert seen["read"][str(hidden / "credentials")] == "No such file or directory"
-    # Nobody is there but it and what started it, which knows no secret either.
+    # It sees only itself and the processes that started it, which have no secrets either.
     assert len(seen["commands"]) <= 3 and not any("3217" in command for command in seen["commands"])
     assert SECRET not in json.dumps(seen)
     assert seen["cwd"] == str(work)
@@ -199,7 +199,7 @@ def test_namespaces_session_and_privileges(place: Place) -> None:
 def test_only_what_is_given_is_written(place: Place) -> None:
     work, shown = place.make("work"), place.make("shown")
     held = ["/", "/usr", "/usr/lib", "/etc", "/etc/ssl/certs", "/dev", "/proc", "/proc/sys/kernel", str(shown)]
-    private = ["/tmp", "/dev/shm", str(place.folder)]  # the sandbox's own, whatever is there outside
+    private = ["/tmp", "/dev/shm", str(place.folder)]  # the sandbox's own, not those of the host
     seen = place.look("-r", shown, "-w", work, asked={"write": [*held, *private, str(work)]})
     answers = {path: seen["write"][path] for path in held}
     assert set(answers.values()) <= {"Read-only file system", "Permission denied", "No such file or directory"}, answers
@@ -249,7 +249,7 @@ def test_nothing_outlives_who_started_it(place: Place) -> None:
     script = f'{place.folder}/sandbox setsid sh -c "sleep 4321; : {marker}" & wait'
     parent = subprocess.Popen([*place.prefix, "sh", "-c", script], env=NEEDED)
     try:
-        wait_until(lambda: len(named(marker)) >= 4)  # the shell, bubblewrap twice, and what it runs
+        wait_until(lambda: len(named(marker)) >= 4)  # the shell, two of bubblewrap, and the command
     finally:
         parent.kill()
         parent.wait()
@@ -261,7 +261,7 @@ def test_nothing_outlives_who_started_it(place: Place) -> None:
 
 
 def named(text: str) -> list[int]:
-    """The processes with this in their command line."""
+    """The processes with this text in their command lines."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -300,11 +300,11 @@ def test_resolv_conf_that_is_a_link_is_followed(place: Place) -> None:
     assert done.stdout == "nameserver 192.0.2.1\n", done.stderr
 
 
-# ------------------------------------------------------------------- limits only
+# ---------------------------------------------------------- resource limits only
 
 
 def test_limits_hold_less(place: Place, victim: "subprocess.Popen[bytes]") -> None:
-    """What docs/explanation/sandbox.md says that they do not hold."""
+    """The gaps without bubblewrap that docs/explanation/sandbox.md lists."""
     hidden = place.make("hidden")
     (hidden / "credentials").write_text(SECRET)
     environ, pid = f"/proc/{victim.pid}/environ", str(victim.pid)
@@ -314,11 +314,11 @@ def test_limits_hold_less(place: Place, victim: "subprocess.Popen[bytes]") -> No
     assert SECRET not in json.dumps(seen["environ"])
 
 
-# ----------------------------------------------------- what is in force, and told
+# ------------------------------------------------------ the sandbox in force, and warnings
 
 
 def in_force(place: Place, **variables: str) -> str:
-    """Of the sandbox and network, and no warning; whether memory is held by a cgroup is the machine's."""
+    """Describes sandbox and network without a warning. Whether there are cgroups depends on the machine."""
     sandbox, memory = place.tool("-d", **variables).stdout.splitlines()
     assert re.fullmatch("memory: (cgroup v2|limits and samples, because .+)", memory)
     return sandbox
@@ -334,7 +334,7 @@ def test_bubblewrap_is_chosen_where_it_works(place: Place) -> None:
 
 
 def refusing(place: Place) -> Path:
-    """A PATH whose bwrap says what one says where the kernel refuses it."""
+    """A PATH with a bwrap that fails as if the kernel refused it."""
     folder = place.make("refusing")
     program = folder / "bwrap"
     program.write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\necho more >&2\nexit 1\n")
@@ -346,15 +346,15 @@ def refusing(place: Place) -> Path:
     ("kind", "why"),
     [
         ("absent", "bubblewrap is not installed (no program bwrap in PATH): install the package bubblewrap"),
-        ("refused", "bubblewrap does not work here (bwrap: setting up uid map: Permission denied): this user must be let make namespaces"),
+        ("refused", "bubblewrap does not work here (bwrap: setting up uid map: Permission denied): allow this user to make namespaces"),
     ],
 )
 def test_without_bubblewrap(place: Place, kind: str, why: str) -> None:
     path = str(place.make("empty") if kind == "absent" else refusing(place))
-    told = place.tool("-d", PATH=path)
-    assert told.returncode == 0
-    assert told.stdout.startswith("in force: sandbox limits, network open\n")
-    assert f"package code runs without a sandbox, within limits only: {why}" in told.stdout
+    described = place.tool("-d", PATH=path)
+    assert described.returncode == 0
+    assert described.stdout.startswith("in force: sandbox limits, network open\n")
+    assert f"package code runs without a sandbox, with resource limits only: {why}" in described.stdout
     demanded = place.tool("-d", PATH=path, ITEMGEND_SANDBOX="bubblewrap")
     assert demanded.returncode == 2 and demanded.stderr.startswith(f"sandbox_unavailable: {why}")
     for sandbox in ("auto", "limits"):
@@ -373,8 +373,8 @@ def test_a_slow_machine_is_no_reason_to_go_without(place: Place) -> None:
     folder = place.make("slow")
     (folder / "bwrap").write_text("#!/bin/sh\nexec /bin/sleep 1000\n")
     (folder / "bwrap").chmod(0o755)
-    told = place.tool("-d", PATH=str(folder))
-    assert told.returncode == 2 and told.stderr.startswith("timeout: "), told.stdout
+    described = place.tool("-d", PATH=str(folder))
+    assert described.returncode == 2 and described.stderr.startswith("timeout: "), described.stdout
 
 
 def test_daemon_without_what_is_demanded_does_not_start(place: Place) -> None:
@@ -420,12 +420,12 @@ def test_uv_gets_its_settings(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "warned"),
     [("http://user:pass-word@proxy:3128", True), ("user:pass-word@proxy:3128", True), ("http://user@proxy:3128/x:y@z", False), ("http://proxy:3128", False)],
 )
-def test_a_proxy_with_a_password_is_warned_of(place: Place, url: str, told: bool) -> None:
+def test_a_proxy_with_a_password_is_warned_of(place: Place, url: str, warned: bool) -> None:
     output = place.tool("-d", ITEMGEND_SANDBOX="limits", https_proxy=url).stdout
-    assert ("package code sees the password in https_proxy" in output) is told
+    assert ("package code can read the password in https_proxy" in output) is warned
     assert "pass-word" not in output
 
 
@@ -433,7 +433,7 @@ def test_a_proxy_with_a_password_is_warned_of(place: Place, url: str, told: bool
 
 
 def test_the_daemon_keeps_its_memory_to_itself(place: Place, build: Path) -> None:
-    """Where there are limits only, package code runs beside the daemon as its user."""
+    """Without bubblewrap, package code runs beside the daemon as its user."""
     if build.name == "san":
         pytest.skip("a sanitizer's leak check needs a process that can be traced")
     if os.geteuid() == 0 and not place.prefix:

@@ -191,7 +191,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory, build: Path) -> dict[str, st
     return dict(zip(found[::2], found[1::2]))
 
 
-KILLED = "out_of_memory: create-item had 64 MiB of memory and was refused more by memory_limit (64 MiB): it printed nothing"
+KILLED = "out_of_memory: create-item reached memory_limit: it used 64 MiB of 64 MiB, and could not get more: it printed nothing"
 BOTH = pytest.mark.parametrize("sandbox", ["bubblewrap", "limits"])
 
 
@@ -223,7 +223,7 @@ def test_package_code_cannot_raise_its_limit_by_what_it_mounts(parts: dict[str, 
 
 def test_without_a_sandbox_it_can_change_its_cgroup_and_is_sampled(parts: dict[str, str]) -> None:
     assert "memory: cgroup v2" in parts["limits raises"]
-    assert re.search(r"out_of_memory: create-item took \d+ MiB of memory, more than memory_limit", parts["limits raises"])
+    assert re.search(r"out_of_memory: create-item used \d+ MiB of memory, more than memory_limit", parts["limits raises"])
 
 
 @BOTH

@@ -1,8 +1,8 @@
 /*
- * cgroup: what is written where, and that whatever is not there or refused leaves all as it was. A directory of plain
- * files stands for the cgroup file system; what the kernel puts into a new group our mkdirat puts there.
+ * cgroup: what it writes to which file, and that it changes nothing if a file is missing or refused. A directory of
+ * plain files stands in for the cgroup file system; our mkdirat makes the files that the kernel puts into a new group.
  */
-#include "itemgend/cgroup.h"
+#include "itemgend/sandbox/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,13 +12,13 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "itemgend/workdir.h"
+#include "itemgend/sandbox/workdir.h"
 
 #include "test.h"
 
 static char folder[] = "/tmp/test_cgroup.XXXXXX";
-static const char *refused; /* a file that new groups do not have */
-static int killed;          /* of the groups that were removed */
+static const char *refused; /* a file that is missing in new groups */
+static int killed;          /* removed groups whose cgroup.kill was written */
 
 static const char *const files[][2] = {
     { "cgroup.procs", "" },
@@ -37,7 +37,7 @@ static void write_file(int directory, const char *name, const char *text)
     CHECK_ROW(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s: %s", name, strerror(errno));
 }
 
-/* In the place of libc's. */
+/* Replaces libc's. */
 int mkdirat(int directory, const char *name, mode_t mode)
 {
     int r = (int)syscall(SYS_mkdirat, directory, name, mode);
@@ -64,7 +64,7 @@ int unlinkat(int directory, const char *name, int flags)
 struct machine {
     const char *mounts; /* %s: the folder */
     const char *cgroup, *controllers;
-    const char *without; /* a file of our own group */
+    const char *without; /* a missing file of our own group */
 };
 #define MOUNTS "22 1 8:1 / / rw - ext4 /dev/sda rw\n30 22 0:26 / %s/fs rw - cgroup2 cgroup2 rw,nsdelegate\n"
 static const struct machine good = { MOUNTS, "1:name=x:/else\n0::/our.service\n", "cpu memory pids\n", "" };
@@ -145,7 +145,7 @@ static void test_an_item(void)
     CHECK_STRING(content("fs/our.service/cgroup.subtree_control"), "+memory");
     CHECK_ROW(!exists("fs/our.service/item-7") && exists("fs/our.service/item-8"), "leftovers, and what is in use");
 
-    killed = 0; /* the trial */
+    killed = 0; /* forget the trial group */
     struct cgroup cgroup = CGROUP_INIT, other = CGROUP_INIT;
     cgroup_make(cgroups, 300 << 20, &cgroup);
     cgroup_make(cgroups, 1, &other);
@@ -196,8 +196,8 @@ static const struct {
     { { "30 22 0:26 /part %s/fs rw - cgroup2 cgroup2 rw,nsdelegate\n", "0::/our.service\n", "memory\n", "" },
       NULL,
       "no unified" },
-    { { MOUNTS, "4:memory:/x\n", "memory\n", "" }, NULL, "its own cgroup is not seen" },
-    { { MOUNTS, "0::/../our.service\n", "memory\n", "" }, NULL, "its own cgroup is not seen" },
+    { { MOUNTS, "4:memory:/x\n", "memory\n", "" }, NULL, "the own cgroup of this process is not visible" },
+    { { MOUNTS, "0::/../our.service\n", "memory\n", "" }, NULL, "the own cgroup of this process is not visible" },
     { { MOUNTS, "0::/elsewhere\n", "memory\n", "" }, NULL, "fs/elsewhere: No such file" },
     { { MOUNTS, "0::/our.service\n", "cpu pids memory_else\n", "" }, NULL, "fs/our.service has no memory controller" },
     { { MOUNTS, "0::/our.service\n", "memory\n", "cgroup.type" }, NULL, "is the root of all cgroups" },
@@ -222,7 +222,7 @@ static void test_what_is_not_there(void)
     }
 }
 
-/* Of the files of a group only memory.max and cgroup.procs are needed. */
+/* A group works with only memory.max and cgroup.procs. */
 static void test_an_older_kernel(void)
 {
     for (size_t i = 0; i < N_ELEMENTS(files); i++) {
@@ -245,7 +245,7 @@ static void test_an_older_kernel(void)
     }
 }
 
-/* Nothing of it is of any consequence where there is no group. */
+/* Without a group, all functions do nothing. */
 static void test_none(void)
 {
     struct cgroup cgroup = CGROUP_INIT;
@@ -258,7 +258,7 @@ static void test_none(void)
     cgroup_clear(&cgroup);
     cgroups_free(NULL);
 
-    /* One that can no more be made. */
+    /* A group that can no longer be made. */
     set_up(&good);
     struct cgroups *cgroups = NULL;
     struct err err = ERR_INIT;

@@ -1,5 +1,5 @@
-/* command: each limit ends all that was started, and the result says which; what nobody ends is ended too. */
-#include "itemgend/command.h"
+/* command: each limit ends all processes of a command, and the result says which limit. Nothing is left running. */
+#include "itemgend/sandbox/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
-#include "itemgend/workdir.h"
+#include "itemgend/sandbox/workdir.h"
 
 #include "test.h"
 
@@ -41,7 +41,7 @@ static int run(const char *script, const struct limits *limits, int stop_fd, str
     return r;
 }
 
-/* The script has written it into the file "pids", with blanks between. */
+/* The script has written them into the file "pids", separated by blanks. */
 static void check_all_are_gone(const char *script)
 {
     auto_buf struct buf path = BUF_INIT;
@@ -67,7 +67,7 @@ static const struct {
     { PIDS "print('why'); sys.exit(7)", COMMAND_EXITED, "create_item_failed", "exit code 7: why" },
     { PIDS "os.write(2, b'be\\0fore \\xff'); sys.exit(7)", COMMAND_EXITED, "create_item_failed",
       "exit code 7: be?fore ?" },
-    /* click's own, with its usage and without. */
+    /* Errors of click, with and without the usage. */
     { PIDS "print('Usage: stac x\\n\\nError: No such command'); sys.exit(2)", COMMAND_EXITED, "bad_command",
       "stac refused the command: No such command" },
     { PIDS "print(\"Error: Option '--x' does not take a value.\"); sys.exit(2)", COMMAND_EXITED, "bad_command",
@@ -77,7 +77,7 @@ static const struct {
     { PIDS "os.kill(os.getpid(), 9)", COMMAND_KILLED, "create_item_failed", "signal 9" },
     { PIDS "time.sleep(60)", COMMAND_TIME_LIMIT, "time_limit", "2 s" },
     { PIDS "\nwhile True: pass", COMMAND_CPU_LIMIT, "cpu_limit", "1 s" },
-    /* Each of them below the limit. */
+    /* Each process is below the limit. */
     { PIDS "for i in range(4):\n if os.fork() == 0: note(); x = b'x' * (40 << 20); time.sleep(60)\ntime.sleep(60)",
       COMMAND_MEMORY_LIMIT, "out_of_memory", "memory_limit (100 MiB)" },
     { PIDS "import mmap\nm = mmap.mmap(-1, 200 << 20)\nfor i in range(0, 200 << 20, 4096): m[i] = 1\ntime.sleep(60)",
@@ -86,16 +86,16 @@ static const struct {
       COMMAND_MEMORY_LIMIT, "out_of_memory", "memory_limit (100 MiB)" },
     { PIDS "x = bytearray(1 << 30)", COMMAND_EXITED, "out_of_memory", "MemoryError" },
     { PIDS "x = b'x' * (30 << 20); time.sleep(0.5); bytearray(1 << 30)", COMMAND_EXITED, "out_of_memory",
-      "MiB of memory and was refused more by memory_limit (100 MiB)" },
+      "MiB of 100 MiB, and could not get more" },
     { PIDS "os.write(2, b\"what():  std::bad_alloc\"); os.abort()", COMMAND_KILLED, "out_of_memory", "std::bad_alloc" },
     { PIDS "for i in range(20):\n if os.fork() == 0: note(); time.sleep(60)\ntime.sleep(60)", COMMAND_PROCESS_LIMIT,
       "process_limit", "process_limit (10)" },
     { PIDS "for i in range(40): open(str(i), 'wb').write(bytes(1 << 20))\ntime.sleep(60)", COMMAND_DISK_LIMIT,
       "disk_limit", "disk_limit (20 MiB)" },
-    /* One file, which its own limit stops: it is told as what it is. */
+    /* A single file that RLIMIT_FSIZE stops: reported as the disk limit. */
     { PIDS "f = open('f', 'wb')\nfor i in range(40): f.write(bytes(1 << 20))", COMMAND_DISK_LIMIT, "disk_limit",
       "disk_limit (20 MiB)" },
-    /* Files without a name. */
+    /* Unlinked files. */
     { PIDS
       "f = open('f', 'wb'); os.unlink('f')\nfor i in range(21): f.write(bytes(1 << 20))\nf.flush(); time.sleep(60)",
       COMMAND_DISK_LIMIT, "disk_limit", "disk_limit (20 MiB)" },
@@ -103,7 +103,7 @@ static const struct {
            "for i in range(100): os.mkdir('e'); os.chdir('e')\ntime.sleep(60)",
       COMMAND_DISK_LIMIT, "disk_limit", "disk_limit (20 MiB)" },
     { PIDS "while True: print('x' * 1000)", COMMAND_OUTPUT_LIMIT, "output_limit", "output_limit (1024 KiB)" },
-    /* Who leaves its parent and its session ends all the same. */
+    /* A process that leaves its parent and its session ends too. */
     { PIDS "if os.fork() == 0:\n os.setsid()\n if os.fork() == 0:\n  note(); open('there', 'w'); time.sleep(60)\n "
            "os._exit(0)\n"
            "while not os.path.exists('there'): time.sleep(0.01)\n",
@@ -122,7 +122,7 @@ static void test_limits(void)
         struct err err = ERR_INIT;
         CHECK(workdir_new(parent, &directory, &err) == 0);
         auto_command_result struct command_result result = COMMAND_RESULT_INIT;
-        /* What a busy machine makes slow is not to be taken for the limit that is looked for. */
+        /* A busy machine must not make a case hit another limit than the tested one. */
         limits.time_ms = rows[i].end == COMMAND_TIME_LIMIT ? 2000 : 60000;
         if (run(rows[i].script, &limits, -1, &result) == 0) {
             CHECK_ROW(result.end == rows[i].end, "row %zu: end %d: %s", i, (int)result.end, buf_str(&result.output));
@@ -143,7 +143,7 @@ static void test_what_it_gets(void)
     struct err err = ERR_INIT;
     CHECK(workdir_new(parent, &directory, &err) == 0);
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
-    auto_close int leaked = open("/dev/null", O_RDONLY); /* not closed at exec */
+    auto_close int leaked = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
     if (run("import os, resource as r\n"
             "print(os.environ['MARK'], len(os.environ), os.getcwd() == os.path.realpath('.'), os.getsid(0) == "
             "os.getpid() or os.getsid(0))\n"
@@ -153,7 +153,7 @@ static void test_what_it_gets(void)
             &enough, -1, &result) == 0) {
         const char *text = buf_str(&result.output);
         CHECK_ROW(strstr(text, "made by a test"), "%s", text);
-        /* The network of a sandbox needs more: the hard limit is as it was. */
+        /* The hard limit stays, because the network of a sandbox needs more. */
         struct rlimit files;
         auto_buf struct buf expected = BUF_INIT;
         CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
@@ -181,7 +181,7 @@ static void test_stop(void)
     free(directory);
 }
 
-/* Of the caller's own descriptors there may be more than the program may have. */
+/* The caller may have more open files than the program is allowed. */
 static void test_many_open_files(void)
 {
     enum { N = 100 };
@@ -218,7 +218,7 @@ static void test_not_there(void)
 
 int main(void)
 {
-    /* /tmp may lie in memory, where a file without a name takes no disk. */
+    /* /tmp may be in memory, where an unlinked file uses no disk. */
     char folder[] = "/var/tmp/test_command.XXXXXX";
     parent = mkdtemp(folder);
     CHECK(parent);

@@ -1,5 +1,5 @@
-/* The key of an item that is too large for a message. */
-#include "itemgend/overflow.h"
+/* overflow: the S3 key of an item that is too large for a message. */
+#include "itemgend/publish/overflow.h"
 #include "test.h"
 
 #define TEN "0123456789"

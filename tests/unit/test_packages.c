@@ -1,5 +1,5 @@
-/* `packages:`: what an entry may say, and which requirement falls under which. */
-#include "itemgend/packages.h"
+/* packages: the syntax of an entry, and which entry applies to a requirement. */
+#include "itemgend/request/packages.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@ static const struct limits defaults = {
     .memory = 1, .time_ms = 2, .cpu_ms = 3, .processes = 4, .files = 5, .disk = 6, .output = 7
 };
 
-/* `words` NULL: nothing is wrong. */
+/* `words` NULL: the entry is valid. */
 static const struct {
     const char *entries[3];
     const char *words;
@@ -22,10 +22,10 @@ static const struct {
       NULL },
     { { "stactools-x", "stactools-x==1", "stactools-x[a,b]>=1,<2" }, NULL },
     { { "stactools-x", "STACTOOLS_x" }, "packages: \"STACTOOLS_x\": this requirement already has an entry" },
-    { { "requests" }, "packages: \"requests\": package \"requests\" is not one that this service runs" },
-    { { "stactools-x,y" }, "no plain requirement" },
-    { { "--help" }, "no plain requirement" },
-    { { "memory_limit=1GiB" }, "no plain requirement" },
+    { { "requests" }, "packages: \"requests\": package \"requests\" is not allowed here: it matches no pattern" },
+    { { "stactools-x,y" }, "not a plain requirement" },
+    { { "--help" }, "not a plain requirement" },
+    { { "memory_limit=1GiB" }, "not a plain requirement" },
     { { "stactools-x memory_limit" }, "\"memory_limit\" is not KEY=VALUE" },
     { { "stactools-x item_limit=1MiB" }, "item_limit: unknown limit" },
     { { "stactools-x queue_url=x" }, "queue_url: unknown limit" },

@@ -1,5 +1,5 @@
-/* What provenance adds to an item, and what it leaves alone. */
-#include "itemgend/provenance.h"
+/* provenance: what it adds to an item, and what stays unchanged. */
+#include "itemgend/publish/provenance.h"
 #include "test.h"
 
 #include <string.h>
@@ -23,7 +23,7 @@ static const struct {
       "\"https://stac-extensions.github.io/processing/v1.1.0/schema.json\"]}",
       "{\"properties\":{" OURS "},\"stac_extensions\":["
       "\"https://stac-extensions.github.io/processing/v1.1.0/schema.json\"]}" },
-    /* For whoever checks the item. */
+    /* Wrong types stay, for the check of the item to report. */
     { "{\"properties\":{},\"stac_extensions\":\"x\"}", "{\"properties\":{" OURS "},\"stac_extensions\":\"x\"}" },
     { "{\"properties\":[]}", "{\"properties\":[]}" },
     { "{}", "{}" },

@@ -1,14 +1,14 @@
 /*
- * What a request may ask for: nothing in it can become a path, a URL, a second requirement, an option or another
- * command than create-item of the package's group.
+ * request: nothing in a request can become a path, a URL, a second requirement, an option, or another command than
+ * create-item of the package's group.
  */
-#include "itemgend/request.h"
+#include "itemgend/request/request.h"
 #include "test.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "itemgend/requirement.h"
+#include "itemgend/request/requirement.h"
 
 static char *patterns[] = { (char[]){ "stactools-*" }, (char[]){ "exact" }, (char[]){ "Odd__Na*" } };
 static const struct config_list allowed = { .items = patterns, .n = N_ELEMENTS(patterns) };
@@ -35,7 +35,7 @@ static const struct {
     { "stactools-landsat>=0.5,<1,!=0.7", NULL },
     { "stactools-landsat[extra]", NULL },
     { "stactools-landsat[a,b-c,d.e]>1", NULL },
-    /* Another package, by itself or beside the one. */
+    /* Another package, alone or in addition. */
     { "requests", "package_not_allowed" },
     { "exact-not", "package_not_allowed" },
     { "stactools", "package_not_allowed" },
@@ -84,7 +84,7 @@ static const struct {
     { "stactools-x|id", "invalid_package" },
     { "stactools-x&", "invalid_package" },
     { "stactools-x>/tmp/file", "invalid_package" },
-    /* Broken. */
+    /* Malformed. */
     { "stactools-", "invalid_package" },
     { " stactools-x", "invalid_package" },
     { "stactools-x ", "invalid_package" },
@@ -103,7 +103,7 @@ static const struct {
     { LONG_NAME, "invalid_package" },
 };
 
-/* The rest of a request; `words` NULL: it is one. */
+/* The rest of a request; `words` NULL: it is valid. */
 static const struct {
     const char *members, *words;
 } requests[] = {
@@ -115,18 +115,18 @@ static const struct {
     { "\"group_name\":\"x\",\"create_item_args\":[\"--\"]", "create_item_args has an option" },
     { "\"group_name\":\"x\",\"create_item_args\":[\"a\",\"-o\"]", "create_item_args has an option" },
     { "\"group_name\":\"x\",\"create_item_args\":[\"--a=b\"]", "create_item_args has an option" },
-    { "\"group_name\":\"x\",\"create_item_args\":\"a\"", "create_item_args is no list" },
+    { "\"group_name\":\"x\",\"create_item_args\":\"a\"", "create_item_args is not a list" },
     { "\"group_name\":\"x\",\"create_item_args\":[[\"a\"]]", "create_item_args has a member" },
     { "\"group_name\":\"x\",\"create_item_args\":[\"a\\u0000b\"]", "U+0000" },
-    { "\"group_name\":\"--version\",\"create_item_args\":[]", "group_name is no name" },
-    { "\"group_name\":\"-v\",\"create_item_args\":[]", "group_name is no name" },
-    { "\"group_name\":\"x create-item\",\"create_item_args\":[]", "group_name is no name" },
-    { "\"group_name\":\"x\\ny\",\"create_item_args\":[]", "group_name is no name" },
-    { "\"group_name\":\"../x\",\"create_item_args\":[]", "group_name is no name" },
-    { "\"group_name\":\"/bin/sh\",\"create_item_args\":[]", "group_name is no name" },
-    { "\"group_name\":\"a=b\",\"create_item_args\":[]", "group_name is no name" },
-    { "\"group_name\":\"$SHELL\",\"create_item_args\":[]", "group_name is no name" },
-    { "\"group_name\":\"\",\"create_item_args\":[]", "group_name is no string, or empty" },
+    { "\"group_name\":\"--version\",\"create_item_args\":[]", "group_name cannot be the name" },
+    { "\"group_name\":\"-v\",\"create_item_args\":[]", "group_name cannot be the name" },
+    { "\"group_name\":\"x create-item\",\"create_item_args\":[]", "group_name cannot be the name" },
+    { "\"group_name\":\"x\\ny\",\"create_item_args\":[]", "group_name cannot be the name" },
+    { "\"group_name\":\"../x\",\"create_item_args\":[]", "group_name cannot be the name" },
+    { "\"group_name\":\"/bin/sh\",\"create_item_args\":[]", "group_name cannot be the name" },
+    { "\"group_name\":\"a=b\",\"create_item_args\":[]", "group_name cannot be the name" },
+    { "\"group_name\":\"$SHELL\",\"create_item_args\":[]", "group_name cannot be the name" },
+    { "\"group_name\":\"\",\"create_item_args\":[]", "group_name is not a string, or is empty" },
     { "\"group_name\":\"copy\",\"create_item_args\":[]", "group_name is a command of stac" },
     { "\"group_name\":\"create-item\",\"create_item_args\":[]", "group_name is a command of stac" },
     { "\"group_name\":\"x\",\"create_item_args\":[],\"create_item_options\":{\"\":\"x\"}", "create_item_options" },
@@ -137,7 +137,7 @@ static const struct {
     { "\"group_name\":\"x\",\"create_item_args\":[],\"create_item_options\":{\"a\":1}", "create_item_options" },
     { "\"group_name\":\"x\",\"create_item_args\":[],\"create_item_options\":{\"a\":\"\\u0000\"}", "U+0000" },
     { "\"group_name\":\"x\",\"create_item_args\":[],\"create_item_options\":[\"a\"]", "create_item_options" },
-    { "\"group_name\":\"x\",\"create_item_args\":[],\"collection_id\":{}", "collection_id is no string" },
+    { "\"group_name\":\"x\",\"create_item_args\":[],\"collection_id\":{}", "collection_id is not a string" },
 };
 
 static const struct {

@@ -1,5 +1,5 @@
-/* uv_error: what uv's words mean, in the forms that its versions have. */
-#include "itemgend/uv_error.h"
+/* uv_error: the meaning of uv's messages, as its various versions write them. */
+#include "itemgend/venv/uv_error.h"
 #include "test.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* workdir: whose directories are removed and whose are not, what is measured, what is read. */
-#include "itemgend/workdir.h"
+/* workdir: which directories are removed, measuring, reading. */
+#include "itemgend/sandbox/workdir.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -66,7 +66,7 @@ static void test_runs(void)
     workdir_close(NULL);
 }
 
-/* One that was asked for nothing tidies up too: what was killed may have had the last request there was. */
+/* A run that made no item also removes leftovers: the killed run may have had the last request. */
 static void test_killed_before_an_idle_one(void)
 {
     auto_buf struct buf killed = BUF_INIT;
@@ -79,7 +79,7 @@ static void test_killed_before_an_idle_one(void)
 
 static void test_deep_and_locked(void)
 {
-    enum { DEPTH = 1100 }; /* of path: more than 4 KiB, which is what a path can have */
+    enum { DEPTH = 1100 }; /* its path exceeds the 4 KiB that a path can have */
     struct workdir *workdir = open_one();
     auto_free char *item = item_of(workdir, NULL);
     int directory = open(item, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -89,7 +89,7 @@ static void test_deep_and_locked(void)
         CHECK(file >= 0);
         int deeper = openat(directory, "abc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (i % 100 == 1)
-            CHECK(fchmod(directory, 0) == 0); /* nobody but root makes anything in it after that */
+            CHECK(fchmod(directory, 0) == 0); /* after that, only root can make anything in it */
         close(directory);
         directory = deeper;
     }
@@ -120,7 +120,7 @@ static void test_usage_and_links(void)
     workdir_remove(item);
     CHECK(access(item, F_OK) < 0);
     CHECK(workdir_usage(other, 1 << 20) >= 100000);
-    CHECK(workdir_usage(item, 1 << 20) > 1 << 20); /* it is gone: nobody knows */
+    CHECK(workdir_usage(item, 1 << 20) > 1 << 20); /* it is gone, so its size is unknown */
     workdir_close(workdir);
 }
 
@@ -131,7 +131,7 @@ static char *path_of(const char *folder, const char *name)
     return buf_take(&path);
 }
 
-/* A server can put a link where the directory of one of its items was. */
+/* A fork server can replace the directory of one of its items by a link. */
 static void test_link_in_its_place(void)
 {
     struct workdir *workdir = open_one();
@@ -159,7 +159,7 @@ struct mover {
     bool moved;
 };
 
-/* Moves the directory away once something of it has been removed. */
+/* Moves the directory away after its removal has begun. */
 static void *move_while_removed(void *context)
 {
     struct mover *mover = context;
@@ -197,7 +197,7 @@ static bool remove_while_moved(struct workdir *workdir, const char *kept)
     return mover.moved;
 }
 
-/* A server can move a directory while it is emptied: what is above it then is not to be removed. */
+/* A fork server can move a directory while it is emptied. Its new parents must stay. */
 static void test_moved_meanwhile(void)
 {
     struct workdir *workdir = open_one();

@@ -1,18 +1,18 @@
 /*
- * build/tests/item [-m MIB] [-p PYTHON] DIRECTORY ARGUMENT...: makes items, with a work directory in DIRECTORY, in what
- * the ITEMGEND_* variables ask for, and prints what is in force, then for each "made" or "CODE: TEXT". Without -p there
- * is one, by the command ARGUMENT...; with it there is one for each ARGUMENT, by one fork server of the virtual
- * environment's PYTHON, as the argument of `stac`. Memory is limited to MIB.
+ * build/tests/item [-m MIB] [-p PYTHON] DIRECTORY ARGUMENT...: makes items with a work directory in DIRECTORY and the
+ * sandbox that the ITEMGEND_* variables choose. Prints the sandbox in force, then for each item "made: OUTPUT" or
+ * "CODE: TEXT". Without -p, it runs the command ARGUMENT... as one item. With -p, one fork server of the virtual
+ * environment's PYTHON makes an item for each ARGUMENT, the argument of `stac`. -m limits the memory to MIB.
  */
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "itemgend/command.h"
-#include "itemgend/libexec.h"
-#include "itemgend/server.h"
-#include "itemgend/variables.h"
-#include "itemgend/workdir.h"
+#include "itemgend/forkserver/forkserver.h"
+#include "itemgend/sandbox/command.h"
+#include "itemgend/sandbox/libexec.h"
+#include "itemgend/sandbox/variables.h"
+#include "itemgend/sandbox/workdir.h"
 
 static struct limits limits = {
     .memory = 64 << 20,
@@ -24,7 +24,7 @@ static struct limits limits = {
     .output = 1 << 20,
 };
 
-static void tell(int result, const struct command_result *made, struct err *err)
+static void print_result(int result, const struct command_result *made, struct err *err)
 {
     if (result == 0)
         result = command_result_check(made, &limits, err);
@@ -37,11 +37,11 @@ static void tell(int result, const struct command_result *made, struct err *err)
 
 static int by_command(const struct sandbox *sandbox, const char *directory, char **words, struct err *err)
 {
-    auto_strings struct strings argv = STRINGS_INIT, environment = STRINGS_INIT;
+    auto_strv struct strv argv = STRV_INIT, environment = STRV_INIT;
     const struct sandbox_paths paths = { .writable = (const char *const[]){ directory, NULL } };
     sandbox_wrap(sandbox, &paths, &argv);
     for (; *words; words++)
-        strings_add(&argv, "%s", *words);
+        strv_add(&argv, "%s", *words);
     variables_for_package(directory, &environment);
     if (argv.failed || environment.failed)
         return err_no_memory(err);
@@ -55,22 +55,22 @@ static int by_command(const struct sandbox *sandbox, const char *directory, char
     };
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
     int r = command_run(&command, &result, err);
-    tell(r, &result, err);
+    print_result(r, &result, err);
     return 0;
 }
 
-static int make_item(struct server *server, const char *place, const char *argument, struct err *err)
+static int make_item(struct forkserver *server, const char *place, const char *argument, struct err *err)
 {
     auto_free char *directory = NULL;
     int r = workdir_new(place, &directory, err);
     if (r != 0)
         return r;
-    const struct server_job job = {
+    const struct forkserver_job job = {
         .directory = directory, .arguments = (const char *const[]){ argument, NULL }, .limits = &limits, .stop_fd = -1
     };
     auto_command_result struct command_result result = COMMAND_RESULT_INIT;
-    r = server_run(server, &job, &result, err);
-    tell(r, &result, err);
+    r = forkserver_run(server, &job, &result, err);
+    print_result(r, &result, err);
     workdir_remove(directory);
     return 0;
 }
@@ -80,24 +80,24 @@ static int by_server(const struct sandbox *sandbox, const char *python, const ch
 {
     auto_free char *venv = strdup(python), *program = NULL;
     if (!venv || !strstr(venv, "/bin/"))
-        return err_never(err, "bad_python", "%s is in no virtual environment", python);
+        return err_never(err, "bad_python", "%s is not in a virtual environment", python);
     *strstr(venv, "/bin/") = '\0';
     char prefix[PATH_MAX]; /* PREFIX/bin/python3 is behind it */
     if (!realpath(python, prefix) || !strstr(prefix, "/bin/"))
-        return err_never(err, "bad_python", "%s is no Python", python);
+        return err_never(err, "bad_python", "%s is not a Python", python);
     *strstr(prefix, "/bin/") = '\0';
     int r = libexec_find("forkserver.py", &program, err);
-    const struct environment environment = { .directory = venv, .python = python, .python_prefix = prefix };
-    cleanup(server_clear) struct server server = SERVER_INIT;
+    const struct venv venv_of_python = { .directory = venv, .python = python, .python_prefix = prefix };
+    cleanup(forkserver_clear) struct forkserver server = FORKSERVER_INIT;
     struct limits for_import = limits;
     for_import.memory = INT64_C(1) << 30;
-    const struct server_start start = {
-        .environment = &environment, .sandbox = sandbox, .program = program, .place = place, .limits = &for_import
+    const struct forkserver_start start = {
+        .venv = &venv_of_python, .sandbox = sandbox, .program = program, .place = place, .limits = &for_import
     };
     if (r == 0)
-        r = server_start(&start, &server, err);
+        r = forkserver_start(&start, &server, err);
     if (r == 0)
-        r = server_wait_ready(&server, &start, -1, err);
+        r = forkserver_wait_ready(&server, &start, -1, err);
     for (; r == 0 && *arguments; arguments++)
         r = make_item(&server, place, *arguments, err);
     return r;

@@ -1,17 +1,17 @@
 /*
- * tool_package_role: what package code gets of package_role_arn.
+ * tool_package_role: the credentials that package code gets from package_role_arn.
  *
  *     package-role ROLE_ARN TIME_LIMIT_MS TIMES [THREADS]
  *
- * TIMES times, one after the other in each thread: the variables as JSON, {"error": code, "text": ...} where there are
- * none. ROLE_ARN "": none is configured.
+ * Each thread asks TIMES times, and prints the variables as JSON, or {"error": code, "text": ...}. ROLE_ARN "": none is
+ * configured.
  */
 #include <pthread.h>
 #include <stdio.h>
 
 #include "base/json.h"
 #include "base/num.h"
-#include "itemgend/package_role.h"
+#include "itemgend/sandbox/package_role.h"
 
 enum { THREADS_MAX = 32 };
 
@@ -23,7 +23,7 @@ struct tool {
 
 static void print_variables(struct tool *tool, struct aws_client *client)
 {
-    auto_strings struct strings environment = STRINGS_INIT;
+    auto_strv struct strv environment = STRV_INIT;
     auto_buf struct buf line = BUF_INIT;
     struct err err = ERR_INIT;
     int r = package_role_variables(tool->role, client, &environment, &err);

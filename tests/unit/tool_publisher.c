@@ -3,16 +3,16 @@
  *
  *     publisher TOPIC_ARN WORKERS SIZE [OVERFLOW_BUCKET]
  *
- * The first worker publishes at once; at a line of input all others do, and when each of them waits, "queued" is
- * printed. Then a line {"worker": i, "result": r, "code": ..., "outage": ...} for each. Worker i's item is SIZE bytes
- * of text that begin with "item-i ".
+ * The first worker publishes at once. After a line of input all others do, and "queued" is printed when all of them
+ * wait. Then it prints {"worker": i, "result": r, "code": ..., "outage": ...} for each. The item of worker i is SIZE
+ * bytes of text that begin with "item-i ".
  */
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/num.h"
-#include "itemgend/publisher.h"
+#include "itemgend/publish/publisher.h"
 
 enum { WORKERS_MAX = 64 };
 
@@ -48,7 +48,7 @@ static void *publish(void *context)
 static void await_all(const struct caller *callers, int64_t n)
 {
     for (int64_t i = 1; i < n; i++)
-        while (callers[i].worker.due_at_ms == 0) /* it is pulsed when it stands in line */
+        while (callers[i].worker.due_at_ms == 0) /* it is pulsed when it waits */
             usleep(10000);
 }
 

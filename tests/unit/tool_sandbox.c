@@ -1,14 +1,14 @@
 /*
  * build/tests/sandbox [-r PATH]... [-w PATH]... COMMAND...: becomes COMMAND in the sandbox that the ITEMGEND_*
- * variables ask for, with these paths read-only or writable, the first writable one as working directory, HOME and
- * TMPDIR, and the environment that package code gets. -u: the one that uv gets. -d: prints what is in force instead.
- * Exit 2: there is no such sandbox, and stderr says why.
+ * variables choose, with the environment of package code. -r, -w: read-only and writable paths; the first writable one
+ * is the working directory, HOME and TMPDIR. -u: with the environment of uv. -d: prints the sandbox in force instead.
+ * Exit code 2: this sandbox does not work here, and stderr says why.
  */
 #include <stdio.h>
 #include <unistd.h>
 
-#include "itemgend/sandbox.h"
-#include "itemgend/variables.h"
+#include "itemgend/sandbox/sandbox.h"
+#include "itemgend/sandbox/variables.h"
 
 enum { PATHS_MAX = 16 };
 
@@ -28,7 +28,7 @@ static void add_place(const char **list, const char *path)
 static int run(const struct itemgend_options *options, const struct sandbox *sandbox, const struct places *places,
                char **command, bool for_uv)
 {
-    auto_strings struct strings argv = STRINGS_INIT, environment = STRINGS_INIT;
+    auto_strv struct strv argv = STRV_INIT, environment = STRV_INIT;
     const char *directory = places->writable[0] ? places->writable[0] : "/tmp";
     if (for_uv)
         variables_for_uv(options, directory, &environment);
@@ -36,7 +36,7 @@ static int run(const struct itemgend_options *options, const struct sandbox *san
         variables_for_package(directory, &environment);
     sandbox_wrap(sandbox, &(struct sandbox_paths){ places->read_only, places->writable }, &argv);
     for (; *command; command++)
-        strings_add(&argv, "%s", *command);
+        strv_add(&argv, "%s", *command);
     if (argv.failed || environment.failed || chdir(directory) < 0)
         return 1;
     execvpe(argv.list[0], argv.list, environment.list);
@@ -47,12 +47,12 @@ static int run(const struct itemgend_options *options, const struct sandbox *san
 static int with_options(const struct itemgend_options *options, int argc, char **argv)
 {
     struct places places = { .read_only = { NULL } };
-    bool for_uv = false, tell = false;
+    bool for_uv = false, describe = false;
     for (int option; (option = getopt(argc, argv, "+r:w:ud")) != -1;) {
         if (option == 'r' || option == 'w')
             add_place(option == 'r' ? places.read_only : places.writable, optarg);
         for_uv |= option == 'u';
-        tell |= option == 'd';
+        describe |= option == 'd';
     }
     struct err err = ERR_INIT;
     struct sandbox *sandbox = NULL;
@@ -62,7 +62,7 @@ static int with_options(const struct itemgend_options *options, int argc, char *
     }
     auto_buf struct buf text = BUF_INIT;
     sandbox_describe(sandbox, &text);
-    int r = tell ? printf("%s", buf_str(&text)) < 0 : run(options, sandbox, &places, argv + optind, for_uv);
+    int r = describe ? printf("%s", buf_str(&text)) < 0 : run(options, sandbox, &places, argv + optind, for_uv);
     sandbox_free(sandbox);
     return r;
 }

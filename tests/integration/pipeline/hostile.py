@@ -1,6 +1,6 @@
 """
-The hostile package: version 1.0 misbehaves as the first argument of its create-item says, the others when they are imported.
-hostile_commands.py is its code.
+The hostile package. Version 1.0 misbehaves in the way that the first argument of its create-item names, the other versions when
+they are imported. hostile_commands.py is its code.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def register_plugin(registry):
 """
 
 
-# What a server that imports it does not get out of again.
+# A module whose import never returns.
 TRAP = """
 import time
 time.sleep(100)

@@ -1,10 +1,10 @@
 """
-What the package stactools-hostile does: `stac hostile create-item NAME BEHAVIOUR ARGS... OUT`. It is code of strangers, as itemgend
-has to expect it, and runs where itemgend runs packages: nothing here is imported by a test.
+The code of the package stactools-hostile: `stac hostile create-item NAME BEHAVIOUR ARGS... OUT`. It plays the code of
+strangers, and runs where itemgend runs packages: no test imports it.
 
-A behaviour that comes back leaves an item with what it saw; the others are ended. Each is bounded, in what it takes and in
-time, so that a machine on which nothing holds it gets through it as well; it signals nothing but what is a part of itemgend, or
-has a process namespace of its own around it.
+A behaviour that returns leaves an item with what it saw; itemgend ends the others. Each is limited in its use of resources
+and time, so that it also ends on a machine without any protection. It sends signals only to parts of itemgend, or inside a
+process namespace of its own.
 """
 
 import array
@@ -22,13 +22,13 @@ import time
 import click
 
 MIB = 1 << 20
-LASTS_S = 100  # what survives, where it does, is gone after that
+LASTS_S = 100  # surviving processes end after that
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x20000, 0x10000000, 0x20000000
 
 
 def outcome(do, *args):
-    """What came of a call: its result, or the name of its error."""
+    """The result of a call, or the name of its error."""
     try:
         return do(*args)
     except OSError as error:
@@ -53,7 +53,7 @@ def good(*args):
     return {}
 
 
-# --- what it sees
+# --- what package code sees
 
 
 def read_text(path):
@@ -70,7 +70,7 @@ def pids():
 
 
 def look(*args):
-    """Itself and all that it can see of others: environments, command lines, descriptors."""
+    """Its own properties, and those of other processes that it can see: environments, command lines."""
     others = [pid for pid in pids() if pid != os.getpid()]
     listed = {name: outcome(os.readlink, "/proc/self/fd/" + name) for name in os.listdir("/proc/self/fd")}
     return {
@@ -101,7 +101,7 @@ def connect(*places):
     return {place: outcome(connect_to, *place.rsplit(":", 1)) for place in places}
 
 
-# --- what it leaves and takes
+# --- files
 
 
 def write_text(path):
@@ -124,7 +124,7 @@ def hard_link(*paths):
 
 
 def trace(*numbers):
-    """Whatever lets one process reach into another."""
+    """All ways for one process to reach into another."""
     seen = {}
     for pid in {os.getppid(), 1, *map(int, numbers)} - {os.getpid()}:
         ptraced = LIBC.ptrace(16, pid, 0, 0)  # PTRACE_ATTACH
@@ -140,11 +140,11 @@ def trace(*numbers):
     return seen
 
 
-# --- what it starts
+# --- processes
 
 
 def survive(token, unshare=0):
-    """Goes on as a program with another name, environment, session, directory and no descriptors of ours."""
+    """Becomes a program with another name, environment, session and directory, and without our descriptors."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if unshare:
@@ -154,7 +154,7 @@ def survive(token, unshare=0):
 
 
 def spawn(token, sessions, unshare=0):
-    """A process below so many intermediate ones that end at once, each with a session of its own."""
+    """A process below so many intermediate processes, which end at once and have sessions of their own."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         for _ in range(sessions):
@@ -176,14 +176,14 @@ def daemons(token):
 
 
 def fork_bomb(*args):
-    """Doubles seven times: 128 processes, which all stay."""
+    """Doubles seven times: 128 processes, and all of them stay."""
     for _ in range(7):
         outcome(os.fork)
     time.sleep(20)
     os._exit(7)
 
 
-# --- what it takes: 800 MiB, where nothing ends it; then it stays a while to be found
+# --- memory and disk: up to 800 MiB; then it stays for a while, to be found
 
 
 def stay(code=7):
@@ -209,7 +209,7 @@ def fill_shared(*args):
 
 
 def fill_memfd(*args):
-    """Each of them smaller than a file may be."""
+    """Each file is smaller than the limit of one file."""
     for _ in range(80):
         os.write(os.memfd_create("x"), bytes(10 * MIB))
         time.sleep(0.01)
@@ -217,7 +217,7 @@ def fill_memfd(*args):
 
 
 def fill_children(*args):
-    """Each of them takes less than any limit."""
+    """Each process uses less than any limit."""
     for _ in range(16):
         if os.fork() == 0:
             block = bytearray(50 * MIB)
@@ -237,7 +237,7 @@ def fill_file(path, mib):
 
 
 def fill_tmpfs(*args):
-    """Files that are memory; deleted again where they do not count."""
+    """Files in memory; deleted at the end if they do not count."""
     seen = {place: fill_file(os.path.join(place, "hostile"), 800) for place in ("/dev/shm", "/tmp")}
     for place in seen:
         outcome(os.unlink, os.path.join(place, "hostile"))
@@ -245,7 +245,7 @@ def fill_tmpfs(*args):
 
 
 def fill_segments(*args):
-    """System V shared memory that nobody is attached to: no process has it, and it stays until somebody removes it."""
+    """System V shared memory to which no process is attached. It stays until it is removed."""
     LIBC.shmat.restype = ctypes.c_void_p
     taken = 0
     for _ in range(80):
@@ -260,7 +260,7 @@ def fill_segments(*args):
 
 
 def fill_mounted(*args):
-    """A file system of its own, which is memory."""
+    """A file system of its own in memory."""
     os.mkdir("mounted")
     if LIBC.unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0:
         return {"unshare": errno.errorcode[ctypes.get_errno()]}
@@ -272,7 +272,7 @@ def fill_mounted(*args):
 
 
 def fill_in_flight(*args):
-    """Files in memory that no process has open: they are in sockets' queues."""
+    """Files in memory that no process has open: they wait in the queues of sockets."""
     pairs = []
     for number in range(60):
         if number % 5 == 0:
@@ -285,7 +285,7 @@ def fill_in_flight(*args):
 
 
 def leave_segment(*args):
-    """A small one, to be found by others."""
+    """A small shared memory for other items to find."""
     return {"number": LIBC.shmget(0, ctypes.c_size_t(4096), 0o1600)}
 
 
@@ -302,7 +302,7 @@ def fill_disk_by_many(*args):
 
 
 def fill_deleted(*args):
-    """A file without a name."""
+    """An unlinked file."""
     file = open("gone", "wb", buffering=0)
     os.unlink("gone")
     try:
@@ -338,7 +338,7 @@ def burn(*args):
 
 
 def burn_in_children(*args):
-    """None of them for long."""
+    """Each process ends soon."""
     end = time.monotonic() + LASTS_S
     while time.monotonic() < end:
         if (child := os.fork()) == 0:
@@ -349,7 +349,7 @@ def burn_in_children(*args):
         os.waitpid(child, 0)
 
 
-# --- what it ends
+# --- killing
 
 
 def parent_of(pid):
@@ -360,7 +360,7 @@ def parent_of(pid):
 
 
 def may_kill(pid, machine, daemon):
-    """In a process namespace of its own anything; else only what a test may lose: the daemon that made it, and what is below that."""
+    """In its own process namespace: any process. Otherwise: only the daemon of the test and the processes below it."""
     try:
         if os.readlink("/proc/self/ns/pid") != machine:
             return True
@@ -379,7 +379,7 @@ def kill_one(pid, machine, daemon):
 
 
 def kill_daemon(machine):
-    """The topmost of its ancestors that is one."""
+    """Kills its topmost ancestor that is an itemgend."""
     pid, daemon = os.getppid(), 0
     while pid > 1:
         words = read_text(f"/proc/{pid}/cmdline").split("\n")
@@ -398,7 +398,7 @@ def kill_parent(machine, daemon):
 
 
 def kill_all(machine, daemon):
-    """Everything else that it sees."""
+    """Kills all other processes that it sees."""
     others = [pid for pid in pids() if pid not in (1, os.getpid(), int(daemon))]
     seen = {pid: outcome(kill_one, pid, machine, int(daemon)) for pid in others}
     if os.readlink("/proc/self/ns/pid") != machine:
@@ -407,11 +407,11 @@ def kill_all(machine, daemon):
     return {pid: what for pid, what in seen.items() if what != "nobody"}
 
 
-# --- what it reports
+# --- reports
 
 
 def steal_descriptors(pid):
-    """Copies of another process's sockets."""
+    """Copies of the sockets of another process."""
     handle = os.pidfd_open(pid)
     stolen = []
     for number in range(64):
@@ -426,7 +426,7 @@ CLAIM = b"ended 0 0 1 1"
 
 
 def claim(*args):
-    """Tells whoever listens to those that made it that all went well, then fails."""
+    """Reports success on the sockets of its ancestors, then fails."""
     stolen = []
     for pid in {os.getppid(), 1} - {0, os.getpid()}:
         found = outcome(steal_descriptors, pid)
@@ -442,7 +442,7 @@ def claim(*args):
 
 
 def teach(*names):
-    """Puts names of modules where its server looks for what to import for the items after this one."""
+    """Adds names to the list of modules that its server imports for the next items."""
     frame = sys._getframe()
     while frame and "lesson" not in frame.f_locals:
         frame = frame.f_back
@@ -454,11 +454,11 @@ def teach(*names):
     name = sys.argv[sys.argv.index("teach") - 1]
     with open(sys.argv[-1], "w") as file:
         file.write(json.dumps(item(name, {"seen": "taught"})))
-    os._exit(0)  # nobody writes another lesson over it
+    os._exit(0)  # so that no other lesson replaces it
 
 
 def abuse_descriptors(*args):
-    """Writes to all that it has and more, and closes it."""
+    """Writes to all descriptors, also those it does not have, and closes them."""
     for number in range(3, 64):
         outcome(os.write, number, CLAIM)
         outcome(os.close, number)
@@ -466,7 +466,7 @@ def abuse_descriptors(*args):
     return {}
 
 
-# --- what it leaves as its item
+# --- items
 
 
 def leave(kind, name, out):
@@ -495,13 +495,13 @@ def leave(kind, name, out):
             json.dump(item(name, {"seen": {}}), file)
         os.chmod(out, 0)
         os.chmod(".", 0)
-    elif kind == "deep":  # as JSON: more levels than a parser's stack may have
+    elif kind == "deep":  # as JSON: more levels than the stack of a parser allows
         with open(out, "w") as file:
             file.write("[" * 100000 + "]" * 100000)
 
 
 def lock_directory(*args):
-    """Whoever cleans up finds it closed, and its trees deeper than a path can be long."""
+    """A directory without permissions, and trees too deep for a path."""
     top = os.getcwd()
     for name in ("a", "b"):
         os.chdir(top)
@@ -540,7 +540,7 @@ def create_command(cli):
     return group
 
 
-# --- what it does when it is imported
+# --- at import
 
 
 def at_import(behaviour):
@@ -567,7 +567,7 @@ def at_import(behaviour):
 
 
 def garbage():
-    """On every descriptor, also with descriptors attached, and more than anybody reads."""
+    """Messages on every descriptor, also with descriptors attached, and more of them than anyone reads."""
     for number in range(3, 64):
         try:
             channel = socket.socket(fileno=os.dup(number))
@@ -583,7 +583,7 @@ def garbage():
 
 
 def lie():
-    """What a server is made of says from now on that all went well."""
+    """Replaces functions of the server so that they report success."""
     json.loads = lambda *args, **kwargs: {}
     os.wait4 = lambda pid, options=0: (pid, 0, resource.getrusage(resource.RUSAGE_SELF))
     os.waitpid = lambda pid, options=0: (pid, 0)

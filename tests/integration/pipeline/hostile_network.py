@@ -1,6 +1,6 @@
 """
-In a network namespace of the test's own (network_world.py): itemgend with its queues, and what the hostile package reaches in
-each network. Prints {network: {address: answer}}.
+Runs itemgend with its queues in a network namespace of the test (network_world.py), and finds out which addresses the hostile
+package can reach in each network. Prints {network: {address: answer}}.
 
     python -m tests.integration.pipeline.hostile_network PROGRAMS
 """
@@ -22,7 +22,7 @@ WAYS = [("bubblewrap", "filtered"), ("bubblewrap", "closed"), ("bubblewrap", "op
 
 
 def look(made: Site, network: str) -> dict[str, str]:
-    """A server's filtered network has IPv6 only some seconds after its start."""
+    """Waits for IPv6, which a filtered network has only some seconds after the start of its server."""
     ordinary = [f"{address}:80" for address in ORDINARY]
     deadline = time.monotonic() + 30
     while True:

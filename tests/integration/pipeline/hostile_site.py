@@ -1,4 +1,4 @@
-"""Where the hostile package is let loose: an itemgend of its own, as root or as an ordinary user, and what it left afterwards."""
+"""An itemgend for the hostile package, as root or as an ordinary user, and checks that nothing of it is left afterwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.integration.pipeline.conftest import Pipeline, wait_until
 
 MACHINE = os.readlink("/proc/self/ns/pid")
 
-# Small, so that they are met soon. One receive: every request has an answer at once.
+# Small limits, so that they are exceeded soon. One receive, so that every request is answered at once.
 LIMITS = {
     "ITEMGEND_WORKERS": "1",
     "ITEMGEND_MEMORY_LIMIT": "300MiB",
@@ -49,7 +49,7 @@ def other(name: str) -> dict[str, Any]:
 
 @dataclass
 class Answer:
-    """What became of a request: an item's `seen`, or a dead letter's error_code and error."""
+    """The answer to a request: the `seen` of its item, or the error_code and error of its dead letter."""
 
     name: str
     seen: Any = None
@@ -68,12 +68,12 @@ class Seen:
     uid: int
 
     def is_python(self) -> bool:
-        """A fork server, or what it has forked: these have its arguments."""
+        """A fork server, or a fork of it, which has the same arguments."""
         return os.path.basename(self.arguments[0]).startswith("python") and any(word.endswith("/forkserver.py") for word in self.arguments)
 
 
 def processes() -> list[Seen]:
-    """All of the machine; zombies among them."""
+    """All processes of the machine, with zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -104,23 +104,23 @@ def descendants(pid: int) -> list[Seen]:
 
 
 def set_receives(pipeline: Pipeline, count: int) -> None:
-    """How often a request is received at most: one is in reserve, if there are several."""
+    """Sets the maximum number of receives of a request. One is in reserve if there are several."""
     arn = pipeline.sqs.get_queue_attributes(QueueUrl=pipeline.gen_dlq, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": str(count)})
     pipeline.sqs.set_queue_attributes(QueueUrl=pipeline.gen_queue, Attributes={"RedrivePolicy": policy})
 
 
 class Site:
-    """An itemgend, its directories, and the answers that have come so far."""
+    """An itemgend, its directories, and the answers so far."""
 
     def __init__(self, pipeline: Pipeline, folder: Path, sandbox: str, as_user: bool, settings: dict[str, str]) -> None:
         self.pipeline = pipeline
         self.folder = folder
         self.boxed = sandbox == "bubblewrap"
         self.as_user = as_user
-        self.user = random.randrange(61200, 61900)  # an ordinary user's number, which nobody has: where root's itemgend becomes one
+        self.user = random.randrange(61200, 61900)  # an unused user id, for an itemgend that root starts as an ordinary user
         self.is_root = os.geteuid() == 0 and not as_user
-        self.token = f"hostile-{uuid.uuid4().hex[:12]}"  # names what it starts and writes
+        self.token = f"hostile-{uuid.uuid4().hex[:12]}"  # marks its processes and files
         self.answers: dict[str, Answer] = {}
         for name in ("cache", "work", "home"):
             (folder / name).mkdir(exist_ok=True)
@@ -194,19 +194,19 @@ class Site:
         return self.wait(name, timeout_s=timeout_s)[0]
 
     def see(self, behaviour: str, *args: str) -> Any:
-        """What it has seen: the item is made."""
+        """The `seen` of the item, which must have been made."""
         answer = self.ask(behaviour, *args)
         assert not answer.code, answer
         return answer.seen
 
-    # --- what is left
+    # --- leftovers
 
     def survivors(self) -> list[Seen]:
-        """What the package started to outlive its item."""
+        """Processes that the package started to outlive its item."""
         return [process for process in processes() if process.arguments[0] == self.token]
 
     def of_this_site(self) -> list[Seen]:
-        """Processes whose arguments or environment name its folder, or that are of its user; the daemon is none of them."""
+        """Processes whose arguments or environment name its folder, or that run as its user, without the daemon."""
         name = str(self.folder).encode()
         found = [process for process in processes() if name in "\0".join(process.arguments).encode() + process.environment]
         found += [process for process in processes() if self.as_user and os.geteuid() == 0 and process.uid == self.user]
@@ -214,7 +214,7 @@ class Site:
         return [process for process in found if process.pid not in [*daemon, os.getpid()]]
 
     def wait_quiet(self) -> None:
-        """Nothing of any item runs, and no zombie is itemgend's. A server waits for what it forked when the next item comes."""
+        """No process of any item runs, and itemgend has no zombies. A server waits for ended items when the next item comes."""
 
         def busy() -> list[Seen]:
             below = descendants(self.pid)
@@ -228,20 +228,20 @@ class Site:
             pytest.fail(f"still there: {busy()}")
 
     def check_gone(self) -> None:
-        """The daemon has stopped, and nothing of it is left, no process and no file."""
+        """The daemon has stopped, and no process or file of it is left."""
         self.pipeline.stop_all()
         wait_until("no process is left", lambda: not self.of_this_site() and not self.survivors(), 20)
         assert [path.name for path in (self.folder / "work").iterdir() if path.is_dir()] == []
 
 
 def open_to_others(path: Path) -> bool:
-    """Whether others may go there."""
+    """Whether other users can enter the folder."""
     return all(parent.stat().st_mode & 0o005 == 0o005 for parent in [path, *path.parents])
 
 
 @contextmanager
 def site(pipeline: Pipeline, sandbox: str, as_user: bool, **settings: str) -> Iterator[Site]:
-    """`as_user`: root's itemgend runs as an ordinary user."""
+    """`as_user`: itemgend runs as an ordinary user although root starts it."""
     folder = Path(tempfile.mkdtemp(prefix="hostile-test."))
     folder.chmod(0o755)
     programs = pipeline.stack.programs
@@ -256,17 +256,17 @@ def site(pipeline: Pipeline, sandbox: str, as_user: bool, **settings: str) -> It
         pipeline.stack.programs = programs
         set_receives(pipeline, 6)
         subprocess.run(["chmod", "-R", "u+rwx", str(folder)], check=False)
-        subprocess.run(["rm", "-rf", str(folder)], check=True)  # deeper than Python goes
+        subprocess.run(["rm", "-rf", str(folder)], check=True)  # too deep for shutil.rmtree
 
 
 def kinds_in(uv_cache: Path) -> list[str]:
-    """What uv has downloaded."""
+    """The downloads of uv."""
     kinds = ("archive", "simple", "wheels", "sdists", "interpreter")
     return [str(path) for path in uv_cache.glob("*-v*") if path.name.split("-")[0] in kinds]
 
 
 def fill_uv_cache(uv_cache: Path) -> None:
-    """With what every environment of these tests needs, unless something is there: the first test of all may be one of these."""
+    """Fills an empty cache with the packages that these tests need, because one of these may be the very first test."""
     if kinds_in(uv_cache):
         return
     with tempfile.TemporaryDirectory(prefix="hostile-fill.") as folder:
@@ -276,7 +276,7 @@ def fill_uv_cache(uv_cache: Path) -> None:
 
 
 def copy_uv_cache(source: Path, target: Path, owned: bool) -> None:
-    """So that nothing is downloaded again. By links, but for another owner and on another file system."""
+    """Copies the cache, so that nothing is downloaded again: with links, unless the owner or the file system differs."""
     fill_uv_cache(source)
     target.mkdir(parents=True)
     kinds = kinds_in(source)
@@ -288,7 +288,7 @@ def become_user(pipeline: Pipeline, made: Site) -> None:
     if not open_to_others(ROOT):
         pytest.skip(f"{ROOT} is not open to other users")
     if not shutil.which("setpriv"):
-        pytest.skip("there is no setpriv")
+        pytest.skip("setpriv is not installed")
     wrappers = made.folder / "programs"
     wrappers.mkdir()
     wrapper = wrappers / "itemgend"

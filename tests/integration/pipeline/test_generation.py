@@ -1,4 +1,4 @@
-"""itemgend: requests from the topic to finished items, and what becomes of bad ones."""
+"""itemgend: from requests on the topic to finished items, and bad requests to dead letters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def request(behaviour: str, *args: str, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for all tests: an environment belongs to where its packages come from."""
+    """One folder for all tests, because an environment depends on the place of its packages."""
     return make_wheel(tmp_path_factory.mktemp("wheels"))
 
 
@@ -38,7 +38,7 @@ def generating(pipeline: Pipeline, wheels: Path) -> Pipeline:
 
 
 def generated(pipeline: Pipeline, timeout_s: float = 60) -> dict[str, Any]:
-    """Takes the one item that was published to the load queue: {"body", attributes}."""
+    """Takes the single item on the load queue: {"body", attributes}."""
     messages = wait_until(
         "an item is published",
         lambda: pipeline.sqs.receive_message(QueueUrl=pipeline.load_queue, MessageAttributeNames=["All"]).get("Messages"),
@@ -50,18 +50,18 @@ def generated(pipeline: Pipeline, timeout_s: float = 60) -> dict[str, Any]:
 
 
 def command_lines() -> list[str]:
-    """Of all processes."""
+    """Those of all processes."""
     lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # it has just ended
     return lines
 
 
 def real_requests(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """To the two packages from PyPI that need nothing from elsewhere."""
+    """Requests to the two packages from PyPI that need no other data."""
     asset_url = pipeline.stack.env["ASSET_URL"]
     glclu = {
         "package_name": "stactools-glad-glclu2020",
@@ -103,11 +103,11 @@ def test_both_runners_make_the_same_bytes(pipeline: Pipeline) -> None:
         made[runner] = sorted(load_messages(pipeline, 2))
         pipeline.stop_all()
     assert made["warm"] == made["uvx"]
-    assert len(pipeline.log("itemgend", "SERVER_STARTED")) == 2  # of the first run only
+    assert len(pipeline.log("itemgend", "SERVER_STARTED")) == 2  # only of the first run
 
 
 def load_messages(pipeline: Pipeline, count: int) -> list[str]:
-    """Takes so many of what was published to the load queue, as it was written."""
+    """Takes so many items from the load queue, as raw text."""
     bodies: list[str] = []
 
     def take() -> bool:
@@ -125,7 +125,7 @@ BAD = {
     "no JSON": ("{", "invalid_json", "line 1"),
     "a list": ([], "invalid_request", "an array"),
     "nothing": ({}, "invalid_request", "package_name is missing; group_name is missing; create_item_args is missing"),
-    "ill-typed": (request("ok") | {"create_item_args": "x"}, "invalid_request", "create_item_args is no list"),
+    "ill-typed": (request("ok") | {"create_item_args": "x"}, "invalid_request", "create_item_args is not a list"),
     "ill-typed argument": (request("ok") | {"create_item_args": [1]}, "invalid_request", "create_item_args"),
     "ill-typed option": (request("ok", create_item_options={"title": 1}), "invalid_request", "create_item_options"),
     "option as argument": (request("ok") | {"create_item_args": ["--help"]}, "invalid_request", "create_item_options"),
@@ -143,17 +143,17 @@ BAD = {
     "no such group": (request("ok", group_name="nothere"), "bad_command", "nothere"),
     "no such option": (request("ok", create_item_options={"nothere": "x"}), "bad_command", "--nothere"),
     "no item": (request("nothing"), "no_item", "wrote no item"),
-    "no JSON item": (request("text"), "invalid_json", "what create-item wrote"),
+    "no JSON item": (request("text"), "invalid_json", "the file that create-item wrote"),
     "no STAC item": (request("incomplete"), "invalid_item", "geometry is missing; properties is missing; links is missing; assets is missing"),
     "no collection": (request("homeless"), "no_collection", "collection_id"),
     "a link as item": (request("symlink"), "no_item", "no item"),
-    "too large": (request("large"), "item_too_large", "SNS takes"),
+    "too large": (request("large"), "item_too_large", "message of SNS"),
     "too much memory": (request("memory"), "out_of_memory", "memory"),
 }
 
 
 def test_requests_that_cannot_succeed(generating: Pipeline) -> None:
-    """Each is dead-lettered at its first receive, unchanged, with its reason; the good one after them is made."""
+    """Each bad request is dead-lettered at its first receive, unchanged, with its reason. The good one after them is made."""
     for body, _, _ in BAD.values():
         generating.publish(generating.gen_topic, body)
     generating.publish(generating.gen_topic, request("ok", "after-them"))
@@ -184,7 +184,7 @@ def test_a_large_item_leaves_no_memory_behind(generating: Pipeline, build: Path)
 
 @pytest.mark.long
 def test_only_so_many_servers_stay_idle(generating: Pipeline) -> None:
-    """One worker: five."""
+    """With one worker: five."""
     packages = [f"stactools-probe>=0.{number}" for number in range(7)]
     for package in packages:
         generating.publish(generating.gen_topic, request("ok", package, package_name=package))
@@ -207,7 +207,7 @@ def test_failures_that_may_pass_are_tried_to_the_last_attempt(generating: Pipeli
         (("raise",), "create_item_failed", "RuntimeError: the file is broken"),
         (("sleep", "60"), "time_limit", "20 s"),
         (("print",), "create_item_failed", "exit code 1"),
-        # uv's words out of a package's mouth: nothing is wrong with the registry or the environment.
+        # A package prints uv's messages: the registry and the environment are fine.
         (("exit", "1", "error: Failed to fetch the scene: operation timed out"), "create_item_failed", "exit code 1: "),
         (("exit", "2", "error: the scene has no bands"), "create_item_failed", "exit code 2: "),
         (("exit", "1", "No solution found when resolving the orbit"), "create_item_failed", "exit code 1: "),
@@ -234,8 +234,8 @@ def test_what_every_request_would_meet_costs_none(generating: Pipeline, tmp_path
     generating.stop_all()
     generating.start("itemgend", **generating.probe_settings | settings)
     generating.publish(generating.gen_topic, request("ok", "the-one"))
-    told = wait_until("it is told", lambda: generating.log("itemgend", "DEPENDENCY_DOWN"))
-    assert told[0]["error_code"] == code
+    logged = wait_until("it is logged", lambda: generating.log("itemgend", "DEPENDENCY_DOWN"))
+    assert logged[0]["error_code"] == code
     generating.stop_all()
     generating.start("itemgend", **generating.probe_settings)
     assert generated(generating)["body"]["id"] == "the-one"
@@ -258,7 +258,7 @@ def test_package_code_sees_no_credentials(generating: Pipeline) -> None:
 
 
 def test_what_is_configured_for_packages(generating: Pipeline) -> None:
-    """Credentials of their role and no other, provenance of their items, limits of their own."""
+    """Packages get credentials of their role only, their items have provenance, and they have their own limits."""
     stack = generating.stack
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})

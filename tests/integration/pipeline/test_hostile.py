@@ -1,4 +1,4 @@
-"""A hostile package against itemgend: each attempt is contained and told, and the requests after it succeed."""
+"""A hostile package: itemgend contains and reports each attack, and the requests after it succeed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ long = pytest.mark.long
 
 @dataclass(frozen=True)
 class Ended:
-    """A dead letter with this code, whose error holds the words."""
+    """A dead letter with this code, whose error contains the words."""
 
     code: str
     words: str = ""
@@ -54,10 +54,10 @@ class Case:
     arguments: tuple[str, ...]  # of create-item
     boxed: Ended | Made
     limited: Ended | Made | None = None  # None: the same
-    quick: str = ""  # not only in the long test: "boxed", or "both"
+    quick: str = ""  # also in the short test: "boxed", or "both"
     package: str = NAME
-    boxed_only: bool = False  # what limits cannot hold would hurt the machine
-    to_user: Ended | Made | None = None  # where itemgend is not root
+    boxed_only: bool = False  # without the sandbox it would hurt the machine
+    to_user: Ended | Made | None = None  # if itemgend is not root
 
     def is_due(self, site: Site) -> bool:
         if os.environ.get("LONG"):
@@ -71,7 +71,7 @@ class Case:
 
 
 MEMORY = Ended("out_of_memory", r"\d+ MiB.*300 MiB")
-MEMORY_ERROR = Ended("out_of_memory", "MemoryError|300 MiB")  # Python itself is refused more
+MEMORY_ERROR = Ended("out_of_memory", "MemoryError|300 MiB")  # Python itself gets no more memory
 DISK = Ended("disk_limit", r"130 MiB")
 CPU = Ended("cpu_limit", r"1 s")
 TIME = Ended("time_limit", r"12 s")
@@ -99,7 +99,7 @@ CASES = {
     "100 MB": Case(("leave", "large"), Ended("item_too_large", "item_limit"), quick="boxed"),
     "8 GiB of nothing": Case(("leave", "sparse"), Ended("create_item_failed", "File too large")),
     "deep JSON": Case(("leave", "deep"), Ended("invalid_json")),
-    # What no process shows is not seen, until the item's end takes it away (docs/explanation/sandbox.md).
+    # Memory that no process shows is not measured, until the end of the item frees it (docs/explanation/sandbox.md).
     "hidden: segments": Case(("fill_segments",), TIME, boxed_only=True),
     "hidden: mounted": Case(("fill_mounted",), Made(lambda seen: "unshare" in seen), TIME),
     "hidden: in flight": Case(("fill_in_flight",), TIME),
@@ -113,7 +113,7 @@ CASES = {
     "kill all": Case(("kill_all", MACHINE, "DAEMON"), Made(), Ended("server_died"), quick="both"),
 }
 
-# What a version does at its import.
+# The behaviour of each version at its import.
 IMPORTS = {
     "raises": ("0.1", Ended("import_failed", "hostile from the first line on")),
     "exits": ("0.2", Ended("import_failed", "")),
@@ -164,7 +164,7 @@ WAYS = [
 
 
 def check_cases(site: Site, cases: dict[str, Case]) -> None:
-    """After each, a request to the same package and one to another."""
+    """After each attack: a request to the same package, and one to another."""
     set_receives(site.pipeline, 1)
     site.start()
     site.send(request("first", "good"), other("first-other"))
@@ -190,7 +190,7 @@ def test_attempts(places: Callable[..., Any], sandbox: str, user: str) -> None:
         check_cases(site, {name: case for name, case in CASES.items() if case.is_due(site)})
 
 
-# --- what it sees and reaches
+# --- what package code can see and reach
 
 
 def secrets_in(site: Site, value: Any) -> list[str]:
@@ -206,7 +206,7 @@ def is_root(user: str) -> bool:
 
 
 def check_sight(site: Site, sandbox: str, user: str) -> None:
-    """Its own processes, its own variables, no credential."""
+    """Only its own processes, its own variables, and no credentials."""
     seen = site.see("look")
     own = [name for name in seen["environ"] if name.startswith(("AWS_", "ITEMGEND_", "UV_", "PG", "SECRET"))]
     assert own == [] and seen["environ"]["HOME"] == seen["environ"]["TMPDIR"] == seen["cwd"]
@@ -277,11 +277,11 @@ def check_tracing(site: Site, sandbox: str, user: str) -> None:
 
 def item_directories(site: Site) -> list[str]:
     found = subprocess.run(["find", str(site.folder / "work"), "-name", "item-*", "-type", "d"], capture_output=True, text=True)
-    return found.stdout.split()  # it may complain of what goes meanwhile
+    return found.stdout.split()  # it may complain about files that disappear meanwhile
 
 
 def check_neighbours(site: Site, sandbox: str, user: str) -> None:
-    """Two at once: the one does not see what the other has."""
+    """Two items at once: neither sees the files of the other."""
     wait_until("nobody else is there", lambda: item_directories(site) == [])
     site.send(request("neighbour", "sleep", "5"))
     theirs = wait_until("it runs", lambda: item_directories(site))
@@ -295,7 +295,7 @@ def check_neighbours(site: Site, sandbox: str, user: str) -> None:
 
 
 def check_network(site: Site, sandbox: str, user: str) -> None:
-    """What in the network is itemgend's business: its queues."""
+    """The part of the network that itemgend uses: its queues."""
     aws = site.pipeline.stack.state.endpoints["aws"]
     seen = site.see("connect", aws)
     (chosen,) = site.pipeline.log("itemgend", "SANDBOX_CHOSEN")[-1:]
@@ -304,12 +304,12 @@ def check_network(site: Site, sandbox: str, user: str) -> None:
 
 
 def check_segment(site: Site, sandbox: str, user: str) -> None:
-    """Shared memory that no process has goes with the item; where it does not, the test removes it."""
+    """Shared memory ends with the item; without the sandbox it does not, and the test removes it."""
     number = site.see("leave_segment")["number"]
     left = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
     ours = [int(fields[1]) for fields in left if int(fields[1]) == number and int(fields[3]) == 4096]
     if sandbox == "bubblewrap":
-        return  # its number is of another namespace
+        return  # its id belongs to another namespace
     assert ours == [number]
     ctypes.CDLL(None).shmctl(number, 0, None)
 
@@ -328,11 +328,11 @@ def test_sights(places: Callable[..., Any], sandbox: str, user: str) -> None:
         site.check_gone()
 
 
-# --- what takes more than one attempt
+# --- attacks that need more than one attempt
 
 
 def wait_killed(site: Site) -> None:
-    """itemgend has been killed, and with it all that it had started."""
+    """itemgend was killed, and all processes that it had started ended."""
     daemon = site.pipeline.stack.process("itemgend")
     wait_until("it is killed", lambda: not is_alive(daemon), 60)
     wait_until("nothing is left of it", lambda: not site.of_this_site(), 20)
@@ -342,8 +342,8 @@ def wait_killed(site: Site) -> None:
 @long
 def test_limits_do_not_hold_back_from_the_daemon(places: Callable[..., Any]) -> None:
     """
-    Package code of itemgend's own user kills it at each attempt. After the last the request is buried, with a reason;
-    the requests after it are done.
+    Package code with itemgend's own user kills itemgend at each attempt. After the last attempt the request is
+    dead-lettered with a reason, and the requests after it succeed.
     """
     with places("limits", "self", ITEMGEND_VISIBILITY_TIMEOUT="2s") as site:
         set_receives(site.pipeline, 3)
@@ -362,7 +362,7 @@ def test_limits_do_not_hold_back_from_the_daemon(places: Callable[..., Any]) -> 
 
 @long
 def test_a_module_that_a_server_does_not_come_back_from(places: Callable[..., Any]) -> None:
-    """An item teaches its server a name that hangs it: the next item costs an attempt, and then there is another server."""
+    """An item makes its server import a module that hangs: the next item needs a second attempt, with a new server."""
     with places("bubblewrap", "self") as site:
         site.start()
         site.send(request("first", "good"))
@@ -376,13 +376,13 @@ def test_a_module_that_a_server_does_not_come_back_from(places: Callable[..., An
 
 @long
 def test_credential_endpoints(build: Path, pipeline: Pipeline) -> None:
-    """Each with a stand-in that answers, in a network of the test's own: nothing leaves the machine."""
+    """Each address has a stand-in that answers, in a network of the test: nothing leaves the machine."""
     if not all(shutil.which(name) for name in ("slirp4netns", "nft", "ip", "bwrap", "unshare", "nsenter")):
         pytest.skip("slirp4netns, nft, ip, bwrap, unshare or nsenter is not installed: make deps-test")
     if os.geteuid() != 0 or not os.access("/dev/net/tun", os.R_OK | os.W_OK):
         pytest.skip("needs root and /dev/net/tun")
     need_bubblewrap()
-    fill_uv_cache(pipeline.stack.cache / "uv")  # in there nothing can be downloaded
+    fill_uv_cache(pipeline.stack.cache / "uv")  # nothing can be downloaded in that network
     unshare = ["unshare", "--net", "--mount", sys.executable, str(ROOT / "tests" / "integration" / "network_world.py")]
     with subprocess.Popen(unshare, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as world:
         assert world.stdin and world.stdout and world.stdout.readline() == "up\n"
@@ -407,7 +407,7 @@ BY_UVX = ["shared map", "children", "fork bomb", "one file", "stdout", "fifo", "
 @long
 @pytest.mark.parametrize("sandbox", ["bubblewrap", "limits"])
 def test_attempts_by_uvx(places: Callable[..., Any], sandbox: str) -> None:
-    """uvx has threads, takes memory and imports for each item, so it gets more of all. It is seen, and so it can be killed."""
+    """uvx has threads, needs memory and imports for each item, so its limits are higher. Items can see it, and so kill it."""
     limits = {"ITEMGEND_CPU_LIMIT": "60s", "ITEMGEND_TIME_LIMIT": "60s", "ITEMGEND_PROCESS_LIMIT": "40", "ITEMGEND_MEMORY_LIMIT": "600MiB"}
     with places(sandbox, "self", ITEMGEND_RUNNER="uvx", **limits) as site:
         changed = {

@@ -1,4 +1,4 @@
-"""Requests that would have something else run than the package's create-item with these arguments: none does."""
+"""Requests that try to run anything other than create-item of the package with these arguments: none succeeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from tests.integration.pipeline.conftest import Pipeline, wait_until
 from tests.integration.pipeline.probe import NAME, make_wheel
 
-# MARK: a file that is not there, and is not made.
+# MARK: a file that does not exist, and must not be made.
 SHELL = ["$(touch MARK)", "`touch MARK`", "; touch MARK", "| touch MARK", "&& touch MARK", "> MARK", "\ntouch MARK\n", "'; touch MARK; '", '"$(touch MARK)"']
 
 PACKAGES = [  # refused: code
@@ -59,7 +59,7 @@ GROUPS = [  # refused: code
 ]
 REFUSED_ARGUMENTS = ["--help", "--title=x", "-h", "--", "--version", "-c"]
 ARGUMENTS = [*SHELL, "-1", "-0.5", "@/etc/passwd", "~", "*", "?", "{a,b}", "%s%n", "../../MARK", "a=b", "a\tb", "\\", "\u00e9\u4e2d", "x" * 50000, "item.json"]
-OPTIONS = [  # name, value, code; "": it is made, and the value is what the package sees
+OPTIONS = [  # name, value, code; "": the item is made, and the package sees the value
     *(("title", text, "") for text in SHELL),
     ("title", "--help", ""),
     ("title", "-", ""),
@@ -80,12 +80,12 @@ OPTIONS = [  # name, value, code; "": it is made, and the value is what the pack
 
 
 def request(name: str, arguments: list[str], **changes: Any) -> dict[str, Any]:
-    """A good one to the probe package but for the changes; `name` is its item's."""
+    """A valid request to the probe package, with these changes; `name` is the name of its item."""
     return {"package_name": NAME, "group_name": "probe", "create_item_args": ["ok", *arguments, name]} | changes
 
 
 def cases(mark: Path) -> dict[str, tuple[dict[str, Any], str, Any]]:
-    """By name: the request; the error's code, or "" and what the item tells."""
+    """By name: the request, and the error code, or "" and the content of the item."""
 
     def marked(text: str) -> str:
         return text.replace("MARK", str(mark))
@@ -115,7 +115,7 @@ def folder() -> Iterator[Path]:
 
 
 def start(pipeline: Pipeline, folder: Path) -> None:
-    """What uv is called with is written down."""
+    """A uv that records its arguments."""
     settings = pipeline.stack._daemon_env()
     for name in ("uv", "uvx"):
         recorder = folder / name
@@ -127,7 +127,7 @@ def start(pipeline: Pipeline, folder: Path) -> None:
 
 
 def collect(pipeline: Pipeline, answers: dict[str, tuple[str, Any]]) -> int:
-    """Adds what has been answered by now, by the request's name."""
+    """Adds the answers so far, by the name of the request."""
     for queue in (pipeline.load_queue, pipeline.gen_dlq):
         for message in pipeline.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages", []):
             pipeline.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
@@ -148,9 +148,9 @@ def test_nothing_else_is_run(pipeline: Pipeline, folder: Path) -> None:
     answers: dict[str, tuple[str, Any]] = {}
     wait_until("all are answered", lambda: collect(pipeline, answers) == len(every), 240)
     wrong = []
-    for name, (body, code, told) in every.items():
+    for name, (body, code, expected) in every.items():
         got, properties = answers[name]
-        same = got == code and (code != "" or {key: properties[key] for key in told} == told)
+        same = got == code and (code != "" or {key: properties[key] for key in expected} == expected)
         if not same:
             wrong.append(f"{name}: {str(body)[:300]}: {got or str(properties)[:300]}")
     assert not wrong, "\n".join(wrong)
