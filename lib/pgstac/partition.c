@@ -80,12 +80,14 @@ static struct partition_range period(enum catalog_trunc trunc, int64_t us, int64
     return (struct partition_range){ first - offset_us, next - offset_us - 1 };
 }
 
-/* How far local time is ahead of UTC in the zone in which a month begins at this instant. */
+/* How far local time is ahead of UTC in the zone in which a month begins at this instant; 0: in none. */
 static int64_t offset_of_month_start(int64_t us)
 {
     struct partition_range month = period(TRUNC_MONTH, us, 0);
-    int64_t behind_us = us - month.min_us;
-    return behind_us < DAY_US ? -behind_us : month.max_us + 1 - us;
+    int64_t behind_us = us - month.min_us, ahead_us = month.max_us + 1 - us;
+    if (behind_us < DAY_US)
+        return -behind_us;
+    return ahead_us < DAY_US ? ahead_us : 0;
 }
 
 static bool is_unbounded(struct partition_range bounds)
@@ -93,19 +95,27 @@ static bool is_unbounded(struct partition_range bounds)
     return bounds.min_us == INT64_MIN || bounds.max_us == INT64_MAX;
 }
 
-/* Of the zone in which the partition for this time was made, or should be. */
-static int64_t offset_for(const struct partitions *partitions, const struct catalog_collection *collection, int64_t us)
+/*
+ * The bounds of a partition that is not there yet. It reaches to those beside it, where summer time may have begun or
+ * ended in between: no hour is to be in both, or in none.
+ */
+static struct partition_range gap_around(const struct partitions *partitions,
+                                         const struct catalog_collection *collection, int64_t us)
 {
     size_t i = first_from(partitions, collection->key, us);
-    const struct partition *here = entry_of(partitions, i, collection);
     const struct partition *before = i > 0 ? entry_of(partitions, i - 1, collection) : NULL;
-    if (here && is_unbounded(here->bounds)) /* repartitioning did not reach it */
-        return 0;
-    if (here && here->bounds.min_us <= us)
-        return offset_of_month_start(here->bounds.min_us);
+    const struct partition *behind = entry_of(partitions, i, collection);
+    int64_t offset_us = 0;
     if (before && !is_unbounded(before->bounds))
-        return offset_of_month_start(before->bounds.max_us + 1);
-    return here ? offset_of_month_start(here->bounds.min_us) : 0;
+        offset_us = offset_of_month_start(before->bounds.max_us + 1);
+    else if (behind && !is_unbounded(behind->bounds))
+        offset_us = offset_of_month_start(behind->bounds.min_us);
+    struct partition_range gap = period(collection->trunc, us, offset_us);
+    if (before && before->bounds.max_us > gap.min_us - DAY_US)
+        gap.min_us = before->bounds.max_us + 1;
+    if (behind && behind->bounds.min_us < gap.max_us + DAY_US)
+        gap.max_us = behind->bounds.min_us - 1;
+    return gap;
 }
 
 struct partition_range partition_bounds(const struct partitions *partitions,
@@ -114,8 +124,22 @@ struct partition_range partition_bounds(const struct partitions *partitions,
     if (collection->trunc == TRUNC_NONE)
         return (struct partition_range){ INT64_MIN, INT64_MAX };
     const struct partition *known = partition_find(partitions, collection, datetime_us);
-    return known ? known->bounds
-                 : period(collection->trunc, datetime_us, offset_for(partitions, collection, datetime_us));
+    return known ? known->bounds : gap_around(partitions, collection, datetime_us);
+}
+
+/* How far local time is ahead of UTC where a partition begins, and where it ends. */
+struct zone {
+    int64_t first_us, last_us;
+};
+
+static struct zone zone_of(const struct catalog_collection *collection, struct partition_range bounds)
+{
+    if (is_unbounded(bounds)) /* one partition, or repartitioning did not reach it */
+        return (struct zone){ 0, 0 };
+    struct zone zone = { offset_of_month_start(bounds.min_us), offset_of_month_start(bounds.max_us + 1) };
+    if (collection->trunc != TRUNC_MONTH) /* no time zone has a year like that */
+        zone.last_us = zone.first_us;
+    return zone;
 }
 
 static bool contains(struct partition_range outer, struct partition_range inner)
@@ -268,11 +292,11 @@ static struct partition_need widened(const struct partitions *partitions, const 
         wide.datetime.min_us = period(TRUNC_YEAR, need->datetime.min_us, 0).min_us;
         wide.datetime.max_us = period(TRUNC_YEAR, need->datetime.max_us, 0).max_us;
     } else {
-        int64_t offset_us = offset_for(partitions, collection, need->datetime.min_us);
-        struct partition_range zoned = period(collection->trunc, need->datetime.min_us, offset_us);
         wide.datetime = partition_bounds(partitions, collection, need->datetime.min_us);
-        if (!partition_find(partitions, collection, need->datetime.min_us))
-            zoned = period(collection->trunc, need->datetime.min_us, 0);
+        bool is_there = partition_find(partitions, collection, need->datetime.min_us) != NULL;
+        struct zone zone = is_there ? zone_of(collection, wide.datetime) : (struct zone){ 0, 0 };
+        struct partition_range zoned = period(collection->trunc, need->datetime.min_us, zone.first_us);
+        zoned.max_us += zone.first_us - zone.last_us;
         wide.datetime.min_us = larger(wide.datetime.min_us, zoned.min_us);
         wide.datetime.max_us = smaller(wide.datetime.max_us, zoned.max_us);
     }
@@ -282,15 +306,36 @@ static struct partition_need widened(const struct partitions *partitions, const 
     return wide;
 }
 
-/* Before 0.10 pgstac names and bounds partitions in the session's time zone: that of the partitions there are. */
-static int set_time_zone(struct pg *pg, int64_t offset_us, struct err *err)
+/* As POSIX has it: west of Greenwich is more. */
+static void put_offset(struct buf *sql, int64_t offset_us)
 {
-    if (offset_us == 0)
+    int64_t seconds = offset_us / 1000000, abs = seconds < 0 ? -seconds : seconds;
+    buf_printf(sql, "%c%02" PRId64 ":%02" PRId64 ":%02" PRId64, seconds > 0 ? '-' : '+', abs / 3600, abs / 60 % 60,
+               abs % 60);
+}
+
+/*
+ * Before 0.10 pgstac names and bounds partitions in the session's time zone: here one in which the partition begins and
+ * ends where it does, or should. Where the two differ, with summer time from the middle of its month on.
+ */
+static int set_time_zone(struct pg *pg, const struct catalog_collection *collection, struct partition_range bounds,
+                         struct err *err)
+{
+    struct zone zone = zone_of(collection, bounds);
+    if (zone.first_us == 0 && zone.last_us == 0)
         return 0;
-    char sql[96];
-    int64_t minutes = offset_us / 60000000;
-    snprintf(sql, sizeof(sql), "SET LOCAL TIME ZONE INTERVAL '%" PRId64 " minutes'", minutes);
-    return pg_run(pg, sql, err);
+    auto_buf struct buf sql = BUF_INIT;
+    buf_puts(&sql, "SET LOCAL TIME ZONE '<first>");
+    put_offset(&sql, zone.first_us);
+    if (zone.first_us != zone.last_us) {
+        int year = 0, month = 0;
+        time_year_month(bounds.min_us + zone.first_us, &year, &month);
+        buf_puts(&sql, "<last>");
+        put_offset(&sql, zone.last_us);
+        buf_printf(&sql, ",M%d.2.0,M%d.2.0", month, month % 12 + 1);
+    }
+    buf_putc(&sql, '\'');
+    return buf_failed(&sql) ? err_no_memory(err) : pg_run(pg, buf_str(&sql), err);
 }
 
 /*
@@ -331,7 +376,8 @@ static int check_partition(const struct partitions *partitions, struct pg *pg, c
     time_format_rfc3339_us(wide.end_datetime.min_us, times[2]);
     time_format_rfc3339_us(wide.end_datetime.max_us, times[3]);
     const char *params[] = { need->collection->id, times[0], times[1], times[2], times[3] };
-    int r = set_time_zone(pg, offset_for(partitions, need->collection, need->datetime.min_us), err);
+    int r =
+        set_time_zone(pg, need->collection, partition_bounds(partitions, need->collection, need->datetime.min_us), err);
     if (r == 0)
         r = pg_exec(pg, "SELECT check_partition($1, tstzrange($2, $3, '[]'), tstzrange($4, $5, '[]'))", params, 5, NULL,
                     err);

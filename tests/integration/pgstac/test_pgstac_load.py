@@ -304,6 +304,19 @@ def test_partitions_of_another_time_zone(make_db: Callable[..., Database], zone:
     assert all(bound.day == 1 and bound.hour < 3 for bound in bounds), bounds
 
 
+@pytest.mark.parametrize(("zone", "month"), [("Europe/Berlin", 3), ("America/New_York", 11), ("Australia/Lord_Howe", 10), ("Asia/Tokyo", 5)])
+def test_a_month_between_two_in_which_summer_time_changes(make_db: Callable[..., Database], zone: str, month: int) -> None:
+    """Neither an hour that both have, nor one that none has."""
+    db = make_db("0.9.12")
+    partition_in(db, zone, "month", f"2015-{month - 1:02}-10", f"2015-{month - 1:02}-10")
+    partition_in(db, zone, "month", f"2015-{month + 1:02}-10", f"2015-{month + 1:02}-10")
+    items = every_hours(1, f"2015-{month - 1:02}-27", f"2015-{month + 1:02}-03")
+    db.load_items(items, "-b", "1000").must_load()
+    assert {partitions[0][-2:] for partitions in db.rows("c").values()} == {f"{month + n:02}" for n in (-1, 0, 1)}
+    bounds = "SELECT lower(partition_dtrange) AT TIME ZONE %s FROM partition_sys_meta"
+    assert all(bound.day == 1 and bound.hour == 0 for (bound,) in db.query(bounds, zone))
+
+
 def test_partitions_of_another_time_zone_in_an_upgraded_catalog(make_db: Callable[..., Database]) -> None:
     """
     Since 0.10 pgstac creates partitions only in UTC. It refuses one that overlaps an older one, and we report that.
