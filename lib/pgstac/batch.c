@@ -379,14 +379,14 @@ static int clear_format_cache(struct pg *pg, const struct batch_row *rows, const
 }
 
 int batch_lock_collections(struct catalog *catalog, struct pg *pg, const struct batch_group *groups, size_t n_groups,
-                           bool *ret_same, struct err *err)
+                           struct err *err)
 {
     auto_free const char **ids = calloc(n_groups + 1, sizeof(*ids));
     if (!ids)
         return err_no_memory(err);
     for (size_t g = 0; g < n_groups; g++)
         ids[g] = groups[g].need.collection->id;
-    return catalog_lock_collections(catalog, pg, ids, n_groups, ret_same, err);
+    return catalog_lock_collections(catalog, pg, ids, n_groups, err);
 }
 
 /* Before they are committed. Also those that were there already: it costs nothing. */
@@ -401,13 +401,13 @@ static void add_known(struct known_session *known, const struct batch_row *rows,
 }
 
 int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
-               size_t n_groups, bool *ret_same, struct err *err)
+               size_t n_groups, struct err *err)
 {
     bool updated = false;
     int r = catalog_begin(catalog, pg, err);
     if (r == 0)
-        r = batch_lock_collections(catalog, pg, groups, n_groups, ret_same, err);
-    if (r != 0 || !*ret_same)
+        r = batch_lock_collections(catalog, pg, groups, n_groups, err);
+    if (r != 0)
         return r;
     r = copy_rows(pg, rows, groups, n_groups, err);
     if (r == 0)

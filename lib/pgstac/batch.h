@@ -52,14 +52,14 @@ int batch_groups(const struct batch_row *rows, size_t n, struct batch_group **re
 
 /* catalog_lock_collections for those of the groups. */
 int batch_lock_collections(struct catalog *catalog, struct pg *pg, const struct batch_group *groups, size_t n_groups,
-                           bool *ret_same, struct err *err) must_check;
+                           struct err *err) must_check;
 
 /*
- * The load transaction up to, not with, COMMIT. *ret_same false: a collection has changed, nothing was
- * loaded. Sets the outcome of each row.
+ * The load transaction up to, not with, COMMIT. Sets the outcome of each row. LATER also: "collection_changing", and
+ * nothing was loaded.
  */
 int batch_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
-               size_t n_groups, bool *ret_same, struct err *err) must_check;
+               size_t n_groups, struct err *err) must_check;
 
 /* A group's row by its item's id, settled ones too; NULL: not there. */
 struct batch_row *batch_find(struct batch_row *rows, const struct batch_group *group, const char *id);

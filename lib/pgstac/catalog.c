@@ -183,12 +183,24 @@ static int read_rows(const struct catalog *catalog, struct pg *pg, const struct 
     return r;
 }
 
-int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, bool again,
-                             struct err *err)
+void catalog_distrust(struct catalog *catalog)
+{
+    for (struct catalog_collection *at = catalog->collections; at; at = at->next)
+        at->is_stale = true;
+}
+
+/* A missing one may have been loaded since. */
+static bool must_read(const struct catalog *catalog, const char *id)
+{
+    const struct catalog_collection *known = catalog_collection(catalog, id);
+    return !known || known->is_stale;
+}
+
+int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, struct err *err)
 {
     auto_buf struct buf wanted = BUF_INIT;
-    for (size_t i = 0; i < n; i++) /* one that was missing may have come */
-        if (!is_repeated(ids, i) && (again || !catalog_collection(catalog, ids[i])))
+    for (size_t i = 0; i < n; i++)
+        if (!is_repeated(ids, i) && must_read(catalog, ids[i]))
             pg_array_add(&wanted, ids[i]);
     if (wanted.len == 0)
         return 0;
@@ -198,7 +210,7 @@ int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char 
     auto_pg_result PGresult *rows = NULL;
     int r = read_rows(catalog, pg, &wanted, &rows, err);
     for (size_t i = 0; r == 0 && i < n; i++)
-        if (!is_repeated(ids, i) && (again || !catalog_collection(catalog, ids[i])))
+        if (!is_repeated(ids, i) && must_read(catalog, ids[i]))
             r = remember_row(catalog, rows, pg_find_row(rows, ids[i]), ids[i], err);
     return r;
 }
@@ -214,8 +226,7 @@ static bool are_divided(const struct catalog *catalog, const char *const *ids, s
     return false;
 }
 
-int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, bool *ret_same,
-                             struct err *err)
+int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, struct err *err)
 {
     auto_buf struct buf wanted = BUF_INIT;
     for (size_t i = 0; i < n; i++)
@@ -245,12 +256,12 @@ int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char 
     if (PQntuples(rows) > 0 && (*PQgetvalue(rows, 0, 2) == 't') != catalog->has_base_items)
         return err_outage(err, "database_upgraded",
                           "pgstac in this database is another version now: connecting again to look at it");
-    *ret_same = true;
     for (size_t i = 0; i < n; i++) {
         const struct catalog_collection *collection = catalog_collection(catalog, ids[i]);
         int row = pg_find_row(rows, ids[i]);
         if (!collection || row < 0 || strcmp(PQgetvalue(rows, row, 1), collection->version) != 0)
-            *ret_same = false;
+            return err_later(err, "collection_changing",
+                             "the collections of this batch change faster than it can be loaded");
     }
     return 0;
 }

@@ -21,6 +21,7 @@ struct catalog_collection {
     int64_t key;
     enum catalog_trunc trunc;
     bool is_known; /* false: the database was asked and has none */
+    bool is_stale; /* must be read again */
 };
 
 struct catalog {
@@ -40,21 +41,23 @@ void catalog_clear(struct catalog *catalog);
 void catalog_trim(struct catalog *catalog);
 
 /*
- * Reads the collections of these ids (repetitions allowed) that are not remembered, or, with `again`, all of them.
+ * Reads the collections of these ids (repetitions allowed) that are not remembered, or not trusted.
  * NEVER: "unusable_collection": one of them has a base_item that is beyond json_parse.
  */
-int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, bool again,
-                             struct err *err) must_check;
+int catalog_read_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, struct err *err)
+    must_check;
+/* What is remembered may be wrong: each collection is read again before it is used again. */
+void catalog_distrust(struct catalog *catalog);
 /* The remembered collection, or NULL where the database has none. The pointer is valid until catalog_trim. */
 const struct catalog_collection *catalog_collection(const struct catalog *catalog, const char *id);
 
 /*
- * Inside the load's transaction: locks the collections FOR SHARE and compares. *ret_same: none has
- * changed since it was read; else they must be read and the batch prepared again. LATER also: "database_upgraded"
- * (outage): pgstac was migrated from or to 0.10, so the connection has to look at the schema again.
+ * Inside the load's transaction: locks the collections FOR SHARE and compares their digests.
+ * LATER: "collection_changing": one has changed since it was read, so the batch must be prepared again;
+ * "database_upgraded" (outage): pgstac was migrated from or to 0.10, so the connection has to look at the schema again.
  */
-int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, bool *ret_same,
-                             struct err *err) must_check;
+int catalog_lock_collections(struct catalog *catalog, struct pg *pg, const char *const *ids, size_t n, struct err *err)
+    must_check;
 
 /*
  * Begins a transaction with what pgstac's functions and ours expect (search path, UTC, ISO dates) and the statement

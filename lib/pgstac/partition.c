@@ -31,6 +31,12 @@ void partitions_clear(struct partitions *partitions)
     *partitions = (struct partitions){ .entries = NULL };
 }
 
+void partitions_distrust(struct partitions *partitions)
+{
+    partitions->n = 0;
+    partitions->distrusted = true;
+}
+
 void partitions_trim(struct partitions *partitions)
 {
     if (partitions->n > REMEMBERED_MAX)
@@ -403,7 +409,7 @@ static int must_be_writable(struct pg *pg, struct err *err)
 
 /* A transaction each: until its end pgstac locks `items` for everybody. */
 static int make(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
-                struct partition_need *need, bool force, struct err *err)
+                struct partition_need *need, struct err *err)
 {
     int r = catalog_begin(catalog, pg, err);
     if (r == 0)
@@ -416,7 +422,7 @@ static int make(struct partitions *partitions, const struct catalog *catalog, st
         r = read_around(partitions, pg, need->collection, need->datetime, err);
     struct err caught = ERR_INIT;
     int refused = 0;
-    if (r == 0 && (force || !is_met(partitions, need))) {
+    if (r == 0 && (partitions->distrusted || !is_met(partitions, need))) {
         r = check_partition(partitions, pg, need, err);
         if (has_caught(pg, need, &refused, &caught) && r != 0) {
             *err = caught;
@@ -444,14 +450,14 @@ static int make(struct partitions *partitions, const struct catalog *catalog, st
 }
 
 int partition_ensure(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
-                     struct partition_need *const *needs, size_t n, bool force, struct err *err)
+                     struct partition_need *const *needs, size_t n, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         struct partition_need *need = needs[i];
-        need->met = !force && is_met(partitions, need);
+        need->met = !partitions->distrusted && is_met(partitions, need);
         if (need->met)
             continue;
-        int r = make(partitions, catalog, pg, need, force, &need->err);
+        int r = make(partitions, catalog, pg, need, &need->err);
         if (r < 0 || need->err.outage) {
             if (err)
                 *err = need->err;
@@ -460,5 +466,6 @@ int partition_ensure(struct partitions *partitions, const struct catalog *catalo
         need->result = r;
         need->met = r == 0;
     }
+    partitions->distrusted = false;
     return 0;
 }

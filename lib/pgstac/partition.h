@@ -5,7 +5,8 @@
  * time zone than UTC keeps them; only the bounds of a partition that is not there yet are worked out here.
  *
  * A partition is remembered with its bounds and those of its CHECK constraint; items within them need no look at the
- * database's catalog. Changes that other sessions make meanwhile show as 23514 or 42P01 when loading: then `force`.
+ * database's catalog. Changes that other sessions make meanwhile show as 23514 or 42P01 when loading: then
+ * partitions_distrust.
  */
 #ifndef PGSTAC_PARTITION_H
 #define PGSTAC_PARTITION_H
@@ -34,9 +35,12 @@ struct partition {
 struct partitions {
     struct partition *entries;
     size_t n, cap;
+    bool distrusted; /* the next partition_ensure has pgstac check each partition */
 };
 
 void partitions_clear(struct partitions *partitions);
+/* What is remembered was wrong: forgets it, and has pgstac check each partition before it is used again. */
+void partitions_distrust(struct partitions *partitions);
 /* Forgets, between batches, where more is remembered than a catalog can have in use. */
 void partitions_trim(struct partitions *partitions);
 
@@ -73,12 +77,12 @@ int partition_lock(struct pg *pg, struct err *err) must_check;
  * Makes or widens (to whole months or years, so that a growing catalog asks for it seldom) the partitions that the
  * needs lack, by pgstac's check_partition, each in a transaction of its own under one database-wide advisory lock.
  * check_partition catches its own errors, so the catalog is read again afterwards. A need that is remembered as met
- * costs nothing; with `force` none is.
+ * costs nothing.
  * 0: each need has its result. One that is not met has LATER ("partition_unavailable", "database_conflict": its
  * collection may have been partitioned again) or NEVER ("partition_refused", with pgstac's own error) in its err.
  * LATER: outages only.
  */
 int partition_ensure(struct partitions *partitions, const struct catalog *catalog, struct pg *pg,
-                     struct partition_need *const *needs, size_t n, bool force, struct err *err) must_check;
+                     struct partition_need *const *needs, size_t n, struct err *err) must_check;
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/backoff.h"
 #include "base/time.h"
 #include "pgstac/batch.h"
 #include "pgstac/collections.h"
@@ -14,7 +15,13 @@
 #include "stac/collection.h"
 
 /* A batch that meets deadlocks and partitions in the making is tried this often before it waits in the queue. */
-enum { ATTEMPTS = 6, ATTEMPT_DELAY_MS = 50, ANSWER_MARGIN_MS = 15000, PORTABLE_ROWS = 200 };
+enum {
+    ATTEMPTS = 6,
+    ATTEMPT_DELAY_MS = 50,
+    ATTEMPT_DELAY_MAX_MS = 1600,
+    ANSWER_MARGIN_MS = 15000,
+    PORTABLE_ROWS = 200
+};
 
 struct pgstac {
     struct pgstac_options options;
@@ -125,21 +132,18 @@ int pgstac_connect(struct pgstac *pgstac, const char *const *keywords, const cha
 
 /* ---------------------------------------------------------------- loading */
 
-/* Between attempts: exponential, jittered; a stop ends it. */
-static int wait_before_attempt(const struct pgstac *pgstac, int attempt, struct err *err)
+static int read_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, struct err *err)
 {
-    int64_t delay_ms = (int64_t)(ATTEMPT_DELAY_MS * (1 << attempt) * (0.5 + random_unit()));
-    if (wait_fd(-1, 0, pgstac->options.stop_fd, time_mono_ms() + delay_ms) == WAIT_STOPPED)
-        return err_outage(err, "interrupted", "interrupted while waiting for other loaders");
-    return 0;
+    auto_free const char **ids = calloc(n + 1, sizeof(*ids));
+    if (!ids)
+        return err_no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = rows[i].item->item.collection;
+    return catalog_read_collections(&pgstac->catalog, pgstac->pg, ids, n, err);
 }
-
-/* The collections of the rows, read (anew with `again`), created where that is wanted. */
-static int read_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, bool again, struct err *err);
 
 static int create_missing_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, struct err *err)
 {
-    bool created = false;
     const char *last = "";
     for (size_t i = 0; i < n; i++) {
         const char *id = rows[i].item->item.collection;
@@ -148,54 +152,21 @@ static int create_missing_collections(struct pgstac *pgstac, const struct batch_
         int r = collections_create(&pgstac->catalog, pgstac->pg, id, err);
         if (r != 0)
             return r;
-        created = true;
         last = id;
     }
-    return created ? read_collections(pgstac, rows, n, false, err) : 0;
+    return *last ? read_collections(pgstac, rows, n, err) : 0;
 }
 
-static int read_collections(struct pgstac *pgstac, const struct batch_row *rows, size_t n, bool again, struct err *err)
+/* Looks up what the rows need to know of the catalog, dehydrates and sorts them. */
+static int prepare(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
 {
-    auto_free const char **ids = calloc(n + 1, sizeof(*ids));
-    if (!ids)
-        return err_no_memory(err);
-    for (size_t i = 0; i < n; i++)
-        ids[i] = rows[i].item->item.collection;
-    return catalog_read_collections(&pgstac->catalog, pgstac->pg, ids, n, again, err);
-}
-
-static int prepare(struct pgstac *pgstac, struct batch_row *rows, size_t n, bool again, struct err *err)
-{
-    int r = read_collections(pgstac, rows, n, again, err);
+    int r = read_collections(pgstac, rows, n, err);
     if (r == 0 && pgstac->options.missing_collection == MISSING_COLLECTION_CREATE)
         r = create_missing_collections(pgstac, rows, n, err);
     if (r == 0)
         r = batch_prepare(&pgstac->catalog, pgstac->options.missing_collection, rows, n, err);
     if (r == 0)
         r = batch_place(&pgstac->partitions, &pgstac->catalog, pgstac->pg, rows, n, err);
-    return r;
-}
-
-/* How an attempt differs from the one before it. */
-struct attempt {
-    bool force_partitions; /* what is remembered of them was wrong */
-    bool last;             /* do without the partitions that are not to be had */
-};
-
-/* *ret_unmet: one that may be met by another attempt, or NULL. */
-static int ensure_partitions(struct pgstac *pgstac, struct batch_group *groups, size_t n_groups, bool force,
-                             const struct partition_need **ret_unmet, struct err *err)
-{
-    auto_free struct partition_need **needs = calloc(n_groups + 1, sizeof(*needs));
-    if (!needs)
-        return err_no_memory(err);
-    for (size_t g = 0; g < n_groups; g++)
-        needs[g] = &groups[g].need;
-    int r = partition_ensure(&pgstac->partitions, &pgstac->catalog, pgstac->pg, needs, n_groups, force, err);
-    *ret_unmet = NULL;
-    for (size_t g = 0; r == 0 && g < n_groups; g++)
-        if (!groups[g].need.met && groups[g].need.result != NEVER)
-            *ret_unmet = &groups[g].need;
     return r;
 }
 
@@ -211,121 +182,125 @@ static void settle(struct batch_row *rows, size_t n, int result, const struct er
     }
 }
 
-/* The groups that can be loaded. The others' rows get their results, so that one bad partition does not block all. */
-static int groups_to_load(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct attempt how,
-                          struct batch_group **ret, size_t *ret_n, struct err *err)
+/*
+ * The groups whose partitions are there. Rows without a partition get their results where it cannot be made, and on the
+ * last attempt, so that one bad partition does not block the others. Before that: LATER.
+ */
+static int find_groups(struct pgstac *pgstac, struct batch_row *rows, size_t n, bool is_last, struct batch_group **ret,
+                       size_t *ret_n, struct err *err)
 {
     auto_free struct batch_group *groups = NULL;
     size_t n_groups = 0;
-    const struct partition_need *unmet = NULL;
     int r = batch_groups(rows, n, &groups, &n_groups, err);
-    if (r == 0)
-        r = ensure_partitions(pgstac, groups, n_groups, how.force_partitions, &unmet, err);
     if (r != 0)
         return r;
-    if (unmet && !how.last) {
-        *err = unmet->err;
-        return LATER;
-    }
-    size_t n_met = 0;
+    auto_free struct partition_need **needs = calloc(n_groups + 1, sizeof(*needs));
+    if (!needs)
+        return err_no_memory(err);
+    for (size_t g = 0; g < n_groups; g++)
+        needs[g] = &groups[g].need;
+    r = partition_ensure(&pgstac->partitions, &pgstac->catalog, pgstac->pg, needs, n_groups, err);
+    if (r != 0)
+        return r;
+    for (size_t g = 0; g < n_groups && !is_last; g++)
+        if (!groups[g].need.met && groups[g].need.result == LATER) {
+            *err = groups[g].need.err;
+            return LATER;
+        }
     for (size_t g = 0; g < n_groups; g++)
         if (groups[g].need.met)
-            groups[n_met++] = groups[g];
+            groups[(*ret_n)++] = groups[g];
         else
             settle(rows + groups[g].first, groups[g].n, groups[g].need.result, &groups[g].need.err);
     *ret = TAKE(groups);
-    *ret_n = n_met;
     return 0;
 }
 
-/* One attempt: load, commit, sweep. *ret_same false: the rows must be prepared anew. */
-static int attempt(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct attempt how, bool *ret_same,
-                   struct err *err)
+/* One attempt: make partitions, load, commit, remove what the items have in other partitions. */
+static int attempt(struct pgstac *pgstac, struct batch_row *rows, size_t n, bool is_last, struct err *err)
 {
     auto_free struct batch_group *groups = NULL;
     size_t n_groups = 0;
-    *ret_same = true;
-    int r = groups_to_load(pgstac, rows, n, how, &groups, &n_groups, err);
+    int r = find_groups(pgstac, rows, n, is_last, &groups, &n_groups, err);
     if (r != 0 || n_groups == 0)
         return r;
     bool portable = pgstac->catalog.is_portable;
-    r = portable ? portable_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, ret_same, err)
-                 : batch_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, ret_same, err);
-    if (r == 0 && *ret_same)
+    r = portable ? portable_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, err)
+                 : batch_load(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, err);
+    if (r == 0)
         r = pg_run(pgstac->pg, "COMMIT", err);
-    if (r != 0 || !*ret_same)
+    if (r != 0)
         pg_rollback(pgstac->pg);
     known_end(&pgstac->known, pg_is_usable(pgstac->pg));
-    if (r != 0 || !*ret_same)
+    if (portable) /* pgstac has written the statistics, and nothing is left in other partitions */
         return r;
-    if (portable) /* pgstac has written the statistics, and nothing is left to sweep */
-        return 0;
     for (size_t g = 0; r == 0 && g < n_groups; g++)
         r = statistics_mark(&pgstac->statistics, groups[g].need.name, err);
-    if (r != 0)
-        return r;
-    /* Loading again what is committed changes nothing, so a sweep that fails simply has the attempt repeated. */
-    return sweep_twins(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, err);
+    /* Loading committed rows again changes nothing, so a failed sweep repeats the attempt. */
+    return r != 0 ? r : sweep_twins(&pgstac->catalog, pgstac->pg, rows, groups, n_groups, err);
+}
+
+/* Exponential, with jitter. A stop ends it. */
+static int wait_for_others(const struct pgstac *pgstac, int failures, struct err *err)
+{
+    int64_t delay_ms =
+        backoff_jitter_ms(backoff_ms(ATTEMPT_DELAY_MS, 2, ATTEMPT_DELAY_MAX_MS, failures), random_unit());
+    if (wait_fd(-1, 0, pgstac->options.stop_fd, time_mono_ms() + delay_ms) == WAIT_STOPPED)
+        return err_outage(err, "interrupted", "interrupted while waiting for other loaders");
+    return 0;
 }
 
 /* Attempts until the rows are in, or the failure is not one that passes soon. */
 static int load_together(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
 {
-    struct attempt how = { .force_partitions = false };
-    /* Another half of the same batch may have found the collections changed. */
-    int r = prepare(pgstac, rows, n, false, err);
-    if (r != 0)
-        return r;
-    for (int i = 0;; i++) {
-        bool same = true;
-        how.last = i + 1 == ATTEMPTS;
-        r = attempt(pgstac, rows, n, how, &same, err);
-        if (r == 0 && same)
-            return 0;
-        /* What took the whole statement timeout would take it again. */
-        if (r != 0 && (r != LATER || err->outage || how.last || err_is(err, "database_timeout")))
+    int r = prepare(pgstac, rows, n, err);
+    for (int i = 1; r == 0; i++) {
+        r = attempt(pgstac, rows, n, i == ATTEMPTS, err);
+        /* After a whole statement timeout, another attempt would probably take as long. */
+        if (r != LATER || err->outage || i == ATTEMPTS || err_is(err, "database_timeout"))
             return r;
-        if (how.last)
-            return err_later(err, "collection_changing",
-                             "the collections of this batch change faster than it can be loaded");
-        how.force_partitions = r != 0 && err_is(err, "partition_unavailable");
-        if (how.force_partitions)
-            partitions_clear(&pgstac->partitions);
-        if (r != 0)
-            r = wait_before_attempt(pgstac, i, err);
-        /* A conflict can also mean that a collection went away or was partitioned anew. */
+        if (err_is(err, "partition_unavailable"))
+            partitions_distrust(&pgstac->partitions);
+        r = err_is(err, "collection_changing") ? 0 : wait_for_others(pgstac, i, err);
+        /* A conflict can also mean that a collection went away or was partitioned again. */
+        catalog_distrust(&pgstac->catalog);
         if (r == 0)
-            r = prepare(pgstac, rows, n, true, err);
-        if (r != 0)
-            return r;
+            r = prepare(pgstac, rows, n, err);
     }
+    return r;
+}
+
+/* Whether rows of the batch are locked by somebody else. They wait alone, and the others can be loaded. */
+static int settle_locked(struct pgstac *pgstac, struct batch_row *rows, size_t n, bool *ret_any, struct err *err)
+{
+    struct err why = *err, look_err = ERR_INIT;
+    size_t n_locked = 0;
+    int r = locked_settle(&pgstac->catalog, pgstac->pg, rows, n, &why, &n_locked, &look_err);
+    *ret_any = r == 0 && n_locked > 0;
+    if (r < 0 || look_err.outage) {
+        *err = look_err;
+        return r;
+    }
+    return 0;
 }
 
 /*
- * As load_together; where somebody's lock on rows took the statement timeout, these rows wait alone and the others are
- * loaded. Once: a second time it takes too long.
+ * Loads rows until each has its result. If the batch fails for a lock, the locked rows wait alone (once: a second time
+ * takes too long). If it cannot succeed, it is halved until the bad row is alone: O(log n) attempts for one bad row.
  */
-static int load_past_locks(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
+static int load_rows(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
 {
     int r = load_together(pgstac, rows, n, err);
     /* The portable path holds a lock that others wait for, and waits a shorter time. */
     bool waited = err_is(err, "database_timeout") || (pgstac->catalog.is_portable && err_is(err, "database_conflict"));
-    if (r != LATER || !waited || n == 1)
-        return r;
-    struct err why = *err, look_err = ERR_INIT;
-    size_t n_locked = 0;
-    int looked = locked_settle(&pgstac->catalog, pgstac->pg, rows, n, &why, &n_locked, &look_err);
-    if (looked < 0 || look_err.outage) {
-        *err = look_err;
-        return looked;
+    if (r == LATER && waited && n > 1) {
+        bool any = false;
+        int looked = settle_locked(pgstac, rows, n, &any, err);
+        if (looked != 0)
+            return looked;
+        if (any)
+            r = load_together(pgstac, rows, n, err);
     }
-    return looked == 0 && n_locked > 0 ? load_together(pgstac, rows, n, err) : r;
-}
-
-/* Halves a failing batch until the bad row stands by itself: O(log n) attempts for one bad row. */
-static int load_rows(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
-{
-    int r = load_past_locks(pgstac, rows, n, err);
     if (r < 0 || (r == LATER && err->outage))
         return r;
     if (r != NEVER || n == 1) {
@@ -337,20 +312,33 @@ static int load_rows(struct pgstac *pgstac, struct batch_row *rows, size_t n, st
     return r != 0 ? r : load_rows(pgstac, rows + half, n - half, err);
 }
 
-/*
- * On the portable path pgstac takes milliseconds for an item, and everybody else waits for the lock: shares that are
- * far from the statement timeout. Sorted before, so that each has few partitions, which cost pgstac more than items do.
- */
-static int load_shares(struct pgstac *pgstac, struct batch_row *rows, size_t n, struct err *err)
+int pgstac_load(struct pgstac *pgstac, struct pgstac_item *const *items, size_t n, struct err *err)
 {
-    if (!pgstac->catalog.is_portable)
-        return load_rows(pgstac, rows, n, err);
-    int r = prepare(pgstac, rows, n, false, err);
-    if (r < 0 || (r == LATER && err->outage))
-        return r;
-    r = 0;
-    for (size_t first = 0; r == 0 && first < n; first += PORTABLE_ROWS)
-        r = load_rows(pgstac, rows + first, n - first < PORTABLE_ROWS ? n - first : PORTABLE_ROWS, err);
+    auto_free struct batch_row *rows = calloc(n + 1, sizeof(*rows));
+    if (!rows)
+        return err_no_memory(err);
+    for (size_t i = 0; i < n; i++)
+        rows[i].item = items[i];
+    catalog_trim(&pgstac->catalog);
+    partitions_trim(&pgstac->partitions);
+    statistics_trim(&pgstac->statistics);
+    struct err why = ERR_INIT;
+    int r = 0;
+    size_t share = n;
+    /*
+     * On the portable path pgstac takes milliseconds per item, and everybody else waits for the lock: small shares stay
+     * far from the statement timeout. Sorted first, because partitions cost pgstac more than items do.
+     */
+    if (pgstac->catalog.is_portable) {
+        share = PORTABLE_ROWS;
+        r = prepare(pgstac, rows, n, &why);
+        if (r > 0 && !why.outage)
+            r = 0; /* load_rows meets it again */
+    }
+    for (size_t first = 0; r == 0 && first < n; first += share)
+        r = load_rows(pgstac, rows + first, n - first < share ? n - first : share, &why);
+    if (r != 0 && err)
+        *err = why;
     return r;
 }
 
@@ -382,25 +370,6 @@ void pgstac_item_clear(struct pgstac_item *item)
     stac_item_clear(&item->item);
     free(TAKE(item->content));
     free(TAKE(item->private));
-}
-
-int pgstac_load(struct pgstac *pgstac, struct pgstac_item *const *items, size_t n, struct err *err)
-{
-    if (n == 0)
-        return 0;
-    auto_free struct batch_row *rows = calloc(n, sizeof(*rows));
-    if (!rows)
-        return err_no_memory(err);
-    for (size_t i = 0; i < n; i++)
-        rows[i].item = items[i];
-    catalog_trim(&pgstac->catalog);
-    partitions_trim(&pgstac->partitions);
-    statistics_trim(&pgstac->statistics);
-    struct err why = ERR_INIT;
-    int r = load_shares(pgstac, rows, n, &why);
-    if (r != 0 && err)
-        *err = why;
-    return r;
 }
 
 int pgstac_load_collection(struct pgstac *pgstac, struct pgstac_item *collection, struct err *err)

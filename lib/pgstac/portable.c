@@ -241,14 +241,14 @@ static int load_collection(struct pg *pg, struct batch_row *rows, const struct b
 }
 
 int portable_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
-                  size_t n_groups, bool *ret_same, struct err *err)
+                  size_t n_groups, struct err *err)
 {
     int r = catalog_begin(catalog, pg, err);
     if (r == 0)
         r = partition_lock(pg, err);
     if (r == 0) /* an item of a collection that is gone would be dropped without a word */
-        r = batch_lock_collections(catalog, pg, groups, n_groups, ret_same, err);
-    if (r != 0 || !*ret_same)
+        r = batch_lock_collections(catalog, pg, groups, n_groups, err);
+    if (r != 0)
         return r;
     for (size_t first = 0, end; r == 0 && first < n_groups; first = end) {
         const struct catalog_collection *collection = groups[first].need.collection;

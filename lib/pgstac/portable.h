@@ -15,6 +15,6 @@
  * LATER also: "items_not_stored", where pgstac took them without an error and they are not there.
  */
 int portable_load(struct catalog *catalog, struct pg *pg, struct batch_row *rows, const struct batch_group *groups,
-                  size_t n_groups, bool *ret_same, struct err *err) must_check;
+                  size_t n_groups, struct err *err) must_check;
 
 #endif

@@ -239,19 +239,18 @@ static int find_twins(const struct catalog *catalog, struct pg *pg, const struct
 }
 
 /*
- * With the collection locked: pgstac partitions one anew by copying its rows and dropping the old partitions, and what
- * was deleted in between would be there again. Before the partitions are looked at once more: those that the copy will
- * drop would be locked, too.
+ * The collection is locked first: pgstac repartitions one by copying its rows and dropping the old partitions, and a
+ * row that was deleted in between would come back. It is locked before the partitions are looked at again, because
+ * those that the copy will drop would be locked too.
  */
 static int remove_in_transaction(struct catalog *catalog, struct pg *pg, struct batch_row *rows,
                                  const struct batch_group *groups, size_t n_groups, const struct buf *ids,
                                  struct err *err)
 {
     const char *collection = groups[0].need.collection->id;
-    bool same = false; /* as when the batch was made, which does not matter here */
     int r = catalog_begin(catalog, pg, err);
     if (r == 0)
-        r = catalog_lock_collections(catalog, pg, &collection, 1, &same, err);
+        r = catalog_lock_collections(catalog, pg, &collection, 1, err);
     if (r == 0)
         r = rank_and_remove(pg, rows, groups, n_groups, ids, err);
     if (r == 0)
