@@ -23,14 +23,16 @@
     "FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid WHERE i.inhparent = to_regclass($2)) AS t " \
     "WHERE c.id = $1"
 enum { LOOK_ROWS = WITNESS_END + 1, LOOK_PARTITIONS, LOOK_UNTOLD };
-#define PARTITIONS                                                                                    \
-    "SELECT inhrelid::text, p.relname FROM pg_inherits JOIN pg_class AS p ON p.oid = inhrelid WHERE " \
-    "inhparent = to_regclass($1)"
-enum { PARTITION_NAME = 1 }; /* its column */
+#define PARTITIONS \
+    "SELECT p.relname FROM pg_inherits JOIN pg_class AS p ON p.oid = inhrelid WHERE inhparent = to_regclass($1)"
 
-#define COPY \
-    "COPY (SELECT tableoid, id FROM %s LIMIT 7000000) TO STDOUT (FORMAT binary)" /* more than can be remembered */
-static const char COPY_HEADER[] = "PGCOPY\n\377\r\n";                            /* its NUL is a part of it */
+/*
+ * Each partition by itself, named by a number: PostgreSQL can then read its index alone, which a system column such as
+ * tableoid rules out. The limit is more than can be remembered.
+ */
+#define COPY_BEGIN "COPY (SELECT * FROM ("
+#define COPY_END ") AS ids LIMIT 7000000) TO STDOUT (FORMAT binary)"
+static const char COPY_HEADER[] = "PGCOPY\n\377\r\n"; /* its NUL is a part of it */
 enum { COPY_HEADER_SIZE = 19, COPY_TRAILER_SIZE = 2 };
 
 /* Before the first query. */
@@ -57,29 +59,14 @@ static uint32_t get_u32(const char *at)
     return be32toh(be);
 }
 
-/* A row: the number of its columns (2 bytes), the length (4) and value (4) of tableoid, the length (4) and value of id.
- */
-enum { AT_OID = 2 + 4, AT_ID_LEN = AT_OID + 4, AT_ID = AT_ID_LEN + 4 };
+/* A row: the number of its columns (2 bytes), then the length (4) and value of each: the partition's number (4), id. */
+enum { AT_PARTITION = 2 + 4, AT_ID_LEN = AT_PARTITION + 4, AT_ID = AT_ID_LEN + 4 };
 
 struct reader {
     struct known *known;
     uint64_t reading;
     const PGresult *partitions;
-    uint32_t oid;          /* of the last row */
-    const char *partition; /* its name; NULL: there is none */
 };
-
-static bool find_partition(struct reader *reader, uint32_t oid)
-{
-    if (reader->partition && reader->oid == oid)
-        return true;
-    char text[16];
-    snprintf(text, sizeof(text), "%" PRIu32, oid);
-    int row = pg_find_row(reader->partitions, text);
-    reader->oid = oid;
-    reader->partition = row < 0 ? NULL : PQgetvalue(reader->partitions, row, PARTITION_NAME);
-    return reader->partition != NULL;
-}
 
 /* libpq puts a NUL behind each row. False: to no avail. */
 static bool add_row(struct reader *reader, const char *row, size_t len)
@@ -90,15 +77,23 @@ static bool add_row(struct reader *reader, const char *row, size_t len)
     }
     if (len <= COPY_TRAILER_SIZE)
         return true;
-    return len >= AT_ID && get_u32(row + AT_ID_LEN) == len - AT_ID && find_partition(reader, get_u32(row + AT_OID)) &&
-           known_reading_add(reader->known, reader->reading, reader->partition, row + AT_ID);
+    if (len < AT_ID || get_u32(row + AT_ID_LEN) != len - AT_ID)
+        return false;
+    int partition = (int)get_u32(row + AT_PARTITION);
+    return partition < PQntuples(reader->partitions) &&
+           known_reading_add(reader->known, reader->reading, PQgetvalue(reader->partitions, partition, 0), row + AT_ID);
 }
 
 /* To the end also where it is to no avail: a connection takes no other statement before. */
-static int read_rows(struct pg *pg, const char *table, struct reader *reader, bool *ret_ok, struct err *err)
+static int read_rows(struct pg *pg, struct reader *reader, bool *ret_ok, struct err *err)
 {
     auto_buf struct buf sql = BUF_INIT;
-    buf_printf(&sql, COPY, table);
+    buf_puts(&sql, COPY_BEGIN);
+    for (int i = 0; i < PQntuples(reader->partitions); i++) {
+        buf_printf(&sql, "%s SELECT %d, id FROM ", i > 0 ? " UNION ALL" : "", i);
+        pg_quote_identifier(PQgetvalue(reader->partitions, i, 0), &sql);
+    }
+    buf_puts(&sql, COPY_END);
     if (buf_failed(&sql))
         return err_no_memory(err);
     int r = pg_copy_out(pg, buf_str(&sql), err);
@@ -128,9 +123,9 @@ static int read_all(const struct catalog *catalog, struct pg *pg, const char *id
         r = look(pg, id, table, known, reading, &ok, err);
     if (r == 0 && ok)
         r = pg_exec(pg, PARTITIONS, params, 1, &partitions, err);
-    if (r == 0 && ok)
-        r = read_rows(pg, table, &(struct reader){ .known = known, .reading = reading, .partitions = partitions }, &ok,
-                      err);
+    ok = ok && r == 0 && PQntuples(partitions) > 0;
+    if (ok)
+        r = read_rows(pg, &(struct reader){ .known = known, .reading = reading, .partitions = partitions }, &ok, err);
     pg_rollback(pg);
     *ret_whole = r == 0 && ok;
     return r;

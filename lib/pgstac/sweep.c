@@ -8,7 +8,7 @@
 #include "base/time.h"
 #include "pgstac/known_read.h"
 
-/* The ids as a table: a list (id = ANY) is compared with each row of a small partition one by one. */
+/* As a table, because PostgreSQL compares each row of a small partition with each id of a list. */
 #define GIVEN "unnest($1::text[]) AS given(id)"
 
 /* NULL where the collection is gone. */
@@ -168,38 +168,38 @@ static void collect_ids(struct known_session *known, bool all, const struct batc
     pg_array_end(ret_ids);
 }
 
-/* The ids of the small partitions, or of the large ones, as far as they are given. */
-static void put_found(const PGresult *partitions, bool small, int64_t small_bytes, struct buf *ret)
+static bool is_small(const PGresult *partitions, int i, size_t n_ids)
 {
-    bool any = false;
-    for (int i = 0; i < PQntuples(partitions); i++) {
-        int64_t bytes = 0;
-        int r = num_parse_i64(PQgetvalue(partitions, i, PARTITION_BYTES), 0, INT64_MAX, &bytes, NULL);
-        if ((r == 0 && bytes <= small_bytes) != small)
-            continue;
-        buf_puts(ret, any        ? " UNION ALL SELECT id FROM "
-                      : ret->len ? " UNION ALL SELECT id FROM " GIVEN " JOIN (SELECT id FROM "
-                                 : "SELECT id FROM " GIVEN " JOIN (SELECT id FROM ");
-        pg_quote_identifier(PQgetvalue(partitions, i, PARTITION_NAME), ret);
-        any = true;
-    }
-    if (any)
-        buf_puts(ret, ") AS partitions USING (id)");
+    int64_t bytes = 0;
+    return num_parse_i64(PQgetvalue(partitions, i, PARTITION_BYTES), 0, INT64_MAX, &bytes, NULL) == 0 &&
+           bytes <= (int64_t)n_ids * SMALL_BYTES_PER_ID;
 }
 
 /*
- * Small and large partitions apart, because PostgreSQL joins all that are in one list in one way: it hashes the given
- * ids and reads small ones from end to end, and looks each id up in the index of large ones.
+ * Large partitions are asked by their index for a sorted list of ids, which takes a third of the time of a join. Small
+ * ones are joined as a whole: PostgreSQL hashes the ids and reads these partitions from end to end.
  */
 static int find_in(struct pg *pg, const PGresult *partitions, const struct buf *ids, size_t n, PGresult **ret,
                    struct err *err)
 {
-    auto_buf struct buf found = BUF_INIT;
-    auto_buf struct buf sql = BUF_INIT;
-    put_found(partitions, true, (int64_t)n * SMALL_BYTES_PER_ID, &found);
-    put_found(partitions, false, (int64_t)n * SMALL_BYTES_PER_ID, &found);
-    buf_printf(&sql, "SELECT id FROM (%s) AS found GROUP BY id HAVING count(*) > 1", buf_str(&found));
-    if (buf_failed(&found) || buf_failed(&sql) || buf_failed(ids))
+    auto_buf struct buf small = BUF_INIT, sql = BUF_INIT;
+    buf_puts(&sql, "WITH sorted AS MATERIALIZED (SELECT array_agg(id ORDER BY id) AS ids FROM " GIVEN ") "
+                   "SELECT id FROM (SELECT NULL AS id WHERE false");
+    for (int i = 0; i < PQntuples(partitions); i++) {
+        const char *name = PQgetvalue(partitions, i, PARTITION_NAME);
+        if (is_small(partitions, i, n)) {
+            buf_puts(&small, small.len > 0 ? " UNION ALL SELECT id FROM " : "SELECT id FROM ");
+            pg_quote_identifier(name, &small);
+            continue;
+        }
+        buf_puts(&sql, " UNION ALL SELECT id FROM ");
+        pg_quote_identifier(name, &sql);
+        buf_puts(&sql, " WHERE id = ANY((SELECT ids FROM sorted)::text[])");
+    }
+    if (small.len > 0)
+        buf_printf(&sql, " UNION ALL SELECT id FROM " GIVEN " JOIN (%s) AS small USING (id)", buf_str(&small));
+    buf_puts(&sql, ") AS found GROUP BY id HAVING count(*) > 1");
+    if (buf_failed(&small) || buf_failed(&sql) || buf_failed(ids))
         return err_no_memory(err);
     const char *params[] = { buf_str(ids) };
     return pg_exec(pg, buf_str(&sql), params, 1, ret, err);
