@@ -1,4 +1,4 @@
-"""What could fool the witness (lib/pgstac/witness.h): others' rows that leave no trace in it, or whose trace goes."""
+"""Rows of others that leave no trace in the witness (lib/pgstac/witness.h), or whose trace goes: it must not be fooled."""
 
 import os
 import random
