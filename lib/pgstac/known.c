@@ -15,7 +15,7 @@ enum { WAIT_MS = 1000 }; /* for another thread's statement */
 struct known {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    char *server; /* as the witness has it: where `ours` are ours; NULL: not seen yet */
+    char server[128]; /* as the witness has it: where `ours` are ours; empty: not seen yet */
     struct witness_ours ours;
     size_t n_locking, n_adding; /* sessions of these stages */
     uint64_t readings;          /* how many have begun */
@@ -42,7 +42,6 @@ void known_free(struct known *known)
     if (!known)
         return;
     known_table_clear(&known->table);
-    free(known->server);
     pthread_cond_destroy(&known->changed);
     pthread_mutex_destroy(&known->lock);
     free(known);
@@ -67,12 +66,10 @@ void known_forget(struct known *known)
 /* Behind a pooler a connection can lead to another server without ending. */
 static void note_server(struct known *known, const PGresult *witness)
 {
-    const char *server = PQntuples(witness) > 0 ? PQgetvalue(witness, 0, WITNESS_SERVER) : known->server;
-    if (server == known->server || (known->server && strcmp(server, known->server) == 0))
+    if (PQntuples(witness) == 0 || strcmp(PQgetvalue(witness, 0, WITNESS_SERVER), known->server) == 0)
         return;
     forget_all(known);
-    free(known->server);
-    known->server = strdup(server);
+    snprintf(known->server, sizeof(known->server), "%s", PQgetvalue(witness, 0, WITNESS_SERVER));
 }
 
 /* Until a count that others hold up is 0. False: it takes too long. */

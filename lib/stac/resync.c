@@ -91,12 +91,13 @@ static enum found look_at(struct resync *r, char c)
 /* Follows the value that may be a document. NOTHING: it is none; TO_TRY: it goes on. */
 static enum found try_on(struct resync *r, const char *text, size_t len, bool is_end)
 {
-    size_t taken = 0;
-    enum brackets_event event = brackets_take(&r->trial, text + r->try_at, len - r->try_at, &taken);
-    r->try_at += taken;
-    r->tried += (int64_t)taken;
-    if (event == BRACKETS_FEATURES) /* its elements are followed like any others */
-        return try_on(r, text, len, is_end);
+    enum brackets_event event = BRACKETS_FEATURES;
+    while (event == BRACKETS_FEATURES) { /* its elements are followed like any others */
+        size_t taken = 0;
+        event = brackets_take(&r->trial, text + r->try_at, len - r->try_at, &taken);
+        r->try_at += taken;
+        r->tried += (int64_t)taken;
+    }
     if (event == BRACKETS_GO_ON && !is_end)
         return TO_TRY;
     return event == BRACKETS_END && r->trial.is_document ? SURE : NOTHING;

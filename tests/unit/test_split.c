@@ -203,6 +203,21 @@ static void test_deep(void)
     buf_clear(&run.found);
 }
 
+/* Lists of features in what is looked through for a document, behind a damaged one: as many as there is room for. */
+static void test_many_lists(void)
+{
+    auto_buf struct buf stream = BUF_INIT;
+    buf_puts(&stream, "[{\"a\":[1, {");
+    for (int i = 0; i < 1000000; i++)
+        buf_puts(&stream, "\"features\":[],");
+    buf_puts(&stream, "\"b\":1}}]");
+    struct run run = { .stream = buf_str(&stream), .len = stream.len, .piece = 1 << 20 };
+    static const struct split_position beginning;
+    run_from(&run, &beginning);
+    CHECK(run.found.len > stream.len && strncmp(buf_str(&run.found), "1!{", 3) == 0); /* none is an item */
+    buf_clear(&run.found);
+}
+
 /* A document beyond the limit is told, not kept, and the next one is found. */
 static void test_too_large(void)
 {
@@ -255,6 +270,7 @@ int main(void)
 {
     test_streams();
     test_deep();
+    test_many_lists();
     test_too_large();
     test_failing_allocations(split_some, NULL);
     return test_end();

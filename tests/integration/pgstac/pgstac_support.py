@@ -45,6 +45,7 @@ SETTINGS = {
     "full_page_writes": "off",
     "jit": "off",
     "listen_addresses": "127.0.0.1",
+    "max_prepared_transactions": "5",
     "synchronous_commit": "off",
     "timezone": "UTC",
 }

@@ -1,4 +1,4 @@
-"""What could fool the witness (lib/pgstac/witness.h): others' rows that leave no trace in it, or whose trace goes."""
+"""Rows of others that leave no trace in the witness (lib/pgstac/witness.h), or whose trace goes: it must not be fooled."""
 
 import os
 import random
@@ -154,7 +154,7 @@ class Operator:
     def __init__(self, db: Database) -> None:
         self.session = db.connect()
         self.run("SET lock_timeout TO '10s'")
-        self.is_open = False
+        self.is_open = self.is_prepared = False
         self.rows: set[tuple[str, int]] = set()
 
     def run(self, statement: str, *parameters: object) -> None:
@@ -175,9 +175,16 @@ class Operator:
             self.rows.add((name, year))
 
     def end(self, how: str) -> None:
+        """Now, or prepared first."""
+        if self.is_prepared:
+            how = f"{how} PREPARED '{id(self)}'"
+        elif how == "PREPARE":
+            how = f"PREPARE TRANSACTION '{id(self)}'"
         self.run(how)
-        self.is_open = False
-        self.rows.clear()
+        self.is_prepared = how.startswith("PREPARE")
+        if not self.is_prepared:
+            self.is_open = False
+            self.rows.clear()
 
 
 class Play:
@@ -206,8 +213,8 @@ class Play:
         operator = self.operators[which]
         if not operator.is_open:
             operator.begin(self.dice.choice(["READ COMMITTED", "REPEATABLE READ"]))
-        elif self.dice.random() < 0.4:
-            how = self.dice.choice(["COMMIT", "COMMIT", "ROLLBACK"])
+        elif operator.is_prepared or self.dice.random() < 0.4:
+            how = self.dice.choice(["COMMIT", "COMMIT", "ROLLBACK"] + ["PREPARE"] * (not operator.is_prepared))
             operator.end(how)
             self.log.append(f"{which}: {how}")
         else:
@@ -224,6 +231,24 @@ class Play:
         self.db.query(statement)
         self.log.append(statement)
 
+    def attach(self) -> None:
+        """One that was detached is attached with an item that nobody saw; nobody has a partition open meanwhile."""
+        if any(operator.is_open for operator in self.operators):
+            return
+        name, year = self.dice.choice(self.names), self.dice.choice(YEARS)
+        part = f"_items_1_{year}"
+        (bound,) = self.db.query("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = %s", part)[0]
+        self.db.query(f"ALTER TABLE _items_1 DETACH PARTITION {part}")
+        for other in self.dice.sample(YEARS, 3):
+            if other != year:
+                self.loaders[0].load(make_item("c", "between", when(other)), self.time)
+        self.db.query(
+            f"SET session_replication_role TO replica; INSERT INTO {part} SELECT '{name}', geometry, collection, datetime, "
+            f"end_datetime, content FROM {part} LIMIT 1 ON CONFLICT DO NOTHING"
+        )
+        self.db.query(f"ALTER TABLE _items_1 ATTACH PARTITION {part} {bound}")
+        self.log.append(f"attach {name} {year}")
+
     def once(self) -> None:
         """An autocommitted row, or one that moves."""
         name, year = self.dice.choice(self.names), self.dice.choice(YEARS)
@@ -238,7 +263,7 @@ class Play:
         self.log.append(f"once {name} {year}")
 
     def step(self) -> None:
-        steps: list[tuple[Callable[[], None], int]] = [(self.load, 12), (self.operate, 5), (self.maintain, 1), (self.once, 1)]
+        steps: list[tuple[Callable[[], None], int]] = [(self.load, 12), (self.operate, 5), (self.maintain, 1), (self.once, 1), (self.attach, 1)]
         self.dice.choices([do for do, _ in steps], [weight for _, weight in steps])[0]()
 
 
@@ -258,3 +283,6 @@ def test_transactions_of_any_length(db: Database, loaders: list[Conversation], s
     play = Play(db, seed, loaders)
     for _ in range(300):
         play.step()
+    for operator in play.operators:
+        if operator.is_open:
+            operator.end("ROLLBACK")
