@@ -19,10 +19,22 @@ static int compare(const void *a, const void *b)
     return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
 }
 
-void dedupe_sort(struct dedupe_version *versions, size_t n)
+int dedupe_init(struct dedupe *dedupe, size_t max, struct err *err)
 {
-    if (n > 0)
-        qsort(versions, n, sizeof(*versions), compare);
+    *dedupe = (struct dedupe){ .versions = calloc(max + 1, sizeof(*dedupe->versions)),
+                               .round = calloc(max + 1, sizeof(struct pgstac_item *)) };
+    return dedupe->versions && dedupe->round ? 0 : err_no_memory(err);
+}
+
+void dedupe_clear(struct dedupe *dedupe)
+{
+    free(TAKE(dedupe->versions));
+    free(TAKE(dedupe->round));
+}
+
+void dedupe_add(struct dedupe *dedupe, struct pgstac_item *item, size_t order)
+{
+    dedupe->versions[dedupe->n++] = (struct dedupe_version){ .item = item, .order = order };
 }
 
 /* The index after the last version of the item at `first`. */
@@ -43,22 +55,12 @@ static size_t newest_of(const struct dedupe_version *versions, size_t first, siz
     return end;
 }
 
-size_t dedupe_pick(const struct dedupe_version *versions, size_t n, size_t *ret_index)
+/* Settles the round, whose items have results now, and the older versions that they supersede. */
+static void end_round(struct dedupe *dedupe)
 {
-    size_t picked = 0;
-    for (size_t first = 0, end; first < n; first = end) {
-        end = item_end(versions, n, first);
-        size_t newest = newest_of(versions, first, end);
-        if (newest < end)
-            ret_index[picked++] = newest;
-    }
-    return picked;
-}
-
-void dedupe_settle(struct dedupe_version *versions, size_t n)
-{
-    for (size_t first = 0, end; first < n; first = end) {
-        end = item_end(versions, n, first);
+    struct dedupe_version *versions = dedupe->versions;
+    for (size_t first = 0, end; first < dedupe->n; first = end) {
+        end = item_end(versions, dedupe->n, first);
         size_t newest = newest_of(versions, first, end);
         if (newest == end)
             continue;
@@ -67,7 +69,35 @@ void dedupe_settle(struct dedupe_version *versions, size_t n)
             if (versions[i].settled)
                 continue;
             versions[i].item->result = 0;
-            versions[i].settled = versions[i].superseded = true;
+            versions[i].item->outcome = PGSTAC_SUPERSEDED;
+            versions[i].settled = true;
         }
     }
+}
+
+static void begin_round(struct dedupe *dedupe)
+{
+    dedupe->n_round = dedupe->at = 0;
+    for (size_t first = 0, end; first < dedupe->n; first = end) {
+        end = item_end(dedupe->versions, dedupe->n, first);
+        size_t newest = newest_of(dedupe->versions, first, end);
+        if (newest < end)
+            dedupe->round[dedupe->n_round++] = dedupe->versions[newest].item;
+    }
+}
+
+size_t dedupe_next(struct dedupe *dedupe, size_t max, struct pgstac_item ***ret_items)
+{
+    if (dedupe->at == dedupe->n_round) {
+        if (dedupe->has_begun)
+            end_round(dedupe);
+        else if (dedupe->n > 0)
+            qsort(dedupe->versions, dedupe->n, sizeof(*dedupe->versions), compare);
+        dedupe->has_begun = true;
+        begin_round(dedupe);
+    }
+    size_t left = dedupe->n_round - dedupe->at, n = left < max ? left : max;
+    *ret_items = dedupe->round + dedupe->at;
+    dedupe->at += n;
+    return n;
 }
