@@ -22,7 +22,7 @@ enum {
     LATER_WAIT_MAX_MS = 16000,
 };
 
-/* What a thread has of its own. */
+/* The state of a thread. */
 struct loader {
     struct load_shared *shared;
     struct aws_client *client;
@@ -196,14 +196,14 @@ static void update_statistics(struct loader *loader, int interval_ms)
         load_progress_say(loader->shared->progress, "the statistics of partitions are not up to date: %s", err.text);
 }
 
-static void give_back(const struct loader *loader, struct load_batch *batch)
+static void return_batch(const struct loader *loader, struct load_batch *batch)
 {
     /* A pointer is written as a whole (PIPE_BUF), and the pipe has room for all batches in progress. */
     while (write(loader->shared->done[1], &batch, sizeof(batch)) < 0 && errno == EINTR)
         ;
 }
 
-/* The next batch; NULL: there are no more. */
+/* NULL: there are no more. */
 static struct load_batch *next_batch(int fd)
 {
     struct load_batch *batch = NULL;
@@ -236,7 +236,7 @@ static void *work(void *context)
     struct loader loader = { .shared = worker->shared };
     struct err err = ERR_INIT;
     int opened = open_loader(&loader, &err);
-    for (struct load_batch *batch; (batch = next_batch(worker->in[0])) != NULL; give_back(&loader, batch)) {
+    for (struct load_batch *batch; (batch = next_batch(worker->in[0])) != NULL; return_batch(&loader, batch)) {
         batch->err = err;
         batch->result = opened;
         if (opened == 0)
@@ -248,7 +248,7 @@ static void *work(void *context)
         update_statistics(&loader, 0);
     database_close(&loader.database);
     aws_client_free(loader.client);
-    give_back(&loader, NULL);
+    return_batch(&loader, NULL);
     return NULL;
 }
 
@@ -265,7 +265,7 @@ int load_worker_start(struct load_worker *worker, struct load_shared *shared, st
     return err_fatal(err, error, "starting a thread");
 }
 
-int load_worker_give(struct load_worker *worker, struct load_batch *batch, struct err *err)
+int load_worker_send(struct load_worker *worker, struct load_batch *batch, struct err *err)
 {
     ssize_t n;
     while ((n = write(worker->in[1], &batch, sizeof(batch))) < 0 && errno == EINTR)

@@ -32,7 +32,7 @@ struct load_worker {
     struct load_shared *shared;
     int in[2]; /* pipe of struct load_batch * */
     pthread_t thread;
-    size_t outstanding; /* batches given and not returned; the caller counts them */
+    size_t outstanding; /* batches sent and not returned; the caller counts them */
 };
 
 /* The most that a worker has: one is being loaded, one waits. */
@@ -41,7 +41,7 @@ enum { LOAD_WORKER_BATCHES = 2 };
 /* < 0: no thread or no descriptors; there is nothing to join. */
 int load_worker_start(struct load_worker *worker, struct load_shared *shared, struct err *err) must_check;
 /* Requires outstanding < LOAD_WORKER_BATCHES. */
-int load_worker_give(struct load_worker *worker, struct load_batch *batch, struct err *err) must_check;
+int load_worker_send(struct load_worker *worker, struct load_batch *batch, struct err *err) must_check;
 /* There are no more batches: the thread writes the statistics and ends. */
 void load_worker_finish(struct load_worker *worker);
 void load_worker_join(struct load_worker *worker);

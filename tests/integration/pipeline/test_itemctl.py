@@ -321,8 +321,8 @@ def test_loads_that_cannot_start(itemctl: Itemctl, pipeline: Pipeline) -> None:
         (["nowhere"], {}, "nowhere: No such file"),
         ([str(itemctl.folder)], {}, "Is a directory"),
         (["--rejects", "no/such/folder", good], {}, "no/such/folder"),
-        (["--rejects", good, good], {}, "is loaded, too"),
-        (["--rejects", "link", good], {}, "is loaded, too"),
+        (["--rejects", good, good], {}, "is also an input"),
+        (["--rejects", "link", good], {}, "is also an input"),
         ([good], {"PGPASSWORD": "wrong"}, "database_auth"),
         ([good], {"PGDATABASE": "postgres"}, "database_unsupported"),
         (["--no-wait", good], {"PGPORT": "1"}, "database_unavailable"),
@@ -428,9 +428,9 @@ def test_an_outage_is_waited_through(itemctl: Itemctl, pipeline: Pipeline) -> No
         child.stdin.write(output.encode())  # type: ignore[union-attr]
         child.stdin.close()  # type: ignore[union-attr]
         child.stdin = None
-        read_until(child, "waiting for it")
+        read_until(child, "waiting for the database")
     output, error = child.communicate(timeout=120)
-    assert child.returncode == 0 and b"the database is back" in error
+    assert child.returncode == 0 and b"the database is available again" in error
     assert json.loads(output)["read"] == 1499 and len(pipeline.ids()) == 1499
 
 
@@ -439,7 +439,7 @@ def test_an_outage_ends_a_load_with_no_wait(itemctl: Itemctl, pipeline: Pipeline
     with Outage(pipeline):
         output, error = child.communicate(lines([item(2)]).encode(), timeout=60)
     assert child.returncode == 1 and json.loads(output)["complete"] is False
-    assert b"database_unavailable" in error and b"goes on from checkpoint" in error
+    assert b"database_unavailable" in error and b"to continue from checkpoint" in error
     assert pipeline.ids() == ["item-1"]
 
 
@@ -457,13 +457,13 @@ def test_ctrl_c_finishes_work_in_progress(itemctl: Itemctl, pipeline: Pipeline) 
         output, error = child.communicate(timeout=60)
     summary = json.loads(output)
     assert child.returncode == 1 and summary["complete"] is False
-    assert summary["read"] == len(pipeline.ids()) and b"goes on from checkpoint" in error
+    assert summary["read"] == len(pipeline.ids()) and b"to continue from checkpoint" in error
     child = itemctl.start(*arguments)
     with path.open("wb") as fifo:
         fifo.write(text.encode())
     output, error = child.communicate(timeout=60)
     again = json.loads(output)
-    assert child.returncode == 0 and b"going on from checkpoint" in error
+    assert child.returncode == 0 and b"continuing from checkpoint" in error
     assert again["read"] == again["inserted"] == 499 and again["published_at"] == summary["published_at"]
     assert len(pipeline.ids()) == 499 and not (itemctl.folder / "checkpoint").exists()
 
@@ -476,7 +476,7 @@ def test_ctrl_c_while_no_input_arrives(itemctl: Itemctl) -> None:
         blocked = lambda: "signalfd" in str([os.readlink(fd) for fd in Path(f"/proc/{child.pid}/fd").iterdir()])  # noqa: B023, E731
         wait_until("it looks for signals", blocked)
         child.send_signal(signal.SIGINT)
-        read_until(child, "stopping when")
+        read_until(child, "stopping after")
         assert child.wait(60) == 1
 
 
@@ -490,7 +490,7 @@ def test_two_signals_end_a_load_at_once(itemctl: Itemctl, pipeline: Pipeline) ->
         blocked = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'itemctl' AND wait_event_type = 'Lock'"
         wait_until("it waits for the lock", lambda: pipeline.query(blocked))
         child.send_signal(signal.SIGINT)
-        read_until(child, "stopping when")
+        read_until(child, "stopping after")
         child.send_signal(signal.SIGTERM)
         _, error = child.communicate(timeout=60)
     assert child.returncode == 1 and b"interrupted" in error
@@ -509,7 +509,7 @@ def test_a_checkpoint_is_for_its_own_load(itemctl: Itemctl, pipeline: Pipeline) 
     child.kill()
     child.communicate()
     for arguments, said in [
-        (["items", "--checkpoint", "checkpoint", path], "no checkpoint of itemctl"),
+        (["items", "--checkpoint", "checkpoint", path], "not a checkpoint of itemctl"),
         (["items", "--checkpoint", "mine", path], "of a load of other files"),
         (["items", "--checkpoint", "mine", other], "of a load of other files"),
         (["items", "--checkpoint", "mine", "--published-at", "1", other, "-"], "another --published-at"),
@@ -555,7 +555,7 @@ def test_killed_at_any_moment_and_run_again(form: str, itemctl: Itemctl, pipelin
         except subprocess.TimeoutExpired:
             child.kill()
             output, error = child.communicate()
-        assert (b"going on from checkpoint" in error) == found or not (ended or kills % 2), error
+        assert (b"continuing from checkpoint" in error) == found or not (ended or kills % 2), error
         kills += 1
     summary = json.loads(output)
     assert child.returncode == 2, error
