@@ -1,6 +1,5 @@
-/* GeoJSON to EWKB, bytes against PostGIS's own (ST_AsHEXEWKB(ST_GeomFromGeoJSON(...), 'NDR')); every refusal by place.
- * All of it from a geometry's tree, and from one whose coordinates are text still, as an item's are.
- */
+/* GeoJSON to EWKB: the bytes are PostGIS's own (ST_AsHEXEWKB(ST_GeomFromGeoJSON(...), 'NDR')), and every error names
+ * its place. Each is tested with a parsed geometry, and with one whose coordinates are text, like an item's. */
 #include "stac/geometry.h"
 #include "quoted.h"
 #include "stac/item.h"
@@ -78,7 +77,7 @@ static const struct {
       "0107000020e6100000010000000101000000000000000000f03f0000000000000040" },
 };
 
-/* An item with this geometry, whose `space` stands for what may surround its parts. */
+/* An item with this geometry, in which `space` replaces the blanks between its parts. */
 static cJSON *parse_item(const char *geojson, const char *space)
 {
     auto_buf struct buf text = BUF_INIT;
@@ -93,7 +92,7 @@ static cJSON *parse_item(const char *geojson, const char *space)
     return item;
 }
 
-/* To EWKB in hex, behind what the buffer had before. */
+/* Converts to EWKB in hex. The buffer has other bytes before. */
 static int to_hex(const cJSON *geometry, struct buf *hex, struct err *err)
 {
     auto_buf struct buf ewkb = BUF_INIT;
@@ -220,7 +219,7 @@ static void test_refusals(void)
     }
 }
 
-/* As deep as json_parse lets anything be: recursion ends, and the refusal names the first level. */
+/* Nested as deep as json_parse allows: the recursion ends, and the error names the first level. */
 static void test_deep(void)
 {
     static const struct {
@@ -256,7 +255,7 @@ static void test_deep(void)
     }
 }
 
-/* A ring of 100,000 positions: the count, the last position, nothing in between forgotten. */
+/* A ring of 100,000 positions: the count, the last position and the total size are right. */
 static void test_large(void)
 {
     enum { POSITIONS = 100000 };
@@ -307,7 +306,7 @@ static bool encode_item(void *context)
     return r == 0;
 }
 
-/* The refusal is told even where its place found no memory: the item is what is wrong. */
+/* If there is no memory for the place, the error is still that the geometry is invalid. */
 static bool refuse(void *context)
 {
     const cJSON *json = context;

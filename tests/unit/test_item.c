@@ -1,4 +1,4 @@
-/* What a STAC item must have: the columns that are made from it, each thing that is wrong by its name, all of them. */
+/* The columns that are read from a STAC item, and the errors, which name everything that is wrong. */
 #include "stac/item.h"
 #include "quoted.h"
 #include "test.h"
@@ -39,7 +39,7 @@ static const struct {
     { ITEM("'datetime':'2020-06-01T00:00:00Z','start_datetime':'2020-01-01T00:00:00Z',"
            "'end_datetime':'2020-01-02T00:00:00Z'"),
       Y2020, Y2020 + DAY },
-    /* Half a range is none. */
+    /* A start without an end is not a range. */
     { ITEM("'datetime':'2020-01-01T00:00:00Z','start_datetime':'2019-01-01T00:00:00Z'"), Y2020, Y2020 },
     { ITEM("'datetime':'2020-01-01T00:00:00Z','start_datetime':null,'end_datetime':'2021-01-01T00:00:00Z'"), Y2020,
       Y2020 },
@@ -72,11 +72,11 @@ static void test_ranges(void)
 #define LINKS(links)                                                                                      \
     "{'type':'Feature','id':'i','collection':'c','properties':{'datetime':'2020-01-01T00:00:00Z'}," POINT \
     ",'links':[" links "],'assets':{}}"
-#define NO_DATETIME "properties.datetime is missing or null, and so is start_datetime or end_datetime"
+#define NO_DATETIME "properties.datetime is missing or null, which requires both start_datetime and end_datetime"
 
 static const struct {
     const char *json;
-    const char *error; /* all of it, behind "not a STAC item: " */
+    const char *error; /* the text after "not a STAC item: " */
 } refusals[] = {
     { "[]", "an array where an object was expected" },
     { "null", "null where an object was expected" },
@@ -145,7 +145,7 @@ static const struct {
     { ITEM("'datetime':'2020-01-01T00:00:00Z','start_datetime':'2020-01-01T00:00:00Z','end_datetime':"
            "'2020-01-01T00:00:00+00:01'"),
       "properties.end_datetime is before start_datetime" },
-    /* A bad date is named even where the range would do without it. */
+    /* A bad date is an error also if the range makes it unnecessary. */
     { ITEM("'datetime':'a','start_datetime':'2020-01-01T00:00:00Z','end_datetime':'2020-01-01T00:00:00Z'"),
       "properties.datetime \"a\" is " MALFORMED },
 };
@@ -166,7 +166,7 @@ static void test_refusals(void)
     }
 }
 
-/* A generated item gets its collection later. */
+/* A generated item may have no collection yet. */
 static void test_generated(void)
 {
     static const struct {

@@ -81,7 +81,7 @@ def lines(items: list[Any]) -> str:
     return "".join(json.dumps(each) + "\n" for each in items)
 
 
-def said(reject: dict[str, Any]) -> str:
+def error_of(reject: dict[str, Any]) -> str:
     return str(reject["error"]).split(" at line ")[0]
 
 
@@ -209,7 +209,7 @@ def test_rejects_are_named_corrected_and_loaded_again(itemctl: Itemctl, pipeline
     # Corrected: one in its item, one in its text.
     rejects[1]["item"]["collection"] = "test"
     rejects[2]["text"] = broken
-    assert itemctl.load(itemctl.write("mended", lines(rejects[1:3])))["inserted"] == 2
+    assert itemctl.load(itemctl.write("corrected", lines(rejects[1:3])))["inserted"] == 2
     assert numbers(pipeline) == {"item-0": 0, "item-2": 2, "item-3": 3, "item-6": 6}
 
 
@@ -294,7 +294,7 @@ def test_the_summary_as_json(itemctl: Itemctl) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ([], "Usage: itemctl"),
         (["lead"], "unknown command 'lead'"),
@@ -309,15 +309,15 @@ def test_the_summary_as_json(itemctl: Itemctl) -> None:
         (["load", "items", "--frobnicate", "x"], "itemctl load: unrecognized option"),
     ],
 )
-def test_wrong_usage(arguments: list[str], said: str, itemctl: Itemctl) -> None:
+def test_wrong_usage(arguments: list[str], expected: str, itemctl: Itemctl) -> None:
     status, output, error = itemctl.run(*arguments)
-    assert (status, output) == (64, "") and said in error
+    assert (status, output) == (64, "") and expected in error
 
 
 def test_loads_that_cannot_start(itemctl: Itemctl, pipeline: Pipeline) -> None:
     good = itemctl.write("good", lines([item(1)]))
     (itemctl.folder / "link").symlink_to("good")
-    for arguments, env, said in [
+    for arguments, env, expected in [
         (["nowhere"], {}, "nowhere: No such file"),
         ([str(itemctl.folder)], {}, "Is a directory"),
         (["--rejects", "no/such/folder", good], {}, "no/such/folder"),
@@ -329,7 +329,7 @@ def test_loads_that_cannot_start(itemctl: Itemctl, pipeline: Pipeline) -> None:
         (["--secret", "nowhere", good], {}, "nowhere"),
     ]:
         status, _, error = itemctl.run("load", "items", *arguments, **env)
-        assert status == 1 and said in error, (arguments, error)
+        assert status == 1 and expected in error, (arguments, error)
     assert pipeline.ids() == []
 
 
@@ -386,7 +386,7 @@ def open_load(itemctl: Itemctl, pipeline: Pipeline, *arguments: str) -> subproce
     assert child.stdin
     child.stdin.write(lines([item(1)]).encode())
     child.stdin.flush()
-    wait_until("the first item is in", lambda: "item-1" in pipeline.ids())
+    wait_until("the first item is loaded", lambda: "item-1" in pipeline.ids())
     return child
 
 
@@ -411,17 +411,17 @@ class Outage:
         self.db.close()
 
 
-def read_until(child: subprocess.Popen[bytes], said: str) -> str:
+def read_until(child: subprocess.Popen[bytes], expected: str) -> str:
     assert child.stderr
     read = ""
-    while said not in read:
+    while expected not in read:
         line = child.stderr.readline().decode()
         assert line, read
         read += line
     return read
 
 
-def test_an_outage_is_waited_through(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_a_load_waits_while_the_database_is_down(itemctl: Itemctl, pipeline: Pipeline) -> None:
     child = open_load(itemctl, pipeline)
     with Outage(pipeline):
         output = lines([item(number) for number in range(2, 1500)])
@@ -452,7 +452,7 @@ def test_ctrl_c_finishes_work_in_progress(itemctl: Itemctl, pipeline: Pipeline) 
     with path.open("wb") as fifo:
         fifo.write(lines([item(number) for number in range(1, 200)]).encode())
         fifo.flush()
-        wait_until("the first items are in", lambda: len(pipeline.ids()) > 0)
+        wait_until("the first items are loaded", lambda: len(pipeline.ids()) > 0)
         child.send_signal(signal.SIGINT)
         output, error = child.communicate(timeout=60)
     summary = json.loads(output)
@@ -474,7 +474,7 @@ def test_ctrl_c_while_no_input_arrives(itemctl: Itemctl) -> None:
     for source in (str(path), "-"):
         child = itemctl.start("load", "items", source)
         blocked = lambda: "signalfd" in str([os.readlink(fd) for fd in Path(f"/proc/{child.pid}/fd").iterdir()])  # noqa: B023, E731
-        wait_until("it looks for signals", blocked)
+        wait_until("it reads signals", blocked)
         child.send_signal(signal.SIGINT)
         read_until(child, "stopping after")
         assert child.wait(60) == 1
@@ -508,7 +508,7 @@ def test_a_checkpoint_is_for_its_own_load(itemctl: Itemctl, pipeline: Pipeline) 
     wait_until("a checkpoint exists", (itemctl.folder / "mine").exists)
     child.kill()
     child.communicate()
-    for arguments, said in [
+    for arguments, expected in [
         (["items", "--checkpoint", "checkpoint", path], "not a checkpoint of itemctl"),
         (["items", "--checkpoint", "mine", path], "of a load of other files"),
         (["items", "--checkpoint", "mine", other], "of a load of other files"),
@@ -516,7 +516,7 @@ def test_a_checkpoint_is_for_its_own_load(itemctl: Itemctl, pipeline: Pipeline) 
         (["collections", "--checkpoint", "mine", other, "-"], "another command"),
     ]:
         status, _, error = itemctl.run("load", *arguments)
-        assert status == 1 and said in error, error
+        assert status == 1 and expected in error, error
     itemctl.write("other", lines([item(1), item(2)]))
     status, _, error = itemctl.run("load", "items", "--checkpoint", "mine", other, "-")
     assert status == 1 and "has changed since" in error
