@@ -1,8 +1,8 @@
 /*
  * fill: receives the messages of one batch.
  *
- * While the queue is empty, one receive at a time waits for a message. After the first message many receives are open at
- * once, until the batch has batch_items messages or batch_bytes, or is batch_window old, or no receive was full for
+ * While the queue is empty, one receive at a time waits for a message. After the first message many receives are open
+ * at once, until the batch has batch_items messages or batch_bytes, or is batch_window old, or no receive was full for
  * batch_idle. So a single item is loaded within seconds, and a flood in full batches. The leases of the messages are
  * renewed from their receive on.
  */
