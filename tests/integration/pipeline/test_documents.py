@@ -29,7 +29,7 @@ class Case:
     content: bytes  # "@" stands for the collection
     loaded: str  # the ids, one letter each
     bad: list[int] = field(default_factory=list)  # the lines of the rejected documents
-    says: str = ""  # in each of the errors
+    error: str = ""  # a part of each error
     encode: Callable[[bytes, int], bytes] | None = None  # arguments: bytes, level of compression
     code: str = ""
 

@@ -203,8 +203,8 @@ def test_rejects_are_named_corrected_and_loaded_again(itemctl: Itemctl, pipeline
     itemctl.write("rejects", lines(rejects[:6]))
     assert itemctl.load("--rejects", "again", "rejects", expect=2)["errors"] == summary["errors"] | {"invalid_json": 2}
     # The place in the file differs, because each has its own line now.
-    kept = [{k: v for k, v in r.items() if k in ("error_code", "item", "text")} | {"error": said(r)} for r in rejects[:6]]
-    again = [{k: v for k, v in r.items() if k in ("error_code", "item", "text")} | {"error": said(r)} for r in itemctl.rejects("again")]
+    kept = [{k: v for k, v in r.items() if k in ("error_code", "item", "text")} | {"error": error_of(r)} for r in rejects[:6]]
+    again = [{k: v for k, v in r.items() if k in ("error_code", "item", "text")} | {"error": error_of(r)} for r in itemctl.rejects("again")]
     assert sorted(map(str, again)) == sorted(map(str, kept))
     # Corrected: one in its item, one in its text.
     rejects[1]["item"]["collection"] = "test"
