@@ -92,7 +92,8 @@ static void read_range(const cJSON *properties, struct stac_item *item, struct b
     } else if (has_at == DATETIME_OK) {
         item->datetime_us = item->end_datetime_us = at;
     } else {
-        complain(wrong, "properties.datetime", "is missing or null, which requires both start_datetime and end_datetime");
+        complain(wrong, "properties.datetime",
+                 "is missing or null, which requires both start_datetime and end_datetime");
     }
 }
 
