@@ -23,8 +23,8 @@ int load_checkpoint_write(const char *path, const struct load_checkpoint *checkp
                           struct err *err) must_check;
 
 /*
- * *ret_found false: there is no file. NEVER: "bad_checkpoint", the file is not a checkpoint or belongs to another
- * command, or the inputs have changed since.
+ * *ret_found false: the file does not exist. NEVER: "bad_checkpoint", the file is not a checkpoint or belongs to
+ * another command, or the inputs have changed since.
  */
 int load_checkpoint_read(const char *path, bool collections, const struct load_input *input,
                          struct load_checkpoint *ret, bool *ret_found, struct err *err) must_check;

@@ -13,7 +13,7 @@
 enum {
     TICK_MS = 100,     /* how often signals are read and the progress is drawn */
     TRICKLE_MS = 1000, /* if no input comes, a batch that is as old as this is sent */
-    PRINTED_MAX = 10,  /* rejected documents that are printed if there is no --rejects */
+    PRINTED_MAX = 10,  /* rejected documents that are printed without --rejects */
 };
 
 /* ------------------------------------------------------------------ signals */

@@ -203,7 +203,7 @@ static void return_batch(const struct loader *loader, struct load_batch *batch)
         ;
 }
 
-/* NULL: there are no more. */
+/* NULL: that was the last one. */
 static struct load_batch *next_batch(int fd)
 {
     struct load_batch *batch = NULL;

@@ -42,7 +42,7 @@ enum { LOAD_WORKER_BATCHES = 2 };
 int load_worker_start(struct load_worker *worker, struct load_shared *shared, struct err *err) must_check;
 /* Requires outstanding < LOAD_WORKER_BATCHES. */
 int load_worker_send(struct load_worker *worker, struct load_batch *batch, struct err *err) must_check;
-/* There are no more batches: the thread writes the statistics and ends. */
+/* After the last batch: the thread writes the statistics and ends. */
 void load_worker_finish(struct load_worker *worker);
 void load_worker_join(struct load_worker *worker);
 

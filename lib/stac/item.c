@@ -11,7 +11,7 @@ static void complain(struct buf *wrong, const char *member, const char *what)
     buf_printf(wrong, "%s%s %s", wrong->len ? "; " : "", member, what);
 }
 
-/* Returns a copy. If there is no memory, buf_failed(wrong). */
+/* Returns a copy. Without memory, buf_failed(wrong). */
 static char *read_name(const cJSON *json, const char *key, struct buf *wrong)
 {
     const cJSON *member = json_get(json, key);

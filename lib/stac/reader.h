@@ -42,7 +42,7 @@ void reader_clear(struct reader *reader);
 /*
  * Reads from `input`, and moves it on, up to the end of the next document.
  * - 0 with *ret_found: a document, perhaps a damaged one (split_document_parse)
- * - 0 without: `input` is read to its end; if it is the last piece, there are no more documents
+ * - 0 without: `input` is read to its end; more of it is needed, unless that was the last piece
  * - NEVER: nothing more can be read. "wrong_encoding": the input is not text, or the compressed data is damaged or cut
  *   off. "document_too_large": more than unpacked_max.
  * - < 0: no memory

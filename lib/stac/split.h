@@ -85,7 +85,7 @@ struct split_input {
 /*
  * Reads from `input`, and moves it on, up to the end of the next document.
  * - 0 with *ret_found: a document
- * - 0 without: `input` is read to its end; if it is the last piece, there are no more documents
+ * - 0 without: `input` is read to its end; more of it is needed, unless that was the last piece
  * - < 0: no memory
  */
 int split_next(struct split *split, struct split_input *input, struct split_document *ret, bool *ret_found,

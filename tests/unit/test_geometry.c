@@ -306,7 +306,7 @@ static bool encode_item(void *context)
     return r == 0;
 }
 
-/* If there is no memory for the place, the error is still that the geometry is invalid. */
+/* Without memory for the place, the error is still that the geometry is invalid. */
 static bool refuse(void *context)
 {
     const cJSON *json = context;
