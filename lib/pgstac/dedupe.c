@@ -55,47 +55,42 @@ static size_t newest_of(const struct dedupe_version *versions, size_t first, siz
     return end;
 }
 
-/* Settles the round, whose items have results now, and the older versions that they supersede. */
-static void end_round(struct dedupe *dedupe)
+/* Settles the newest version, which has a result now, and the older ones that it supersedes. */
+static void settle(struct dedupe_version *versions, size_t first, size_t newest)
 {
-    struct dedupe_version *versions = dedupe->versions;
-    for (size_t first = 0, end; first < dedupe->n; first = end) {
-        end = item_end(versions, dedupe->n, first);
-        size_t newest = newest_of(versions, first, end);
-        if (newest == end)
+    versions[newest].settled = true;
+    for (size_t i = first; i < newest && versions[newest].item->result != NEVER; i++) {
+        if (versions[i].settled)
             continue;
-        versions[newest].settled = true;
-        for (size_t i = first; i < newest && versions[newest].item->result != NEVER; i++) {
-            if (versions[i].settled)
-                continue;
-            versions[i].item->result = 0;
-            versions[i].item->outcome = PGSTAC_SUPERSEDED;
-            versions[i].settled = true;
-        }
+        versions[i].item->result = 0;
+        versions[i].item->outcome = PGSTAC_SUPERSEDED;
+        versions[i].settled = true;
     }
 }
 
 static void begin_round(struct dedupe *dedupe)
 {
+    struct dedupe_version *versions = dedupe->versions;
     dedupe->n_round = dedupe->at = 0;
     for (size_t first = 0, end; first < dedupe->n; first = end) {
-        end = item_end(dedupe->versions, dedupe->n, first);
-        size_t newest = newest_of(dedupe->versions, first, end);
+        end = item_end(versions, dedupe->n, first);
+        size_t newest = newest_of(versions, first, end);
+        if (dedupe->has_begun && newest < end) {
+            settle(versions, first, newest);
+            newest = newest_of(versions, first, end);
+        }
         if (newest < end)
-            dedupe->round[dedupe->n_round++] = dedupe->versions[newest].item;
+            dedupe->round[dedupe->n_round++] = versions[newest].item;
     }
+    dedupe->has_begun = true;
 }
 
 size_t dedupe_next(struct dedupe *dedupe, size_t max, struct pgstac_item ***ret_items)
 {
-    if (dedupe->at == dedupe->n_round) {
-        if (dedupe->has_begun)
-            end_round(dedupe);
-        else if (dedupe->n > 0)
-            qsort(dedupe->versions, dedupe->n, sizeof(*dedupe->versions), compare);
-        dedupe->has_begun = true;
+    if (!dedupe->has_begun && dedupe->n > 0)
+        qsort(dedupe->versions, dedupe->n, sizeof(*dedupe->versions), compare);
+    if (dedupe->at == dedupe->n_round)
         begin_round(dedupe);
-    }
     size_t left = dedupe->n_round - dedupe->at, n = left < max ? left : max;
     *ret_items = dedupe->round + dedupe->at;
     dedupe->at += n;
