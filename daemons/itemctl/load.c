@@ -14,7 +14,7 @@
 
 enum { EXIT_STOPPED = 1, EXIT_REJECTED = 2 };
 
-/* SIGINT and SIGTERM are read from a descriptor, in every thread blocked from here on. */
+/* Blocks SIGINT and SIGTERM in this and all later threads. They are read from signal_fd. */
 static int open_signals(struct load_run *run, struct err *err)
 {
     sigset_t set;
@@ -34,7 +34,7 @@ static int open_signals(struct load_run *run, struct err *err)
     return 0;
 }
 
-/* Where a load of the same command left off, or the beginning. */
+/* Continues at the checkpoint if there is one, else at the beginning. */
 static int open_checkpoint(struct load_run *run, struct err *err)
 {
     const struct load_options *options = run->options;
@@ -49,7 +49,8 @@ static int open_checkpoint(struct load_run *run, struct err *err)
         *state = (struct load_checkpoint){ .collections = options->collections,
                                            .published_at_ms = options->published_at_ms };
     else if (options->published_at_ms && options->published_at_ms != state->published_at_ms)
-        return err_never(err, "bad_checkpoint", "checkpoint %.300s is of a load with another --published-at",
+        return err_never(err, "bad_checkpoint",
+                         "checkpoint %.300s is of a load with another --published-at; give the same one, or remove it",
                          options->checkpoint);
     if (state->published_at_ms == 0)
         state->published_at_ms = time_now_ms();
@@ -58,7 +59,7 @@ static int open_checkpoint(struct load_run *run, struct err *err)
     run->read_before = state->counts.read;
     run->fraction_before = state->place.file || state->place.position.offset ? load_input_fraction(&run->input) : 0;
     if (found)
-        load_progress_say(&run->progress, "going on from checkpoint %s: %lld documents are done", options->checkpoint,
+        load_progress_say(&run->progress, "continuing from checkpoint %s: %lld documents are done", options->checkpoint,
                           (long long)state->counts.read);
     return 0;
 }
@@ -74,7 +75,7 @@ static int open_run(const struct load_options *options, struct load_run *run, st
     if (r == 0)
         r = load_input_open(options->paths, options->n_paths, &run->input, err);
     if (r == 0 && options->rejects && load_input_has(&run->input, options->rejects))
-        r = err_never(err, "bad_rejects", "--rejects: %.300s is loaded, too: name another file", options->rejects);
+        r = err_never(err, "bad_rejects", "--rejects: %.300s is also an input; name another file", options->rejects);
     if (r == 0)
         r = open_checkpoint(run, err);
     if (r == 0)
@@ -86,7 +87,7 @@ static int open_run(const struct load_options *options, struct load_run *run, st
     if (r != 0)
         return r;
     run->shared.published_at_ms = run->state.published_at_ms;
-    /* Collections are few, and of two versions of one the last is to win. */
+    /* Collections are few, and the last version of one in the input must win. */
     run->n_workers = options->collections ? 1 : (size_t)options->jobs;
     run->workers = calloc(run->n_workers, sizeof(*run->workers));
     run->filling = calloc(run->n_workers, sizeof(struct load_batch *));
@@ -107,7 +108,7 @@ static void close_run(struct load_run *run)
     free(run->filling);
 }
 
-/* ------------------------------------------------------------------ telling */
+/* -------------------------------------------------------------- the summary */
 
 static int print_summary(const struct load_run *run, bool complete)
 {
@@ -127,24 +128,25 @@ static int print_summary(const struct load_run *run, bool complete)
     return fflush(stdout) == 0 && ok ? 0 : -EIO;
 }
 
-static void tell_how_to_go_on(const struct load_run *run)
+static void print_how_to_continue(const struct load_run *run)
 {
     if (run->options->checkpoint)
-        load_progress_say(&run->progress, "not all is loaded: the same command goes on from checkpoint %s",
+        load_progress_say(&run->progress,
+                          "not everything is loaded; run the same command again to continue from checkpoint %s",
                           run->options->checkpoint);
     else
-        load_progress_say(&run->progress, "not all is loaded: what is in stays, and may be loaded once more "
-                                          "(--checkpoint FILE remembers how far a load has come)");
+        load_progress_say(&run->progress, "not everything is loaded; documents that are loaded may be loaded again "
+                                          "(--checkpoint FILE records the progress)");
 }
 
-/* The exit code. */
+/* Returns the exit status. */
 static int conclude(const struct load_run *run, int result, const struct err *err)
 {
     if (result != 0)
         load_progress_say(&run->progress, "%s%s%s", err->code ? err->code : "", err->code ? ": " : "", err->text);
     bool complete = result == 0 && run->stops == 0;
     if (!complete)
-        tell_how_to_go_on(run);
+        print_how_to_continue(run);
     else if (run->options->checkpoint && unlink(run->options->checkpoint) != 0)
         load_progress_say(&run->progress, "removing %s: %s", run->options->checkpoint, strerror(errno));
     if (print_summary(run, complete) != 0 || !complete)

@@ -50,7 +50,7 @@ static void write_text(const struct load_checkpoint *checkpoint, const struct lo
     buf_puts(ret, "}}\n");
 }
 
-/* The file's name is safe only when its directory is. */
+/* The name of the file survives a crash only after its directory is synced. */
 static int sync_directory(const char *path, struct err *err)
 {
     auto_free char *copy = strdup(path);
@@ -111,7 +111,7 @@ static bool read_place(const cJSON *json, const struct load_input *input, struct
     return ok;
 }
 
-/* Names the first file that is not as it was. */
+/* The error names the first file that has changed. */
 static int check_files(const char *path, const cJSON *files, const struct load_input *input, struct err *err)
 {
     size_t i = 0;
@@ -124,14 +124,14 @@ static int check_files(const char *path, const cJSON *files, const struct load_i
             !json_get_i64(file, "mtime_ns", INT64_MIN, INT64_MAX, &mtime_ns) || size != input->files[i].size ||
             mtime_ns != input->files[i].mtime_ns)
             return err_never(err, "bad_checkpoint",
-                             "%.300s has changed since checkpoint %.300s was written: remove the checkpoint to load it "
+                             "%.300s has changed since checkpoint %.300s was written; remove the checkpoint to load it "
                              "from its beginning",
                              name, path);
     }
     return i == input->n && cJSON_GetArraySize(files) == (int)i
                ? 0
                : err_never(err, "bad_checkpoint",
-                           "checkpoint %.300s is of a load of other files: give it the same ones, or remove it", path);
+                           "checkpoint %.300s is of a load of other files; give the same ones, or remove it", path);
 }
 
 int load_checkpoint_read(const char *path, bool collections, const struct load_input *input,
@@ -150,9 +150,11 @@ int load_checkpoint_read(const char *path, bool collections, const struct load_i
         return r;
     const char *command = json_get_string(json, "command");
     if (r != 0 || !command || strncmp(command, "itemctl ", 8) != 0)
-        return err_never(err, "bad_checkpoint", "%.500s is no checkpoint of itemctl", path);
+        return err_never(err, "bad_checkpoint", "%.500s is not a checkpoint of itemctl; name another file", path);
     if (strcmp(command + 8, command_name(collections)) != 0)
-        return err_never(err, "bad_checkpoint", "checkpoint %.300s is of another command: %.300s", path, command);
+        return err_never(err, "bad_checkpoint",
+                         "checkpoint %.300s is of another command, %.300s; name another file, or remove it", path,
+                         command);
     r = check_files(path, json_get(json, "files"), input, err);
     if (r != 0)
         return r;
@@ -162,5 +164,7 @@ int load_checkpoint_read(const char *path, bool collections, const struct load_i
                  json_get_i64(json, "rejects_len", 0, INT64_MAX, &ret->rejects_len) &&
                  load_counts_read(json_get(json, "counts"), collections, &ret->counts) &&
                  json_get_i64(json, "elapsed_ms", 0, INT64_MAX, &ret->counts.elapsed_ms);
-    return *ret_found ? 0 : err_never(err, "bad_checkpoint", "%.500s is no checkpoint of itemctl", path);
+    return *ret_found
+               ? 0
+               : err_never(err, "bad_checkpoint", "%.500s is not a checkpoint of itemctl; name another file", path);
 }

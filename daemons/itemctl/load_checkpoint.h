@@ -1,8 +1,8 @@
 /*
- * load_checkpoint: a small file that says how far a load is committed.
+ * load_checkpoint: a small file that records how much of a load is committed.
  *
- * It is written only when no batch is under way, so that it holds for all before its place and for nothing behind it:
- * what an interrupted load did after it is done again, with the same published_at, which changes nothing that is in.
+ * It is written only when no worker has a batch. So everything before its place is loaded, and nothing behind it. A
+ * load that continues from it may load documents again. That changes nothing, because they have the same published_at.
  */
 #ifndef ITEMCTL_LOAD_CHECKPOINT_H
 #define ITEMCTL_LOAD_CHECKPOINT_H
@@ -18,13 +18,13 @@ struct load_checkpoint {
     struct load_counts counts;
 };
 
-/* Puts it at `path` in one step (a file beside it, fsync, rename). < 0: it cannot be written. */
+/* Writes another file beside `path`, syncs and renames it. < 0: it cannot be written. */
 int load_checkpoint_write(const char *path, const struct load_checkpoint *checkpoint, const struct load_input *input,
                           struct err *err) must_check;
 
 /*
- * Reads what a load of the same command left. *ret_found false: there is none. NEVER "bad_checkpoint": it is none, is
- * another command's, or the files have changed since.
+ * *ret_found false: the file does not exist. NEVER: "bad_checkpoint", the file is not a checkpoint or belongs to
+ * another command, or the inputs have changed since.
  */
 int load_checkpoint_read(const char *path, bool collections, const struct load_input *input,
                          struct load_checkpoint *ret, bool *ret_found, struct err *err) must_check;

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 
-/* The counters by their names, which are one list for all that writes and reads them. */
+/* One list of names for writing and reading. */
 static const struct {
     const char *name;
     size_t offset;
@@ -13,7 +13,7 @@ static const struct {
     { "read", offsetof(struct load_counts, read), true, true },
     { "inserted", offsetof(struct load_counts, inserted), false, true },
     { "updated", offsetof(struct load_counts, updated), false, true },
-    { "loaded", offsetof(struct load_counts, updated), true, false }, /* pgstac does not say whether it was there */
+    { "loaded", offsetof(struct load_counts, updated), true, false }, /* pgstac does not say whether it was inserted */
     { "stale", offsetof(struct load_counts, stale), true, true },
     { "rejected", offsetof(struct load_counts, rejected), true, true },
 };

@@ -83,7 +83,7 @@ void load_input_seek(struct load_input *input, const struct load_place *place)
         input->bytes_before += input->files[i].size;
 }
 
-/* Up to CHUNK bytes to the chunk. *ret_len -1: none yet. */
+/* Reads up to CHUNK bytes. *ret_len -1: none yet. */
 static int read_chunk(struct load_input *input, int stop_fd, int64_t deadline_ms, ssize_t *ret_len, struct err *err)
 {
     *ret_len = -1;
@@ -95,17 +95,18 @@ static int read_chunk(struct load_input *input, int stop_fd, int64_t deadline_ms
     return 0;
 }
 
-/* The next part of the file to `rest`. */
+/* The chunk is the next part of the file. */
 static int take_chunk(struct load_input *input, size_t len, struct err *err)
 {
     if (len == 0 && input->reader.to_skip > 0)
-        return err_fatal(err, ENODATA, "%.500s ends before the place to go on from", input->files[input->current].path);
+        return err_fatal(err, ENODATA, "%.500s ends before the place where the load is to continue",
+                         input->files[input->current].path);
     input->bytes_read += (int64_t)len;
     input->rest = (struct split_input){ .data = input->chunk, .len = len, .end = len == 0 };
     return 0;
 }
 
-/* What is packed can only be read from its beginning; a pipe, too. */
+/* Compressed data and pipes can only be read from the beginning. */
 static bool seek(const struct load_input *input, int64_t offset)
 {
     char head[ENCODING_LOOK];
@@ -114,7 +115,7 @@ static bool seek(const struct load_input *input, int64_t offset)
            lseek(input->fd, offset, SEEK_SET) == offset;
 }
 
-/* Not waiting for a writer, where it is a pipe with a name: that is read_chunk's, which heeds a stop. */
+/* A named pipe is opened without waiting for a writer: read_chunk waits, and heeds a stop. */
 static int open_file(struct load_input *input, struct err *err)
 {
     const struct load_file *file = &input->files[input->current];
@@ -138,7 +139,7 @@ static void end_file(struct load_input *input)
     input->place = (struct load_place){ .file = input->current };
 }
 
-/* A document, the end of the file, or the need of more. */
+/* Takes a document from the chunk, or finds that the file ends or that more of it is needed. */
 static int read_rest(struct load_input *input, struct load_input_next *ret, struct err *err)
 {
     bool found = false;

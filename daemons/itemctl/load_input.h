@@ -1,4 +1,4 @@
-/* load_input: the files (or stdin) of a load, one after another, as documents. */
+/* load_input: reads the documents of files and stdin, one file after the other. */
 #ifndef ITEMCTL_LOAD_INPUT_H
 #define ITEMCTL_LOAD_INPUT_H
 
@@ -8,8 +8,8 @@
 
 struct load_file {
     const char *path;       /* "-": stdin */
-    int64_t size, mtime_ns; /* of a regular file; -1: what it holds is not known before it ends */
-    dev_t device;           /* with the inode: which file it is, by whatever name */
+    int64_t size, mtime_ns; /* -1: not a regular file, so its size is not known */
+    dev_t device;           /* with the inode, identifies the file under any name */
     ino_t inode;
 };
 
@@ -22,8 +22,8 @@ struct load_place {
 struct load_input {
     struct load_file *files;
     size_t n;
-    size_t current;          /* index of the file that is read */
-    struct load_place place; /* behind the last document that was given */
+    size_t current;          /* index of the file that is being read */
+    struct load_place place; /* behind the last document that was returned */
     int fd;                  /* -1: the current file is not open yet */
     char *chunk;
     struct split_input rest; /* of the chunk */
@@ -33,33 +33,33 @@ struct load_input {
     int64_t total_bytes;  /* -1: not known */
 };
 
-/* Looks at each file. < 0: one cannot be read, or is a directory. `ret` is to be closed in every case. */
+/* Checks each file. < 0: one cannot be read, or is a directory. Close `ret` in every case. */
 int load_input_open(char *const *paths, size_t n, struct load_input *ret, struct err *err) must_check;
 void load_input_close(struct load_input *input);
 
-/* Whether the path is one of the inputs, which who writes there would end. */
+/* Whether the path is one of the inputs, which must not be written to. */
 bool load_input_has(const struct load_input *input, const char *path);
 
-/* Goes on from a place; before the first load_input_next. */
+/* Continues from a place. To be called before the first load_input_next. */
 void load_input_seek(struct load_input *input, const struct load_place *place);
 
 enum load_input_event {
-    LOAD_INPUT_DOCUMENT, /* here is one */
+    LOAD_INPUT_DOCUMENT, /* a document */
     LOAD_INPUT_NOTHING,  /* none yet: the deadline has passed, or stop_fd is readable */
-    LOAD_INPUT_BROKEN,   /* at the document's line the file cannot be read on: err says why; next is the next file */
+    LOAD_INPUT_BROKEN,   /* the file cannot be read from the document's line on, as `err` says; the next file follows */
     LOAD_INPUT_END,
 };
 
-/* The next document, which is the caller's to clear, and the index of its file. < 0: a file cannot be read. */
 struct load_input_next {
     enum load_input_event event;
-    struct split_document document;
-    size_t file;
+    struct split_document document; /* the caller clears it */
+    size_t file;                    /* its index */
 };
+/* < 0: a file cannot be read. */
 int load_input_next(struct load_input *input, int stop_fd, int64_t deadline_ms, struct load_input_next *ret,
                     struct err *err) must_check;
 
-/* How much has been read, 0 to 1; -1: not known. */
+/* The fraction of the input that has been read, 0 to 1; -1: not known. */
 double load_input_fraction(const struct load_input *input);
 
 #endif

@@ -1,4 +1,4 @@
-/* load_options: the command line of `itemctl load`. */
+/* load_options: parses the command line of `itemctl load`. */
 #ifndef ITEMCTL_LOAD_OPTIONS_H
 #define ITEMCTL_LOAD_OPTIONS_H
 

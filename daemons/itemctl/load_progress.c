@@ -18,8 +18,8 @@ static bool is_set(const char *name)
 void load_progress_init(struct load_progress *progress)
 {
     const char *terminal = getenv("TERM");
-    progress->shows = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
-    progress->colour = progress->shows && !is_set("NO_COLOR");
+    progress->draws = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
+    progress->colour = progress->draws && !is_set("NO_COLOR");
 }
 
 void load_progress_say(const struct load_progress *progress, const char *format, ...)
@@ -30,13 +30,13 @@ void load_progress_say(const struct load_progress *progress, const char *format,
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     err_make_printable(text);
-    /* One call: stdio keeps what several threads say apart. */
-    fprintf(stderr, "%sitemctl: %s\n", progress->shows ? ERASE_LINE : "", text);
+    /* In one call, so that the lines of several threads do not mix. */
+    fprintf(stderr, "%sitemctl: %s\n", progress->draws ? ERASE_LINE : "", text);
 }
 
 void load_progress_erase(const struct load_progress *progress)
 {
-    if (progress->shows)
+    if (progress->draws)
         fputs(ERASE_LINE, stderr);
 }
 
@@ -62,7 +62,7 @@ static void add_eta(const struct load_progress_state *state, struct buf *ret)
                    (long long)(left_s % 60));
 }
 
-/* A line that is longer than the terminal is wide would not be drawn over: the bar goes first, then the end. */
+/* A line longer than the width of the terminal could not be overwritten. So the bar is left out first, then the end. */
 static size_t columns(void)
 {
     struct winsize size = { .ws_col = 0 };
@@ -71,7 +71,7 @@ static size_t columns(void)
 
 void load_progress_draw(const struct load_progress *progress, const struct load_progress_state *state)
 {
-    if (!progress->shows)
+    if (!progress->draws)
         return;
     auto_buf struct buf bar = BUF_INIT, text = BUF_INIT;
     double rate = state->run_ms > 0 ? (double)state->run_documents * 1000 / (double)state->run_ms : 0;

@@ -17,10 +17,10 @@ int load_rejects_open(const char *path, int64_t keep, struct load_rejects *ret, 
     ret->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (keep ? 0 : O_TRUNC), 0666);
     if (ret->fd < 0)
         return err_fatal(err, errno, "%.500s", path);
-    /* What was written behind the checkpoint is rejected, and written, once more. */
+    /* Documents behind the checkpoint are loaded again, and rejected again. */
     if (keep > 0 &&
         (lseek(ret->fd, 0, SEEK_END) < keep || ftruncate(ret->fd, keep) != 0 || lseek(ret->fd, keep, SEEK_SET) != keep))
-        return err_fatal(err, EINVAL, "%.500s is not the file of the load that the checkpoint is of", path);
+        return err_fatal(err, EINVAL, "%.500s is not the --rejects file of the checkpoint's load; give that one", path);
     return 0;
 }
 
@@ -32,7 +32,7 @@ void load_rejects_close(struct load_rejects *rejects)
     buf_clear(&rejects->lines);
 }
 
-/* As a JSON string, with '?' for what no string can hold. */
+/* As a JSON string, with '?' for bytes that a string cannot contain. */
 static void write_text(const struct buf *text, struct buf *ret)
 {
     auto_buf struct buf clean = BUF_INIT;
@@ -92,7 +92,7 @@ int load_rejects_flush(struct load_rejects *rejects, bool sync, struct err *err)
     return 0;
 }
 
-/* Whether it is worth parsing: an object whose first key begins with "error". */
+/* For speed: a line of a rejects file is an object whose first key begins with "error". */
 static bool may_be_a_line(const struct buf *text)
 {
     static const char key[] = "\"error";
@@ -112,7 +112,7 @@ int load_rejects_unwrap(struct buf *text, struct err *err)
     if (r < 0)
         return err_no_memory(err);
     if (r != 0 || !json_get_string(json, "error_code") || !json_get_string(json, "error"))
-        return 0; /* a document of its own, good or bad */
+        return 0; /* another document, good or bad */
     const cJSON *item = json_get(json, "item");
     const char *broken = json_get_string(json, "text");
     if (!item && !broken)

@@ -22,7 +22,7 @@ static bool has_escape(struct json_slice slice)
     return memchr(slice.text, '\\', slice.len) != NULL;
 }
 
-/* Without its quotes. False: it is no string, or has escapes. */
+/* Without its quotes. False: it is not a string, or has escapes. */
 static bool plain_string(struct json_slice value, struct json_slice *ret)
 {
     if (value.len < 2 || value.text[0] != '"' || has_escape(value))
@@ -31,7 +31,7 @@ static bool plain_string(struct json_slice value, struct json_slice *ret)
     return true;
 }
 
-/* False: they are not there, or they or a key, which may be theirs, are not written plainly. */
+/* False: one is missing, or one of them or a key, which may be theirs, has escapes. */
 static bool plain_names(const char *text, size_t len, struct json_slice *ret_collection, struct json_slice *ret_id)
 {
     struct json_slice object = json_slice_of(text, len), key, value;

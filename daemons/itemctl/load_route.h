@@ -1,8 +1,8 @@
 /*
- * load_route: which worker a document goes to.
+ * load_route: chooses the worker that loads a document.
  *
- * All versions of an item go to one worker, which loads them in the order of the input: so parallel connections do not
- * reorder them, and of equal published_at the last one in the input wins.
+ * All versions of an item go to one worker, in the order of the input. So parallel connections do not reorder them, and
+ * if their published_at is the same, the last one in the input wins.
  */
 #ifndef ITEMCTL_LOAD_ROUTE_H
 #define ITEMCTL_LOAD_ROUTE_H
@@ -10,8 +10,8 @@
 #include "base/json.h"
 
 /*
- * A number that is the same for all documents with this collection and id, however they are written. Where they are
- * written plainly, without escapes, the document is not parsed; one that is no JSON, or has neither, gets any number.
+ * A number that is the same for all documents with this collection and id, also if they are written with escapes; only
+ * then the document is parsed. A document without them, or that is not JSON, gets any number.
  */
 uint64_t load_route(const char *text, size_t len);
 

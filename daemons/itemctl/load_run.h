@@ -1,8 +1,8 @@
 /*
- * load_run: the work of a load: documents from the input go in batches to workers, whose results are counted.
+ * load_run: reads documents, sends them in batches to workers, and counts their results.
  *
- * One thread reads, routes, counts, draws the progress and writes the checkpoint; it hands batches to the workers and
- * takes them back (load_worker.h). A checkpoint waits until no batch is under way.
+ * One thread reads the input, chooses workers, counts, draws the progress and writes the checkpoint (load_worker.h has
+ * the others). Before a checkpoint it waits until no worker has a batch.
  */
 #ifndef ITEMCTL_LOAD_RUN_H
 #define ITEMCTL_LOAD_RUN_H
@@ -16,23 +16,23 @@ struct load_run {
     struct load_progress progress;
     struct load_input input;
     struct load_rejects rejects;
-    struct load_checkpoint state; /* of what is done; its place only where no batch is under way */
+    struct load_checkpoint state; /* its place is set only when no worker has a batch */
     struct load_shared shared;
     struct load_worker *workers;
-    struct load_batch **filling; /* one of each worker, or NULL */
+    struct load_batch **filling; /* the batch of each worker that is not full yet, or NULL */
     size_t n_workers, n_started;
     int signal_fd;
-    int stops;                                                 /* signals so far: one drains, two break off */
-    int64_t started_ms, elapsed_before_ms, read_before, given; /* documents done before this run, given in it */
+    int stops;                                                 /* signals so far: the first drains, the second aborts */
+    int64_t started_ms, elapsed_before_ms, read_before, given; /* documents: before this run, and read in it */
     double fraction_before;
-    int64_t next_look_ms, next_checkpoint_ms;
-    int64_t told; /* rejected documents that stderr has named */
+    int64_t next_tick_ms, next_checkpoint_ms;
+    int64_t n_printed; /* rejected documents that were printed */
 };
 
 /*
- * Loads all. 0: everything has its result, unless run->stops: then what was under way has, and the checkpoint, where
- * there is one, is written. LATER (the database could not be had, or two signals) and < 0: it could not go on, and the
- * checkpoint is what it was.
+ * 0: every document has a result. If run->stops, the documents that were read have, and the checkpoint is written.
+ * LATER: the database was not available, or there were two signals. < 0: it cannot go on. The checkpoint is then the
+ * last one that was written.
  */
 int load_run(struct load_run *run, struct err *err) must_check;
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
 #include "base/json.h"
 #include "base/time.h"
 #include "pgstac/database.h"
@@ -14,111 +15,91 @@ enum {
     STATEMENT_TIMEOUT_MS = 45000,
     CONNECT_TIMEOUT_MS = 10000,
     STATISTICS_INTERVAL_MS = 60000,
-    OUTAGE_WAIT_MS = 1000, /* doubling, up to: */
+    OUTAGE_WAIT_MS = 1000, /* before the first attempt at a database that is down; it doubles, up to: */
     OUTAGE_WAIT_MAX_MS = 15000,
-    LATER_ATTEMPTS = 6, /* at one document that is to come later; the waits double from: */
-    LATER_WAIT_MS = 500,
+    LATER_ATTEMPTS = 6, /* at a document that is to be tried again later, and the first wait, which doubles: */
+    LATER_WAIT_MS = 1000,
+    LATER_WAIT_MAX_MS = 16000,
 };
 
-/* What a thread has of its own. */
-struct job {
+/* The state of a thread. */
+struct loader {
     struct load_shared *shared;
     struct aws_client *client;
     struct database database;
     int outage_attempts;
 };
 
-/* ----------------------------------------------------------------- patience */
+/* ----------------------------------------------------------------- waiting */
 
-/* False: a stop has been asked for. */
-static bool wait_ms(const struct job *job, int64_t ms)
+/* False: a stop has been requested. */
+static bool wait_ms(const struct loader *loader, int64_t ms)
 {
-    return wait_fd(-1, 0, job->shared->drain_fd, time_mono_ms() + ms) == WAIT_TIMEOUT;
+    return wait_fd(-1, 0, loader->shared->drain_fd, time_mono_ms() + ms) == WAIT_TIMEOUT;
 }
 
-/* At the start what a person has to mend is told at once; what has worked before will work again. */
-static bool passes_by_itself(const struct job *job, const struct err *err)
+/* Before the first connection, an error that somebody has to fix ends the load. A database that has worked will work
+ * again. */
+static bool may_pass(const struct loader *loader, const struct err *err)
 {
     static const char *const passing[] = { "database_unavailable", "database_refused", "service_unavailable",
                                            "connection_failed",    "timeout",          "throttled" };
     for (size_t i = 0; i < N_ELEMENTS(passing); i++)
         if (err_is(err, passing[i]))
             return true;
-    return job->shared->connected;
+    return loader->shared->connected;
 }
 
-/* As `do r = call(); while (wait_out(job, r, err))`: true where the call met an outage and is to be made again. */
-static bool wait_out(struct job *job, int result, const struct err *err)
+/* As `do r = call(); while (wait_out(loader, r, err));`: true after a wait for the end of an outage. */
+static bool wait_out(struct loader *loader, int result, const struct err *err)
 {
-    struct load_shared *shared = job->shared;
+    struct load_shared *shared = loader->shared;
     if (result != LATER || !err->outage) {
         if (result == 0 && atomic_exchange(&shared->is_outage, false))
-            load_progress_say(shared->progress, "the database is back");
-        job->outage_attempts = 0;
+            load_progress_say(shared->progress, "the database is available again");
+        loader->outage_attempts = 0;
         shared->connected |= result == 0;
         return false;
     }
-    if (shared->options->no_wait || !passes_by_itself(job, err))
+    if (shared->options->no_wait || !may_pass(loader, err))
         return false;
     if (!atomic_exchange(&shared->is_outage, true))
-        load_progress_say(shared->progress, "%s; waiting for it (Ctrl-C stops)", err->text);
-    int64_t ms = OUTAGE_WAIT_MS << (job->outage_attempts < 4 ? job->outage_attempts : 4);
-    job->outage_attempts++;
-    return wait_ms(job, ms < OUTAGE_WAIT_MAX_MS ? ms : OUTAGE_WAIT_MAX_MS);
+        load_progress_say(shared->progress, "%s; waiting for the database (Ctrl-C stops)", err->text);
+    return wait_ms(loader, backoff_ms(OUTAGE_WAIT_MS, 2, OUTAGE_WAIT_MAX_MS, ++loader->outage_attempts));
 }
 
-static int after_call(struct job *job, int result, const struct err *err)
+/* ----------------------------------------------------------------- loading */
+
+/*
+ * Loads documents until each has its result. Those that are to be tried again later are, for half a minute, and then
+ * count as failed. `list` is overwritten.
+ */
+static int load(struct loader *loader, struct pgstac_item **list, size_t n, struct err *err)
 {
-    if (result == LATER && err->outage)
-        database_give_up(&job->database);
-    return result;
-}
-
-static int load_patiently(struct job *job, struct pgstac_item *const *items, size_t n, struct err *err)
-{
-    int r;
-    do {
-        r = database_connect(&job->database, err);
-        if (r == 0)
-            r = after_call(job, pgstac_load(job->database.pgstac, items, n, err), err);
-    } while (wait_out(job, r, err));
-    return r;
-}
-
-/* -------------------------------------------------------------------- items */
-
-/* A batch of items while it is loaded. */
-struct item_batch {
-    struct pgstac_item *items;  /* by entry */
-    struct pgstac_item **round; /* those that are loaded together */
-    struct dedupe_version *versions;
-    size_t *picked; /* of versions */
-    size_t n_entries, n_versions;
-};
-
-static void item_batch_clear(struct item_batch *batch)
-{
-    for (size_t i = 0; i < batch->n_entries; i++)
-        pgstac_item_clear(&batch->items[i]);
-    free(batch->items);
-    free(batch->round);
-    free(batch->versions);
-    free(batch->picked);
-}
-
-static int item_batch_init(struct item_batch *batch, size_t n, struct err *err)
-{
-    batch->items = calloc(n, sizeof(*batch->items));
-    batch->round = calloc(n, sizeof(struct pgstac_item *));
-    batch->versions = calloc(n, sizeof(*batch->versions));
-    batch->picked = calloc(n, sizeof(*batch->picked));
-    if (!batch->items || !batch->round || !batch->versions || !batch->picked)
-        return err_no_memory(err);
-    batch->n_entries = n;
+    struct database *database = &loader->database;
+    for (int attempt = 1; n > 0; attempt++) {
+        int r;
+        do
+            r = loader->shared->options->collections ? database_load_collection(database, list[0], err)
+                                                     : database_load(database, list, n, err);
+        while (wait_out(loader, r, err));
+        if (r != 0)
+            return r;
+        size_t n_later = 0;
+        for (size_t i = 0; i < n; i++) {
+            if (list[i]->result == LATER && attempt < LATER_ATTEMPTS)
+                list[n_later++] = list[i];
+            else if (list[i]->result == LATER)
+                list[i]->result = NEVER;
+        }
+        n = n_later;
+        if (n > 0 && !wait_ms(loader, backoff_ms(LATER_WAIT_MS, 2, LATER_WAIT_MAX_MS, attempt)))
+            return err_later(err, "interrupted", "interrupted while documents waited to be tried again");
+    }
     return 0;
 }
 
-/* The document is kept for the rejects file: in one line, where it is JSON. */
+/* Keeps the document for the rejects file: on one line, if it is JSON. */
 static int reject(struct load_entry *entry, const struct err *why, struct err *err)
 {
     auto_json cJSON *json = NULL;
@@ -133,156 +114,97 @@ static int reject(struct load_entry *entry, const struct err *why, struct err *e
     return ok ? 0 : err_no_memory(err);
 }
 
-/* One item's tree at a time: it takes ten times the room of its text. */
-static int read_item(const struct job *job, const struct load_entry *entry, struct pgstac_item *ret)
+/* The tree, which is ten times as large as its text, is not kept. An invalid document is rejected. */
+static int read_document(const struct loader *loader, struct load_entry *entry, struct pgstac_item *ret,
+                         struct err *err)
 {
     *ret = (struct pgstac_item){ .text = buf_str(&entry->document.text),
                                  .text_len = entry->document.text.len,
-                                 .published_at_ms = job->shared->published_at_ms };
+                                 .published_at_ms = loader->shared->published_at_ms };
     auto_json cJSON *json = NULL;
     int r = split_document_parse(&entry->document, &json, &ret->err);
-    return r == 0 ? pgstac_item_read(job->database.pgstac, json, ret) : r;
+    if (r == 0 && !loader->shared->options->collections)
+        r = pgstac_item_read(loader->database.pgstac, json, ret);
+    if (r < 0)
+        *err = ret->err;
+    return r == NEVER ? reject(entry, &ret->err, err) : r;
 }
 
-static int read_items(const struct job *job, struct load_batch *batch, struct item_batch *ret, struct err *err)
+static int conclude_document(const struct loader *loader, struct load_entry *entry, const struct pgstac_item *item,
+                             struct err *err)
 {
-    for (size_t i = 0; i < batch->n; i++) {
-        struct pgstac_item *item = &ret->items[i];
-        int r = read_item(job, &batch->entries[i], item);
-        if (r < 0)
-            *err = item->err;
-        if (r == NEVER)
-            r = reject(&batch->entries[i], &item->err, err);
-        else if (r == 0)
-            ret->versions[ret->n_versions++] = (struct dedupe_version){ .item = item, .order = i };
-        if (r != 0)
-            return r;
-    }
-    dedupe_sort(ret->versions, ret->n_versions);
-    return 0;
-}
-
-/* Loads what is picked; what is to come later is tried again for a while, and then rejected. */
-static int load_picked(struct job *job, struct item_batch *batch, size_t n, struct err *err)
-{
-    for (int attempt = 1; n > 0; attempt++) {
-        for (size_t i = 0; i < n; i++)
-            batch->round[i] = batch->versions[batch->picked[i]].item;
-        int r = load_patiently(job, batch->round, n, err);
-        if (r != 0)
-            return r;
-        size_t later = 0;
-        for (size_t i = 0; i < n; i++) {
-            if (batch->round[i]->result == LATER && attempt < LATER_ATTEMPTS)
-                batch->picked[later++] = batch->picked[i];
-            else if (batch->round[i]->result == LATER)
-                batch->round[i]->result = NEVER;
-        }
-        n = later;
-        if (n > 0 && !wait_ms(job, LATER_WAIT_MS << attempt))
-            return err_later(err, "interrupted", "interrupted while documents were to be tried again");
-    }
-    return 0;
-}
-
-static int conclude_items(struct load_batch *batch, const struct item_batch *items, struct err *err)
-{
-    for (size_t i = 0; i < items->n_versions; i++) {
-        const struct dedupe_version *version = &items->versions[i];
-        struct load_entry *entry = &batch->entries[version->order];
-        entry->outcome = version->superseded ? PGSTAC_STALE : version->item->outcome;
-        int r = version->item->result == 0 ? 0 : reject(entry, &version->item->err, err);
-        if (r != 0)
-            return r;
-    }
-    return 0;
-}
-
-static int load_items(struct job *job, struct load_batch *batch, struct err *err)
-{
-    cleanup(item_batch_clear) struct item_batch items = { .n_entries = 0 };
-    int r = item_batch_init(&items, batch->n, err);
-    if (r == 0)
-        r = read_items(job, batch, &items, err);
-    size_t picked = 0;
-    while (r == 0 && (picked = dedupe_pick(items.versions, items.n_versions, items.picked)) > 0) {
-        r = load_picked(job, &items, picked, err);
-        if (r == 0)
-            dedupe_settle(items.versions, items.n_versions);
-    }
-    return r == 0 ? conclude_items(batch, &items, err) : r;
-}
-
-/* -------------------------------------------------------------- collections */
-
-static int load_collection(struct job *job, struct pgstac_item *collection, struct err *err)
-{
-    int r;
-    do {
-        r = database_connect(&job->database, err);
-        if (r == 0)
-            r = after_call(job, pgstac_load_collection(job->database.pgstac, collection, err), err);
-    } while (wait_out(job, r, err));
-    return r;
-}
-
-static int load_collection_entry(struct job *job, struct load_entry *entry, struct err *err)
-{
-    struct pgstac_item collection = { .text = buf_str(&entry->document.text),
-                                      .text_len = entry->document.text.len,
-                                      .published_at_ms = job->shared->published_at_ms };
-    auto_json cJSON *json = NULL;
-    struct err why = ERR_INIT;
-    int r = split_document_parse(&entry->document, &json, &why);
-    for (int attempt = 1; r == 0; attempt++) {
-        r = load_collection(job, &collection, &why);
-        if (r != LATER || why.outage || attempt == LATER_ATTEMPTS)
-            break;
-        r = wait_ms(job, LATER_WAIT_MS << attempt)
-                ? 0
-                : err_outage(&why, "interrupted", "interrupted while a collection was to be tried again");
-    }
-    entry->outcome = collection.outcome;
-    if (r == 0 && collection.rebased_partitions > 0)
-        load_progress_say(job->shared->progress,
+    entry->outcome = item->outcome;
+    if (item->result != 0)
+        return reject(entry, &item->err, err);
+    if (item->rebased_partitions > 0)
+        load_progress_say(loader->shared->progress,
                           "warning: line %lld: the collection now has another base item (item_assets or stac_version): "
                           "items that are already in %d partitions may read back differently; load them again",
-                          (long long)entry->document.line, collection.rebased_partitions);
-    if (r == NEVER || (r == LATER && !why.outage))
-        return reject(entry, &why, err);
-    if (r != 0)
-        *err = why;
-    return r;
+                          (long long)entry->document.line, item->rebased_partitions);
+    return 0;
 }
 
-static int load_collections(struct job *job, struct load_batch *batch, struct err *err)
+/* Documents as pgstac takes them. */
+struct documents {
+    struct pgstac_item *list; /* by entry of the batch */
+    size_t n;
+};
+
+static void clear_documents(struct documents *documents)
 {
-    int r = 0;
+    for (size_t i = 0; i < documents->n; i++)
+        pgstac_item_clear(&documents->list[i]);
+    free(documents->list);
+}
+
+static int load_batch(struct loader *loader, struct load_batch *batch, struct err *err)
+{
+    cleanup(clear_documents) struct documents documents = { .list = calloc(batch->n, sizeof(*documents.list)) };
+    auto_dedupe struct dedupe dedupe = { .n = 0 };
+    if (!documents.list)
+        return err_no_memory(err);
+    int r = dedupe_init(&dedupe, batch->n, err);
+    for (; r == 0 && documents.n < batch->n; documents.n++) {
+        struct load_entry *entry = &batch->entries[documents.n];
+        struct pgstac_item *document = &documents.list[documents.n];
+        r = read_document(loader, entry, document, err);
+        if (r != 0 || entry->result != 0)
+            continue;
+        if (!loader->shared->options->collections)
+            dedupe_add(&dedupe, document, documents.n);
+        else /* every version is loaded, in the order of the input: the last one wins */
+            r = load(loader, &document, 1, err);
+    }
+    struct pgstac_item **items = NULL;
+    for (size_t n; r == 0 && (n = dedupe_next(&dedupe, batch->n, &items)) > 0;)
+        r = load(loader, items, n, err);
+
     for (size_t i = 0; r == 0 && i < batch->n; i++)
-        r = load_collection_entry(job, &batch->entries[i], err);
+        if (batch->entries[i].result == 0)
+            r = conclude_document(loader, &batch->entries[i], &documents.list[i], err);
     return r;
 }
 
-/* ------------------------------------------------------------------- a thread */
+/* ---------------------------------------------------------------- a thread */
 
-/* They order searches and decide nothing: a failure is told, and the next load or itemloadd writes them. */
-static void update_statistics(struct job *job, int interval_ms)
+/* Statistics only make searches faster. A failure is reported, and the next load or itemloadd writes them. */
+static void update_statistics(struct loader *loader, int interval_ms)
 {
     struct err err = ERR_INIT;
-    if (pgstac_is_connected(job->database.pgstac) &&
-        after_call(job, pgstac_update_statistics(job->database.pgstac, interval_ms, &err), &err) != 0)
-        load_progress_say(job->shared->progress, "statistics were not written: %s", err.text);
+    if (pgstac_is_connected(loader->database.pgstac) &&
+        database_update_statistics(&loader->database, interval_ms, &err) != 0)
+        load_progress_say(loader->shared->progress, "the statistics of partitions are not up to date: %s", err.text);
 }
 
-static void give_back(const struct job *job, struct load_batch *batch)
+static void return_batch(const struct loader *loader, struct load_batch *batch)
 {
-    /* A pointer fits into the pipe whole (PIPE_BUF), and there is room for all that are under way. */
-    while (write(job->shared->done[1], &batch, sizeof(batch)) < 0 && errno == EINTR)
+    /* A pointer is written as a whole (PIPE_BUF), and the pipe has room for all batches in progress. */
+    while (write(loader->shared->done[1], &batch, sizeof(batch)) < 0 && errno == EINTR)
         ;
 }
 
-/* The next batch; NULL: there are no more. */
-static struct load_batch *take(int fd)
+/* NULL: that was the last one. */
+static struct load_batch *next_batch(int fd)
 {
     struct load_batch *batch = NULL;
     ssize_t n;
@@ -291,42 +213,42 @@ static struct load_batch *take(int fd)
     return n == (ssize_t)sizeof(batch) ? batch : NULL;
 }
 
-static int open_job(struct job *job, struct err *err)
+static int open_loader(struct loader *loader, struct err *err)
 {
     const char *sslmode = getenv("PGSSLMODE");
     struct database_options options = {
-        .secret_arn = job->shared->options->secret,
+        .secret_arn = loader->shared->options->secret,
         .sslmode = sslmode && *sslmode ? sslmode : "verify-full",
         .application_name = "itemctl",
         .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-        .missing_collection = job->shared->options->missing_collection,
-        .known = job->shared->known,
+        .missing_collection = loader->shared->options->missing_collection,
+        .known = loader->shared->known,
     };
-    int r = job->shared->aws ? aws_client_new(job->shared->aws, job->shared->abort_fd, &job->client, err) : 0;
-    return r != 0 ? r : database_open(&options, job->client, job->shared->abort_fd, &job->database, err);
+    int r =
+        loader->shared->aws ? aws_client_new(loader->shared->aws, loader->shared->abort_fd, &loader->client, err) : 0;
+    return r != 0 ? r : database_open(&options, loader->client, loader->shared->abort_fd, &loader->database, err);
 }
 
 static void *work(void *context)
 {
     const struct load_worker *worker = context;
-    struct job job = { .shared = worker->shared };
+    struct loader loader = { .shared = worker->shared };
     struct err err = ERR_INIT;
-    int opened = open_job(&job, &err);
-    for (struct load_batch *batch; (batch = take(worker->in[0])) != NULL; give_back(&job, batch)) {
+    int opened = open_loader(&loader, &err);
+    for (struct load_batch *batch; (batch = next_batch(worker->in[0])) != NULL; return_batch(&loader, batch)) {
         batch->err = err;
         batch->result = opened;
         if (opened == 0)
-            batch->result = job.shared->options->collections ? load_collections(&job, batch, &batch->err)
-                                                             : load_items(&job, batch, &batch->err);
+            batch->result = load_batch(&loader, batch, &batch->err);
         if (batch->result == 0)
-            update_statistics(&job, STATISTICS_INTERVAL_MS);
+            update_statistics(&loader, STATISTICS_INTERVAL_MS);
     }
     if (opened == 0)
-        update_statistics(&job, 0);
-    database_close(&job.database);
-    aws_client_free(job.client);
-    give_back(&job, NULL);
+        update_statistics(&loader, 0);
+    database_close(&loader.database);
+    aws_client_free(loader.client);
+    return_batch(&loader, NULL);
     return NULL;
 }
 
@@ -334,7 +256,7 @@ int load_worker_start(struct load_worker *worker, struct load_shared *shared, st
 {
     *worker = (struct load_worker){ .shared = shared, .in = { -1, -1 } };
     if (pipe2(worker->in, O_CLOEXEC) != 0)
-        return err_fatal(err, errno, "making a pipe");
+        return err_fatal(err, errno, "creating a pipe");
     int error = pthread_create(&worker->thread, NULL, work, worker);
     if (error == 0)
         return 0;
@@ -343,13 +265,13 @@ int load_worker_start(struct load_worker *worker, struct load_shared *shared, st
     return err_fatal(err, error, "starting a thread");
 }
 
-int load_worker_give(struct load_worker *worker, struct load_batch *batch, struct err *err)
+int load_worker_send(struct load_worker *worker, struct load_batch *batch, struct err *err)
 {
     ssize_t n;
     while ((n = write(worker->in[1], &batch, sizeof(batch))) < 0 && errno == EINTR)
         ;
     if (n != (ssize_t)sizeof(batch))
-        return err_fatal(err, errno, "handing a batch over");
+        return err_fatal(err, errno, "writing to the pipe of a worker");
     worker->outstanding++;
     return 0;
 }

@@ -1,6 +1,5 @@
 #include "itemloadd/documents.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "stac/collection.h"
@@ -25,8 +24,7 @@ void documents_clear(struct documents *documents)
     for (size_t i = 0; i < documents->n_messages; i++) {
         envelope_clear(&documents->messages[i].envelope);
         cJSON_Delete(documents->messages[i].json);
-        buf_clear(&documents->messages[i].failures);
-        buf_clear(&documents->messages[i].lines);
+        parts_clear(&documents->messages[i].parts);
     }
     s3_references_clear(&documents->objects);
     free(documents->messages);
@@ -36,47 +34,12 @@ void documents_clear(struct documents *documents)
 
 /* ------------------------------------------------------------- reporting */
 
-/* Of the dead letter's 1 KiB: when to stop, and for one; then only lines are told. */
-enum { FAILURES_MAX = 440, FAILURE_MAX = 300, LINES_MAX = 180 };
-
-/* LATER outweighs NEVER: while anything may still succeed the message stays. */
-static bool is_worse(int result, int than)
+void documents_report(struct documents *documents, struct document_source source, int64_t line, int result,
+                      const struct err *err)
 {
-    return result != 0 && (than == 0 || (result == LATER && than == NEVER));
-}
-
-static void add_failure(struct opened *opened, int64_t line, const struct err *err)
-{
-    opened->n_failed++;
-    if (opened->failures.len < FAILURES_MAX) {
-        buf_printf(&opened->failures, "; %.*s", FAILURE_MAX, err->text);
-        opened->n_told++;
-    } else if (line > 0 && opened->lines.len < LINES_MAX) {
-        buf_printf(&opened->lines, opened->lines.len ? ", %lld" : "; also at lines %lld", (long long)line);
-        opened->n_told++;
-    }
-}
-
-void documents_report(struct documents *documents, size_t message, int64_t line, int result, const struct err *err)
-{
-    struct opened *opened = &documents->messages[message];
-    opened->n_documents++;
-    if (is_worse(result, opened->result)) {
-        opened->result = result;
-        opened->err = *err;
-        opened->n_failed = opened->n_told = 0;
-        buf_reset(&opened->failures);
-        buf_reset(&opened->lines);
-    }
-    if (result != 0 && result == opened->result)
-        add_failure(opened, line, err);
-}
-
-void documents_report_source(struct documents *documents, struct document_source source, int64_t line, int result,
-                             const struct err *err)
-{
+    struct opened_message *message = &documents->messages[source.message];
     if (result == 0) {
-        documents_report(documents, source.message, 0, 0, NULL);
+        parts_add(&message->parts, 0, 0, NULL);
         return;
     }
     struct err named = *err;
@@ -84,23 +47,19 @@ void documents_report_source(struct documents *documents, struct document_source
         err_prefix(&named, "s3://%s/%.200s", source.object->bucket, source.object->key);
     else if (source.object)
         err_prefix(&named, "record %zu", source.object->record);
-    bool is_one_text = documents->messages[source.message].n_objects <= 1;
-    documents_report(documents, source.message, is_one_text ? line : 0, result, &named);
+    bool is_one_text = message->n_objects <= 1;
+    parts_add(&message->parts, is_one_text ? line : 0, result, &named);
 }
 
 static void report_document(struct documents *documents, const struct document *document)
 {
     struct document_source source = { document->message, document->object };
-    documents->messages[document->message].n_listed--;
-    if (document->item.result == 0) {
-        documents_report(documents, document->message, 0, 0, NULL);
-        return;
-    }
     struct err err = document->item.err;
-    if (document->number > 0)
+    if (document->item.result != 0 && document->number > 0)
         err_prefix(&err, "document %lld, line %lld (%s%.80s%s)", (long long)document->number, (long long)document->line,
                    document->id ? "\"" : "", document->id ? document->id : "no id", document->id ? "\"" : "");
-    documents_report_source(documents, source, document->line, document->item.result, &err);
+    documents->messages[document->message].n_listed--;
+    documents_report(documents, source, document->line, document->item.result, &err);
 }
 
 /* ---------------------------------------------------------------- opening */
@@ -133,16 +92,14 @@ static int read_document(const struct pgstac *pgstac, const cJSON *json, struct 
     return document->is_collection ? stac_collection_read(json, &id, &item->err) : pgstac_item_read(pgstac, json, item);
 }
 
-/* Adds what was parsed, and takes what the document owns; the tree, ten times as large as the text, need not outlive
- * it.
- */
+/* Adds a parsed document, and takes what it owns. Its tree, which is ten times as large as its text, is not kept. */
 static int add_parsed(struct documents *documents, struct document *document, const cJSON *json, struct err *err)
 {
     struct pgstac_item *item = &document->item;
     item->published_at_ms = document->object ? document->object->published_at_ms
                                              : documents->messages[document->message].envelope.published_at_ms;
     item->result = read_document(documents->pgstac, json, document);
-    document->settled = item->result != 0;
+    document->is_valid = item->result == 0;
     if (item->result < 0) {
         *err = item->err;
         return item->result;
@@ -163,7 +120,7 @@ static int add_read(struct documents *documents, struct document_source source, 
     if (r != 0) {
         if (!is_alone)
             err_prefix(&why, "document %lld, line %lld", (long long)read->index + 1, (long long)read->line);
-        documents_report_source(documents, source, read->line, r, &why);
+        documents_report(documents, source, read->line, r, &why);
         return 0;
     }
     cleanup(clear_document) struct document document = {
@@ -180,18 +137,19 @@ int documents_add(struct documents *documents, struct document_source source, st
     return add_read(documents, source, document, false, err);
 }
 
-/* What the message has instead of documents is the result of all of it. */
+/* The message as a whole has this result. */
 static int fail(struct documents *documents, size_t index, int result, const struct err *why, struct err *err)
 {
     if (result < 0)
         *err = *why;
     else
-        documents_report(documents, index, 0, result, why);
+        parts_add(&documents->messages[index].parts, 0, result, why);
     return result < 0 ? result : 0;
 }
 
-/* Each document is added when it is known whether there is another one: one that is alone needs no number. */
-static int open_text(struct documents *documents, size_t index, struct split_input text, struct err *err)
+/* Splits the text into documents. Each is added when it is known whether another one follows: a single one needs no
+ * number. */
+static int open_many(struct documents *documents, size_t index, struct split_input text, struct err *err)
 {
     cleanup(reader_clear) struct reader reader;
     cleanup(split_document_clear) struct split_document document = { .text = BUF_INIT };
@@ -202,7 +160,7 @@ static int open_text(struct documents *documents, size_t index, struct split_inp
     int r = reader_next(&reader, &text, &document, &found, &why);
     bool is_first = true;
     if (r == 0 && !found)
-        r = err_never(&why, "no_items", "an empty list, or nothing at all: no item");
+        r = err_never(&why, "no_items", "the message has no items: it is empty, or an empty list");
     while (r == 0 && found) {
         struct split_document next = { .text = BUF_INIT };
         r = reader_next(&reader, &text, &next, &found, &why);
@@ -216,24 +174,35 @@ static int open_text(struct documents *documents, size_t index, struct split_inp
     return r == 0 ? 0 : fail(documents, index, r, &why, err);
 }
 
-static int open_reference(struct documents *documents, size_t index, cJSON **json, struct err *err)
+/* Takes the tree, which the references point into. */
+static int open_references(struct documents *documents, size_t index, cJSON **json, struct err *err)
 {
-    struct opened *opened = &documents->messages[index];
+    struct opened_message *message = &documents->messages[index];
     size_t before = documents->objects.n;
-    opened->json = TAKE(*json);
-    int r = s3_references_add(&documents->objects, opened->json, index, opened->envelope.published_at_ms, err);
+    message->json = TAKE(*json);
+    int r = s3_references_add(&documents->objects, message->json, index, message->envelope.published_at_ms, err);
     if (r != 0)
         return r;
-    opened->n_objects = documents->objects.n - before;
+    message->n_objects = documents->objects.n - before;
     struct err why = ERR_INIT;
-    if (opened->n_objects == 0)
-        documents_report(documents, index, 0, err_never(&why, "no_items", "an S3 event with an empty list of records"),
-                         &why);
-    return 0;
+    if (message->n_objects > 0)
+        return 0;
+    r = err_never(&why, "no_items", "an S3 event with an empty list of records");
+    return fail(documents, index, r, &why, err);
 }
 
-/* An object that is not a FeatureCollection, or a pointer: as a rule one value, which is parsed at once. */
-static bool may_be_whole(struct split_input text)
+static int open_one(struct documents *documents, size_t index, struct split_input text, const cJSON *json,
+                    struct err *err)
+{
+    cleanup(clear_document) struct document document = { .message = index };
+    document.item.text = text.data;
+    document.item.text_len = text.len;
+    return add_parsed(documents, &document, json, err);
+}
+
+/* False: the text has many documents, and should not be parsed as a whole. So has a list of documents, but not a
+ * pointer to an S3 object, which is a list that begins with a string; and a FeatureCollection. */
+static bool may_be_one_value(struct split_input text)
 {
     static const char blanks[] = " \t\r\n", features[] = "\"features\"";
     const char *at = text.data + strspn(text.data, blanks);
@@ -249,26 +218,26 @@ static int open_payload(struct documents *documents, size_t index, struct err *e
     struct split_input text = { .data = envelope->payload + mark_len,
                                 .len = envelope->payload_len - mark_len,
                                 .end = true };
+    if (!may_be_one_value(text))
+        return open_many(documents, index, text, err);
+
     auto_json cJSON *json = NULL;
     struct err why = ERR_INIT;
-    int r = may_be_whole(text) ? stac_item_parse(text.data, text.len, &json, &why) : NEVER;
+    int r = stac_item_parse(text.data, text.len, &json, &why);
     if (r < 0)
         return fail(documents, index, r, &why, err);
     if (r == 0 && s3_is_reference(json))
-        return open_reference(documents, index, &json, err);
-    if (r != 0 || cJSON_IsArray(json))
-        return open_text(documents, index, text, err);
-    cleanup(clear_document) struct document document = { .message = index };
-    document.item.text = text.data;
-    document.item.text_len = text.len;
-    return add_parsed(documents, &document, json, err);
+        return open_references(documents, index, &json, err);
+    /* It may be two values, or damaged: open_many says where. */
+    return r == 0 && !cJSON_IsArray(json) ? open_one(documents, index, text, json, err)
+                                          : open_many(documents, index, text, err);
 }
 
 static int open_message(struct documents *documents, size_t index, struct err *err)
 {
-    struct opened *opened = &documents->messages[index];
+    struct opened_message *message = &documents->messages[index];
     struct err why = ERR_INIT;
-    int r = envelope_open(opened->message, &opened->envelope, &why);
+    int r = envelope_open(message->message, &message->envelope, &why);
     return r == 0 ? open_payload(documents, index, err) : fail(documents, index, r, &why, err);
 }
 
@@ -292,42 +261,16 @@ int documents_open(const struct pgstac *pgstac, const struct sqs_messages *messa
     return 0;
 }
 
-/* ----------------------------------------------------------- newest wins */
-
-size_t documents_versions(struct documents *documents, struct dedupe_version *ret)
+int documents_dedupe(struct documents *documents, struct dedupe *ret, struct err *err)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < documents->n; i++)
-        if (!documents->list[i].settled && !documents->list[i].is_collection)
-            ret[n++] = (struct dedupe_version){ .item = &documents->list[i].item, .order = i };
-    dedupe_sort(ret, n);
-    return n;
+    int r = dedupe_init(ret, documents->n, err);
+    for (size_t i = 0; r == 0 && i < documents->n; i++)
+        if (documents->list[i].is_valid && !documents->list[i].is_collection)
+            dedupe_add(ret, &documents->list[i].item, i);
+    return r;
 }
 
-void documents_settle(struct documents *documents, const struct dedupe_version *versions, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct document *document = &documents->list[versions[i].order];
-        document->settled = versions[i].settled;
-        document->superseded = versions[i].superseded;
-    }
-}
-
-/* -------------------------------------------------------------- concluding */
-
-/* What is wrong with a message of several documents. */
-static void describe(struct opened *opened)
-{
-    char more[40] = "";
-    if (opened->n_failed > opened->n_told)
-        snprintf(more, sizeof(more), "; and %zu more", opened->n_failed - opened->n_told);
-    if (opened->result == NEVER)
-        (void)err_never(&opened->err, opened->err.code, "%zu of %zu documents%s%s%s", opened->n_failed,
-                        opened->n_documents, buf_str(&opened->failures), buf_str(&opened->lines), more);
-    else
-        (void)err_later(&opened->err, opened->err.code, "%zu of %zu documents%s%s%s", opened->n_failed,
-                        opened->n_documents, buf_str(&opened->failures), buf_str(&opened->lines), more);
-}
+/* ---------------------------------------------------------- the results of messages */
 
 void documents_conclude(struct documents *documents)
 {
@@ -335,10 +278,48 @@ void documents_conclude(struct documents *documents)
         report_document(documents, &documents->list[i]);
     clear_list(documents);
     for (size_t i = 0; i < documents->n_messages; i++) {
-        struct opened *opened = &documents->messages[i];
-        opened->envelope.payload = NULL;
-        free(TAKE(opened->envelope.text));
-        if (opened->result != 0 && opened->n_documents > 1)
-            describe(opened);
+        struct opened_message *message = &documents->messages[i];
+        message->envelope.payload = NULL;
+        free(TAKE(message->envelope.text));
+        parts_conclude(&message->parts, "documents");
+        if (message->n_objects == 0 && message->state == MESSAGE_OPEN)
+            message->state = MESSAGE_DONE;
     }
+}
+
+void documents_end_objects(struct documents *documents)
+{
+    documents_conclude(documents);
+    for (size_t i = 0; i < documents->n_messages; i++)
+        if (documents->messages[i].state == MESSAGE_OPEN)
+            documents->messages[i].state = MESSAGE_DONE;
+}
+
+void documents_interrupt(struct documents *documents)
+{
+    for (size_t i = 0; i < documents->n_messages; i++) {
+        struct opened_message *message = &documents->messages[i];
+        bool is_unreadable = message->parts.result != 0 && message->n_listed == 0 && message->n_objects == 0;
+        parts_conclude(&message->parts, "documents");
+        if (message->state == MESSAGE_OPEN)
+            message->state = is_unreadable ? MESSAGE_DONE : MESSAGE_RETURNED;
+    }
+}
+
+size_t documents_settlements(struct documents *documents, struct settlement *ret)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < documents->n_messages; i++) {
+        struct opened_message *message = &documents->messages[i];
+        if (message->state != MESSAGE_DONE && message->state != MESSAGE_RETURNED)
+            continue;
+        ret[n++] = (struct settlement){
+            .message = message->message,
+            .result = message->state == MESSAGE_DONE ? message->parts.result : SETTLE_RETURN,
+            .err = &message->parts.err,
+            .published_at_ms = message->envelope.published_at_ms,
+        };
+        message->state = MESSAGE_SETTLED;
+    }
+    return n;
 }

@@ -1,9 +1,9 @@
 /*
- * documents: what the messages of a batch carry: STAC items and collections.
+ * documents: the STAC items and collections in the messages of a batch.
  *
- * A message is whatever stac/reader.h reads, but not packed; or it names S3 objects that hold that (aws/s3_event.h),
- * which objects.h brings into the list later. Each document is checked alone; of an item that is there more than once
- * the newest is loaded.
+ * A message contains documents, in any form that stac/reader.h reads, but not compressed. Or it names S3 objects that
+ * contain them (aws/s3_event.h); objects.h adds those later. Each document is checked alone. If an item is there more
+ * than once, the newest version is loaded.
  */
 #ifndef ITEMLOADD_DOCUMENTS_H
 #define ITEMLOADD_DOCUMENTS_H
@@ -12,35 +12,34 @@
 #include "pgstac/dedupe.h"
 #include "sqs/envelope.h"
 #include "stac/reader.h"
+#include "worker/parts.h"
+#include "worker/settle.h"
 
 struct document {
     size_t message;                    /* index of the message that it came with */
-    int64_t number, line;              /* in that message, or in the object: from 1; 0: it is all of the message */
+    int64_t number, line;              /* in that message, or in the object: from 1; 0: it is the whole message */
     const struct s3_reference *object; /* that it came from; NULL: the message itself */
-    char *text;                        /* NULL: all of the message, and in its payload */
+    char *text;                        /* NULL: it is the whole message, and its text is in the payload */
     char *id;                          /* NULL: it has none */
     bool is_collection;
+    bool is_valid;           /* it can be loaded; else item.result says why not */
     struct pgstac_item item; /* of a collection: text, published_at_ms, result and err */
-    bool settled;            /* result and err are final */
-    bool superseded;         /* a newer version of the item was in the same batch */
 };
 
 /* A received message, opened. */
-struct opened {
+struct opened_message {
     const struct sqs_message *message;
-    struct envelope envelope; /* the documents' texts are in its payload, which is freed with them */
-    cJSON *json;              /* where it names S3 objects: what they are named in */
-    size_t n_objects;         /* so many */
-    size_t n_listed;          /* of its documents: in the list, without a result that counts */
-    int result;               /* the worst that was reported; its err, complete after documents_conclude */
-    struct err err;
-    size_t n_documents, n_failed, n_told; /* reported; those of them that had `result`; those that are named */
-    struct buf failures, lines;           /* what is told of them; the lines of those for which there was no room */
+    struct envelope envelope; /* its payload has the text of a document that is the whole message */
+    cJSON *json;              /* if it names S3 objects: the names are in it */
+    size_t n_objects;         /* that it names */
+    size_t n_listed;          /* its documents in the list, which have no final result yet */
+    struct parts parts;       /* the results of its documents */
+    enum { MESSAGE_OPEN, MESSAGE_DONE, MESSAGE_RETURNED, MESSAGE_SETTLED } state;
 };
 
 struct documents {
-    const struct pgstac *pgstac; /* that they are read for */
-    struct opened *messages;     /* in the order in which they were received */
+    const struct pgstac *pgstac;     /* that they are read for */
+    struct opened_message *messages; /* in the order in which they were received */
     size_t n_messages;
     struct document *list;
     size_t n, cap;
@@ -49,7 +48,8 @@ struct documents {
 void documents_clear(struct documents *documents);
 #define auto_documents cleanup(documents_clear)
 
-/* Opens all, one after the other: only texts stay. What a message or a document lacks is its own result. < 0 only. */
+/* Opens all messages, one after the other; of each only the text is kept. A message or a document that cannot be read
+ * gets a result. < 0 only. */
 int documents_open(const struct pgstac *pgstac, const struct sqs_messages *messages, struct documents *ret,
                    struct err *err) must_check;
 
@@ -59,28 +59,29 @@ struct document_source {
     const struct s3_reference *object;
 };
 /*
- * Adds the document that was read, whose text is taken. One that is not JSON, or not a good item or collection, has its
+ * Adds a document to the list, and takes its text. One that is not JSON, or not a valid item or collection, gets a
  * result. < 0 only.
  */
 int documents_add(struct documents *documents, struct document_source source, struct split_document *document,
                   struct err *err) must_check;
+/* Reports the result of a document, object or event record that cannot become a document of the list. `err`, which
+ * gets the object's name before its text, is that of LATER and NEVER. */
+void documents_report(struct documents *documents, struct document_source source, int64_t line, int result,
+                      const struct err *err);
 
-/* Adds to the message what became of one of its documents, which begins at this line (0: no matter). `err`: where
- * result is LATER or NEVER. */
-void documents_report(struct documents *documents, size_t message, int64_t line, int result, const struct err *err);
-/* The same of something that the source holds, named before the text. */
-void documents_report_source(struct documents *documents, struct document_source source, int64_t line, int result,
-                             const struct err *err);
-
-/* The items without a result, sorted (newest.h), to `ret` (room for documents->n). Returns how many. */
-size_t documents_versions(struct documents *documents, struct dedupe_version *ret);
-/* After all of them are settled. */
-void documents_settle(struct documents *documents, const struct dedupe_version *versions, size_t n);
+/* The valid items of the list. */
+int documents_dedupe(struct documents *documents, struct dedupe *ret, struct err *err) must_check;
 
 /*
- * Reports the documents of the list, which is empty from then on. Each message's result is LATER where any of its
- * documents' is (the good ones load again without harm), else NEVER where any is; its err names each bad one.
+ * After the documents of the list have their results: reports them to their messages (worker/parts.h), and empties the
+ * list. Messages that name no objects are done then.
  */
 void documents_conclude(struct documents *documents);
+/* After all objects were concluded: the messages that name them are done too. */
+void documents_end_objects(struct documents *documents);
+/* The service stops during an outage: messages that are not done are returned, except those that cannot be read. */
+void documents_interrupt(struct documents *documents);
+/* Messages that are done or returned, and were not given before, to `ret` (room for n_messages). Returns how many. */
+size_t documents_settlements(struct documents *documents, struct settlement *ret);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "base/time.h"
 
-/* The receives after the first wait just long enough that SQS asks all its servers. */
+/* Receives after the first wait for the shortest time in which SQS asks all its servers. */
 enum { SHORT_WAIT_S = 1 };
 
 static size_t bytes_of(const struct sqs_messages *messages, size_t from)

@@ -4,37 +4,41 @@
 #include <string.h>
 
 #include "base/time.h"
-#include "worker/consumer.h"
-#include "pgstac/database.h"
 #include "daemon/log.h"
 #include "itemloadd/documents.h"
 #include "itemloadd/fill.h"
 #include "itemloadd/objects.h"
+#include "pgstac/database.h"
+#include "worker/consumer.h"
 
 struct loader {
     struct worker *worker;
     char name[32];
     const struct itemloadd_options *options;
     struct consumer *consumer;
-    struct known *known; /* shared by all of them */
+    struct known *known; /* shared by all loaders */
     struct consumer_thread thread;
     struct database database;
-    bool has_statistics_due; /* items were loaded since all statistics were written */
-    char told[64];           /* version and load path, as logged last */
+    int64_t n_connections;    /* those that have been logged, or that need not be */
+    char logged_database[64]; /* version and load path, as logged last */
+    bool has_statistics_due;  /* items were loaded since all statistics were written */
 };
 
-/* ---------------------------------------------------------------- loading */
+/* ------------------------------------------------------------- the database */
 
-static void log_connected(struct loader *loader)
+static void log_connection(struct loader *loader)
 {
     const struct pgstac *pgstac = loader->database.pgstac;
     const char *version = pgstac_version(pgstac), *why = pgstac_why_portable(pgstac);
-    char told[sizeof(loader->told)];
-    snprintf(told, sizeof(told), "%s %s", version, why ? "portable" : "fast");
-    /* With a full disk, every attempt connects and then fails: log the connection once. */
-    if (loader->thread.outage.attempts > 0 && strcmp(told, loader->told) == 0)
+    if (!version || loader->n_connections == loader->database.n_connections)
         return;
-    memcpy(loader->told, told, sizeof(told));
+    loader->n_connections = loader->database.n_connections;
+    char text[sizeof(loader->logged_database)];
+    snprintf(text, sizeof(text), "%s %s", version, why ? "portable" : "fast");
+    /* After an outage, only a change is worth a line: DEPENDENCY_UP is logged. */
+    if (loader->thread.outage.attempts > 0 && strcmp(text, loader->logged_database) == 0)
+        return;
+    memcpy(loader->logged_database, text, sizeof(text));
     log_write(LOG_INFO, LOG_EVENT_DATABASE_CONNECTED,
               LOG_FIELDS({ "PGSTAC_VERSION", version }, { "LOAD_PATH", why ? "portable" : "fast" }),
               why ? "%s: connected to pgstac %s, the portable path: this database %s"
@@ -42,111 +46,31 @@ static void log_connected(struct loader *loader)
               loader->name, version, why ? why : "");
 }
 
+/* Before a call to the database: how long it may take. */
+static void pulse(const struct loader *loader)
+{
+    const struct itemloadd_options *options = loader->options;
+    bool is_connected = pgstac_is_connected(loader->database.pgstac);
+    int64_t connect_ms = is_connected ? 0 : options->connect_timeout_ms + 120000;
+    service_pulse(loader->worker, connect_ms + 10 * options->statement_timeout_ms + 60000);
+}
+
+/* After it: true after a wait for the end of an outage, when the call is to be made again. If the result is an outage
+ * and this is false, the service stops. */
+static bool wait_out(struct loader *loader, int result, const struct err *err)
+{
+    log_connection(loader);
+    return outage_wait(&loader->thread.outage, result, err);
+}
+
 static int connect(struct loader *loader, struct err *err)
 {
-    if (pgstac_is_connected(loader->database.pgstac))
-        return 0;
-    service_pulse(loader->worker, loader->options->connect_timeout_ms + 120000);
-    int r = database_connect(&loader->database, err);
-    if (r == 0)
-        log_connected(loader);
-    return r;
-}
-
-/* 0: connected. LATER: the service drains and the database is still down. */
-static int connect_patiently(struct loader *loader, struct err *err)
-{
-    int r;
-    do
-        r = connect(loader, err);
-    while (outage_wait(&loader->thread.outage, r, err));
-    return r;
-}
-
-/* After a call that found the database gone, the next call connects again. */
-static int after_call(struct loader *loader, int result, const struct err *err)
-{
-    if (result == LATER && err->outage)
-        database_give_up(&loader->database);
-    return result;
-}
-
-static int load_chunk(struct loader *loader, struct pgstac_item *const *items, size_t n, struct err *err)
-{
     int r;
     do {
-        /* In one loop, because a connection alone does not end an outage: with a full disk, only writing fails. */
-        r = connect(loader, err);
-        service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
-        if (r == 0)
-            r = after_call(loader, pgstac_load(loader->database.pgstac, items, n, err), err);
-        loader->has_statistics_due = true; /* even after an error: a part of the items may be in */
-    } while (outage_wait(&loader->thread.outage, r, err));
+        pulse(loader);
+        r = database_connect(&loader->database, err);
+    } while (wait_out(loader, r, err));
     return r;
-}
-
-static int load_picked(struct loader *loader, const struct dedupe_version *versions, const size_t *picked, size_t n,
-                       struct err *err)
-{
-    size_t chunk_max = (size_t)loader->options->batch_items;
-    auto_free struct pgstac_item **items = calloc(n < chunk_max ? n : chunk_max, sizeof(struct pgstac_item *));
-    if (!items)
-        return err_no_memory(err);
-    for (size_t first = 0; first < n; first += chunk_max) {
-        size_t chunk = n - first < chunk_max ? n - first : chunk_max;
-        for (size_t i = 0; i < chunk; i++)
-            items[i] = versions[picked[first + i]].item;
-        int r = load_chunk(loader, items, chunk, err);
-        if (r != 0)
-            return r;
-    }
-    return 0;
-}
-
-static int load_items(struct loader *loader, struct documents *documents, struct err *err)
-{
-    auto_free struct dedupe_version *versions = calloc(documents->n + 1, sizeof(*versions));
-    auto_free size_t *picked = calloc(documents->n + 1, sizeof(*picked));
-    if (!versions || !picked)
-        return err_no_memory(err);
-    size_t n = documents_versions(documents, versions), n_picked;
-    while ((n_picked = dedupe_pick(versions, n, picked)) > 0) {
-        int r = load_picked(loader, versions, picked, n_picked, err);
-        if (r != 0)
-            return r;
-        dedupe_settle(versions, n);
-    }
-    documents_settle(documents, versions, n);
-    return 0;
-}
-
-static int load_collection(struct loader *loader, struct document *document, struct err *err)
-{
-    int r;
-    do {
-        r = connect(loader, err);
-        if (r == 0)
-            r = after_call(loader, pgstac_load_collection(loader->database.pgstac, &document->item, err), err);
-    } while (outage_wait(&loader->thread.outage, r, err));
-    if (r < 0 || (r == LATER && err->outage))
-        return r;
-    document->item.result = r;
-    if (r != 0)
-        document->item.err = *err;
-    document->settled = true;
-    return 0;
-}
-
-/* Before the items, which may belong to them. Loads every version: if a newer one is refused, an older one remains. */
-static int load_collections(struct loader *loader, struct documents *documents, struct err *err)
-{
-    for (size_t i = 0; i < documents->n; i++) {
-        struct document *document = &documents->list[i];
-        int r = document->is_collection && !document->settled ? load_collection(loader, document, err) : 0;
-        if (r != 0)
-            return r;
-    }
-    return 0;
 }
 
 /* ---------------------------------------------------------------- log */
@@ -164,9 +88,14 @@ static void log_base_item_replaced(const struct document *document)
 
 static void log_document(const struct documents *documents, const struct document *document)
 {
-    static const char *const outcomes[] = { "inserted", "updated", "kept a newer version of" };
+    static const char *const outcomes[] = {
+        [PGSTAC_INSERTED] = "inserted",
+        [PGSTAC_UPDATED] = "updated",
+        [PGSTAC_STALE] = "kept a newer version of",
+        [PGSTAC_SUPERSEDED] = "passed over an older version of",
+    };
     const struct sqs_message *message = documents->messages[document->message].message;
-    const char *id = document->id;
+    const char *id = document->id, *outcome = outcomes[document->item.outcome];
     if (document->item.result != 0)
         return; /* settle logs it */
     if (document->item.rebased_partitions > 0)
@@ -174,15 +103,14 @@ static void log_document(const struct documents *documents, const struct documen
     if (document->is_collection)
         log_write(LOG_INFO, LOG_EVENT_COLLECTION_LOADED,
                   LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id }, { "COLLECTION", id }),
-                  "%s collection %s (message %s)",
-                  document->item.outcome == PGSTAC_STALE ? outcomes[PGSTAC_STALE] : "loaded", id, message->message_id);
+                  "%s collection %s (message %s)", document->item.outcome == PGSTAC_STALE ? outcome : "loaded", id,
+                  message->message_id);
     else
         log_write(LOG_INFO, LOG_EVENT_ITEM_LOADED,
                   LOG_FIELDS({ "SQS_MESSAGE_ID", message->message_id },
                              { "COLLECTION", document->item.item.collection }, { "ITEM_ID", id }),
-                  "%s item %s of collection %s (message %s)",
-                  document->superseded ? "passed over an older version of" : outcomes[document->item.outcome], id,
-                  document->item.item.collection, message->message_id);
+                  "%s item %s of collection %s (message %s)", outcome, id, document->item.item.collection,
+                  message->message_id);
 }
 
 static void log_batch(const struct loader *loader, const struct documents *documents, int64_t start_ms)
@@ -191,7 +119,7 @@ static void log_batch(const struct loader *loader, const struct documents *docum
     for (size_t i = 0; i < documents->n; i++) {
         const struct document *document = &documents->list[i];
         log_document(documents, document);
-        loaded += document->item.result == 0 && !document->superseded;
+        loaded += document->item.result == 0 && document->item.outcome != PGSTAC_SUPERSEDED;
         failed += document->item.result != 0;
     }
     struct service_counters *counters = service_counters(loader->consumer->service);
@@ -211,21 +139,52 @@ static void log_batch(const struct loader *loader, const struct documents *docum
 
 /* ----------------------------------------------------------------- a batch */
 
+/*
+ * Loads the documents of the list, and reports their results to their messages. It waits while the database is down.
+ * LATER: the service stops during such an outage.
+ */
 static int load_documents(struct loader *loader, struct documents *documents, struct err *err)
 {
+    struct database *database = &loader->database;
     int64_t start_ms = time_mono_ms();
-    int r = load_collections(loader, documents, err);
-    if (r == 0)
-        r = load_items(loader, documents, err);
+    int r = 0;
+
+    /* Collections come first, because the items may belong to them. Every version of a collection is loaded, so if a
+     * newer one is refused, an older one remains. */
+    for (size_t i = 0; i < documents->n; i++) {
+        struct document *document = &documents->list[i];
+        if (!document->is_collection || !document->is_valid)
+            continue;
+        do {
+            pulse(loader);
+            r = database_load_collection(database, &document->item, err);
+        } while (wait_out(loader, r, err));
+        if (r != 0)
+            return r;
+    }
+
+    auto_dedupe struct dedupe dedupe = { .n = 0 };
+    struct pgstac_item **items = NULL;
+    r = documents_dedupe(documents, &dedupe, err);
     if (r != 0)
         return r;
+    for (size_t n; (n = dedupe_next(&dedupe, (size_t)loader->options->batch_items, &items)) > 0;) {
+        do {
+            pulse(loader);
+            r = database_load(database, items, n, err);
+            loader->has_statistics_due = true; /* also after an error: some of the items may be loaded */
+        } while (wait_out(loader, r, err));
+        if (r != 0)
+            return r;
+    }
+
     if (documents->n > 0)
         log_batch(loader, documents, start_ms);
     documents_conclude(documents);
     return 0;
 }
 
-/* Loads the S3 objects that messages name, one batch at a time. Comes after the documents in the messages. */
+/* Loads the S3 objects that messages name, one batch of documents at a time. LATER as load_documents has it. */
 static int load_objects(struct loader *loader, struct documents *documents, struct err *err)
 {
     auto_objects struct objects objects = { .options = loader->options,
@@ -236,52 +195,37 @@ static int load_objects(struct loader *loader, struct documents *documents, stru
         do
             r = objects_fill(&objects, documents, err);
         while (outage_wait(&loader->thread.outage, r, err));
-        if (r == 0 && documents->n > 0)
+        if (r == 0 && documents->n == 0) {
+            documents_end_objects(documents);
+            return 0;
+        }
+        if (r == 0)
             r = load_documents(loader, documents, err);
-        else if (r == 0)
-            break;
         if (r != 0)
             return r;
     }
-    documents_conclude(documents);
-    return 0;
 }
 
-/*
- * Settles the messages that name objects, or the others. `loaded` false: the service drains during an outage, so
- * messages without a result of their own go back to the queue.
- */
-static int settle_batch(struct loader *loader, const struct documents *documents, bool name_objects, bool loaded,
-                        struct err *err)
+/* Settles the messages that are done or returned. */
+static int settle_messages(struct loader *loader, struct documents *documents, struct err *err)
 {
     auto_free struct settlement *settlements = calloc(documents->n_messages, sizeof(*settlements));
     if (!settlements)
         return err_no_memory(err);
-    size_t n = 0;
-    for (size_t i = 0; i < documents->n_messages; i++) {
-        const struct opened *opened = &documents->messages[i];
-        if ((opened->n_objects > 0) != name_objects)
-            continue;
-        bool is_final = loaded || (opened->result != 0 && opened->n_listed == 0 && !name_objects);
-        settlements[n++] = (struct settlement){ .message = opened->message,
-                                                .result = is_final ? opened->result : SETTLE_RETURN,
-                                                .err = &opened->err,
-                                                .published_at_ms = opened->envelope.published_at_ms };
-    }
     service_pulse(loader->worker, 300000);
-    return settle(loader->thread.settler, settlements, n, err);
+    return settle(loader->thread.settler, settlements, documents_settlements(documents, settlements), err);
 }
 
-/* Statistics that are due stay due when the connection ends, so this connects again if it has to. */
+/* Statistics that are due stay due when the connection ends, so this connects again if it has to. `interval_ms`: see
+ * pgstac_update_statistics. */
 static int update_statistics(struct loader *loader, int64_t interval_ms, struct err *err)
 {
-    bool stop_will = interval_ms > 0 && service_is_draining(loader->consumer->service);
-    if (!loader->has_statistics_due || stop_will)
+    if (!loader->has_statistics_due)
         return 0;
-    int r = connect_patiently(loader, err);
+    int r = connect(loader, err);
     if (r == 0) {
-        service_pulse(loader->worker, 10 * loader->options->statement_timeout_ms + 60000);
-        r = after_call(loader, pgstac_update_statistics(loader->database.pgstac, (int)interval_ms, err), err);
+        pulse(loader);
+        r = database_update_statistics(&loader->database, (int)interval_ms, err);
     }
     if (r == 0)
         loader->has_statistics_due = interval_ms > 0; /* those of the last interval still are */
@@ -291,6 +235,7 @@ static int update_statistics(struct loader *loader, int64_t interval_ms, struct 
     return r < 0 ? r : 0;
 }
 
+/* Receives the messages of a batch, loads their documents and settles them. */
 static int step(struct loader *loader, struct err *err)
 {
     auto_sqs_messages struct sqs_messages messages = { .list = NULL };
@@ -304,16 +249,18 @@ static int step(struct loader *loader, struct err *err)
     r = documents_open(loader->database.pgstac, &messages, &documents, err);
     if (r == 0)
         r = load_documents(loader, &documents, err);
-    if (r < 0)
-        return r;
-    bool loaded = r == 0;
-    r = settle_batch(loader, &documents, false, loaded, err);
     if (r == 0 && documents.objects.n > 0) {
-        r = loaded ? load_objects(loader, &documents, err) : LATER;
-        if (r >= 0)
-            r = settle_batch(loader, &documents, true, r == 0, err);
+        r = settle_messages(loader, &documents, err); /* those with documents in them need not wait for objects */
+        if (r == 0)
+            r = load_objects(loader, &documents, err);
     }
-    return r < 0 ? r : update_statistics(loader, loader->options->statistics_interval_ms, err);
+    if (r > 0)
+        documents_interrupt(&documents);
+    if (r >= 0)
+        r = settle_messages(loader, &documents, err);
+    if (r != 0 || service_is_draining(loader->consumer->service))
+        return r; /* work() updates the statistics at the end */
+    return update_statistics(loader, loader->options->statistics_interval_ms, err);
 }
 
 static int open_database(struct loader *loader, struct err *err)
@@ -339,9 +286,9 @@ static int work(struct worker *worker, struct err *err)
     int r = consumer_thread_open(loader->consumer, worker, &loader->thread, err);
     if (r == 0)
         r = open_database(loader, err);
-    /* First the connection: messages that cannot be loaded should not be received. */
+    /* Connect first: messages that cannot be loaded should not be received. */
     if (r == 0)
-        r = connect_patiently(loader, err);
+        r = connect(loader, err);
     while (r == 0 && !service_is_draining(loader->consumer->service))
         r = step(loader, err);
     if (r == 0)

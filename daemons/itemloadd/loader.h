@@ -1,4 +1,4 @@
-/* loader: a worker of itemloadd: one batch at a time, from the queue into the database. */
+/* loader: the workers of itemloadd. Each loads one batch at a time from the queue into the database. */
 #ifndef ITEMLOADD_LOADER_H
 #define ITEMLOADD_LOADER_H
 

@@ -151,15 +151,51 @@ int database_connect(struct database *database, struct err *err)
     if (pgstac_is_connected(database->pgstac))
         return 0;
     int r = database->options.secret_arn ? connect_by_secret(database, err) : connect_as_libpq(database, err);
-    if (r > 0) {
-        database_give_up(database);
-        err->outage = true;
-        r = LATER;
-    }
-    return r;
+    if (r == 0)
+        database->n_connections++;
+    if (r <= 0)
+        return r;
+    database_disconnect(database);
+    err->outage = true;
+    return LATER;
 }
 
-void database_give_up(struct database *database)
+void database_disconnect(struct database *database)
 {
     pgstac_disconnect(database->pgstac);
+}
+
+/* ---------------------------------------------------------- calls that connect */
+
+static int after_call(struct database *database, int result, const struct err *err)
+{
+    if (result == LATER && err->outage)
+        database_disconnect(database);
+    return result;
+}
+
+int database_load(struct database *database, struct pgstac_item *const *items, size_t n, struct err *err)
+{
+    int r = database_connect(database, err);
+    return r != 0 ? r : after_call(database, pgstac_load(database->pgstac, items, n, err), err);
+}
+
+int database_load_collection(struct database *database, struct pgstac_item *collection, struct err *err)
+{
+    int r = database_connect(database, err);
+    if (r != 0)
+        return r;
+    r = after_call(database, pgstac_load_collection(database->pgstac, collection, err), err);
+    if (r < 0 || (r == LATER && err->outage))
+        return r;
+    collection->result = r;
+    if (r != 0)
+        collection->err = *err;
+    return 0;
+}
+
+int database_update_statistics(struct database *database, int interval_ms, struct err *err)
+{
+    int r = database_connect(database, err);
+    return r != 0 ? r : after_call(database, pgstac_update_statistics(database->pgstac, interval_ms, err), err);
 }

@@ -1,4 +1,9 @@
-/* database: a worker's connection to pgstac, with credentials from Secrets Manager or where libpq finds them. */
+/*
+ * database: a worker's connection to pgstac, with credentials from Secrets Manager or where libpq finds them.
+ *
+ * The connection is made when a call needs it, and closed after a call that met an outage: until the outage is over,
+ * the caller waits and makes the same call again.
+ */
 #ifndef PGSTAC_DATABASE_H
 #define PGSTAC_DATABASE_H
 
@@ -23,6 +28,7 @@ struct database {
     struct database_options options;
     struct aws_client *client;
     struct pgstac *pgstac;
+    int64_t n_connections; /* made so far */
     bool has_secret;
     struct database_secret secret; /* as last read */
 };
@@ -41,7 +47,15 @@ void database_close(struct database *database);
  */
 int database_connect(struct database *database, struct err *err) must_check;
 
-/* Closes the connection after a result that was an outage. database_connect then opens another one. */
-void database_give_up(struct database *database);
+/*
+ * Connect first if need be. Then as pgstac_load and pgstac_update_statistics; of a collection the result is in
+ * `collection`, as of an item. LATER is always an outage, except of statistics.
+ */
+int database_load(struct database *database, struct pgstac_item *const *items, size_t n, struct err *err) must_check;
+int database_load_collection(struct database *database, struct pgstac_item *collection, struct err *err) must_check;
+int database_update_statistics(struct database *database, int interval_ms, struct err *err) must_check;
+
+/* Closes the connection, if there is one. The next call opens another one. */
+void database_disconnect(struct database *database);
 
 #endif

@@ -50,7 +50,12 @@ const char *pgstac_version(const struct pgstac *pgstac); /* of the schema, "0.9.
  */
 const char *pgstac_why_portable(const struct pgstac *pgstac);
 
-enum pgstac_outcome { PGSTAC_INSERTED, PGSTAC_UPDATED, PGSTAC_STALE /* a newer version was there */ };
+enum pgstac_outcome {
+    PGSTAC_INSERTED,
+    PGSTAC_UPDATED,
+    PGSTAC_STALE,      /* not loaded: the database has a newer version */
+    PGSTAC_SUPERSEDED, /* not loaded: the same batch has a newer version (pgstac/dedupe.h) */
+};
 
 struct pgstac_item {
     /* Given */

@@ -30,7 +30,7 @@ static bool has_word(const struct brackets *b, const char *word)
     return strcmp(b->word, word) == 0;
 }
 
-/* The outermost object's own keys and strings tell which document it is. */
+/* The type of a document is in the keys and strings of the outermost object. */
 static void end_word(struct brackets *b)
 {
     b->word[b->word_len] = '\0';
@@ -43,7 +43,7 @@ static void end_word(struct brackets *b)
     }
 }
 
-/* How many bytes stand for themselves in a string: up to a quote, a backslash or a control character. */
+/* The number of bytes before a quote, a backslash or a newline. */
 static size_t plain_len(const char *data, size_t len)
 {
     size_t at = 0;
@@ -66,7 +66,7 @@ static void keep_word(struct brackets *b, const char *data, size_t len)
     b->word_len += kept;
 }
 
-/* No line ends in a string: valid JSON has an escape there. */
+/* A string cannot contain a newline: valid JSON has an escape for it. */
 static enum brackets_event take_string(struct brackets *b, const char *data, size_t len, size_t *at)
 {
     bool is_kept = b->depth == 1 && !b->in_array[1];
@@ -109,7 +109,7 @@ static bool can_begin(const struct brackets *b)
 
 static enum brackets_event open_bracket(struct brackets *b, char c)
 {
-    /* A line that begins with '{' where no value can: the value was cut off, and this is the next one. */
+    /* A line begins with '{' where a value cannot begin: the value was cut off, and this is the next one. */
     if (c == '{' && b->at_line && b->column <= b->indent && !can_begin(b))
         return BRACKETS_DAMAGE;
     if (b->depth == (int)N_ELEMENTS(b->in_array) - 1)
@@ -169,7 +169,7 @@ static void take_blank(struct brackets *b, char c)
     }
 }
 
-/* What needs no second look within the value: short strings, words, commas, blanks on a line. Most bytes are these. */
+/* For speed: skips bytes that cannot be an event, which most are: short strings, words, commas, blanks on a line. */
 static size_t skip_simple(struct brackets *b, const char *data, size_t len)
 {
     size_t at = 0;

@@ -1,15 +1,15 @@
 /*
- * brackets: follows one JSON value piece by piece to its end, by its brackets and strings, without parsing it.
+ * brackets: finds the end of a JSON value that arrives in pieces, by its brackets and strings, without parsing it.
  *
- * Every valid value is followed to its end. Of others most are, too, and are left to json_parse; only where the
- * brackets cannot match any more is the value damaged.
+ * It finds the end of every valid value, and of most invalid ones, which json_parse then refuses. A value is damaged
+ * when its brackets cannot match any more.
  */
 #ifndef STAC_BRACKETS_H
 #define STAC_BRACKETS_H
 
 #include "base/json.h"
 
-/* The record separator that begins each text of a JSON text sequence (RFC 7464, RFC 8142): never a part of JSON. */
+/* The record separator before each text of a JSON text sequence (RFC 7464, RFC 8142). JSON never contains it. */
 enum { BRACKETS_SEPARATOR = 0x1e };
 
 struct brackets {
@@ -17,35 +17,36 @@ struct brackets {
     int depth;
     bool begun, in_string, escaped, in_word;
     char last;              /* the last significant character; a string's is '"' */
-    bool at_line;           /* nothing but blanks since the last newline in the value */
-    size_t column;          /* how many */
+    bool at_line;           /* only blanks since the last newline in the value */
+    size_t column;          /* their number */
     bool has_newline;       /* in the value so far */
-    bool has_type;          /* of an object: its own member "type" was seen, ... */
-    bool is_features;       /* and is "FeatureCollection", ... */
-    bool is_document;       /* or that, "Feature" or "Collection" */
-    char word[24], key[24]; /* of the outermost object: the string read last, cut; the key before it */
+    bool has_type;          /* the outermost object's member "type" was seen; */
+    bool is_features;       /* it is "FeatureCollection"; */
+    bool is_document;       /* it is "FeatureCollection", "Feature" or "Collection" */
+    char word[24], key[24]; /* of the outermost object: its last string, cut, and the key before it */
     size_t word_len;
-    bool in_array[JSON_MAX_DEPTH + 3]; /* by depth: what the brackets are */
+    bool in_array[JSON_MAX_DEPTH + 3]; /* by depth: the bracket is '[' */
 };
 
-/* `indent`: the blanks at the beginning of the line in which the value begins. */
+/* `indent`: the number of blanks at the beginning of the line in which the value begins. */
 void brackets_init(struct brackets *brackets, size_t indent);
 
 enum brackets_event {
-    BRACKETS_GO_ON,      /* all was taken, the value goes on */
-    BRACKETS_END,        /* the value ends with the last byte that was taken */
-    BRACKETS_END_BEFORE, /* a bare word, the value, ends with it too, and was seen to by the byte behind it */
-    BRACKETS_FEATURES,   /* the '[' of the outermost object's "features", no other type before it, was taken */
-    BRACKETS_DAMAGE,     /* the byte behind what was taken cannot be a part of the value, or nests too deeply */
+    BRACKETS_GO_ON,      /* all bytes were taken, and the value goes on */
+    BRACKETS_END,        /* the value ends with the last byte taken */
+    BRACKETS_END_BEFORE, /* the same of a bare word, which only the next byte ends */
+    BRACKETS_FEATURES, /* the last byte taken is the '[' of "features" in the outermost object, which has no other type
+                          before it */
+    BRACKETS_DAMAGE,   /* the next byte cannot be a part of the value, or nests too deeply */
 };
 
-/* Takes up to the first event. */
+/* Takes bytes up to the first event. */
 enum brackets_event brackets_take(struct brackets *brackets, const char *data, size_t len, size_t *ret_len);
 
-/* Whether the value is complete, if nothing comes behind it. */
+/* Whether the value is complete if nothing follows it. */
 bool brackets_may_end(const struct brackets *brackets);
 
-/* The features that BRACKETS_FEATURES has found have ended: the object goes on. */
+/* The caller has read the features behind BRACKETS_FEATURES, with their ']'. The object goes on. */
 void brackets_leave_features(struct brackets *brackets);
 
 /* JSON's white space. */

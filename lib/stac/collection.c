@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* The members pgstac and STAC clients depend on; the rest of the specification is for validators. */
+/* Only the members that pgstac and STAC clients depend on. Validators check the rest of the specification. */
 static const struct {
     const char *key;
     int type;

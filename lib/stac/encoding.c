@@ -6,7 +6,7 @@ static const char unpack[] = "unpack it first", convert[] = "convert it to UTF-8
 
 #define MAGIC(bytes) bytes, sizeof(bytes) - 1
 
-/* By the first bytes, longer ones first. Neither JSON nor a comment in it begins like that. */
+/* Formats by their first bytes, longer ones first. JSON cannot begin with any of them. */
 static const struct {
     const char *magic;
     size_t len;
@@ -51,13 +51,13 @@ static bool begins_with(const char *data, size_t len, const char *magic, size_t 
     return len >= magic_len && memcmp(data, magic, magic_len) == 0;
 }
 
-/* What JSON, or a document that is sent in its place, begins with. */
+/* JSON, XML and HTML begin with one of these. */
 static bool begins_text(char c)
 {
     return c && strchr(" \t\r\n{[\"<", c);
 }
 
-/* Text without a mark, by the zeros between its first characters. NULL: it is none of these. */
+/* UTF-16 and UTF-32 without a mark have zeros between their first characters. NULL: it is neither. */
 static const char *wide_text(const char *data, size_t len)
 {
     static const char zeros[3];
@@ -77,7 +77,7 @@ static bool is_markup(const char *data, size_t len)
     return at < len && data[at] == '<';
 }
 
-/* Whether so few bytes tell it: an object or array, as nearly all inputs are. */
+/* For speed: nearly all inputs begin with an object or an array. */
 static bool is_plain(const char *data, size_t len)
 {
     return len >= 2 && (data[0] == '{' || data[0] == '[') && data[1];

@@ -1,5 +1,5 @@
 /*
- * encoding: whether the bytes at the beginning of an input are JSON in UTF-8, and if not, what they are.
+ * encoding: decides by the first bytes of an input whether it is text in UTF-8, and if not, what it is.
  */
 #ifndef STAC_ENCODING_H
 #define STAC_ENCODING_H
@@ -10,9 +10,9 @@ enum { ENCODING_LOOK = 64 }; /* bytes that are enough to decide */
 
 enum encoding_kind {
     ENCODING_UNDECIDED, /* more bytes are needed */
-    ENCODING_TEXT,      /* UTF-8, or nothing that is known */
+    ENCODING_TEXT,      /* UTF-8, or not recognised */
     ENCODING_GZIP,
-    ENCODING_OTHER, /* something else that is known */
+    ENCODING_OTHER, /* another format, which has a name */
 };
 
 struct encoding {
@@ -22,10 +22,10 @@ struct encoding {
     const char *hint; /* what to do about it, or NULL */
 };
 
-/* Looks at the first bytes; `is_end`: decide, whether more bytes follow or not. */
+/* `is_end`: no more bytes can be had, so decide now. */
 struct encoding encoding_of(const char *data, size_t len, bool is_end);
 
-/* NEVER, "wrong_encoding". */
+/* NEVER: "wrong_encoding", with the name of the format. */
 int encoding_refuse(const struct encoding *encoding, struct err *err);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* Well-known binary as PostGIS extends it (EWKB): type codes, and flags in the type's high bits. */
 enum {
-    WKB_RING, /* a polygon's, which has no code */
+    WKB_RING, /* of a polygon: it has no code in WKB */
     WKB_POINT,
     WKB_LINESTRING,
     WKB_POLYGON,
@@ -35,7 +35,7 @@ static const struct shape {
 struct writer {
     struct buf *out;
     struct err *err;
-    cJSON *coordinates; /* the tree of those that were kept as text; NULL: none were, or it was not needed */
+    cJSON *coordinates; /* the tree of coordinates that were kept as text; NULL: not needed */
     struct buf place;   /* "geometries[1].coordinates[0][3]", for errors */
     bool has_z;
 };
@@ -45,7 +45,7 @@ static int refuse(const struct writer *w, const char *what)
     return err_never(w->err, "invalid_geometry", "geometry%s%s %s", w->place.len ? "." : "", buf_str(&w->place), what);
 }
 
-/* Goes one step into the place, "[index]"; cut goes back to the length that was returned. */
+/* Goes one step into the place, "[index]". The caller goes back with cut(), to the length that this returns. */
 static size_t push_place(struct writer *w, const char *name, int index)
 {
     size_t len = w->place.len;
@@ -69,7 +69,7 @@ static void put_u32(struct writer *w, uint32_t value)
     buf_add(w->out, &value, sizeof(value));
 }
 
-/* In the place of the 0 that was put there before the parts. */
+/* Overwrites the 0 that was written before the parts. */
 static void set_count(struct writer *w, size_t at, uint32_t n)
 {
     n = htole32(n);
@@ -98,19 +98,19 @@ static int put_position(struct writer *w, const cJSON *position)
 {
     int n = 0;
     if (!cJSON_IsArray(position))
-        return refuse(w, "is no position (an array of two or three numbers)");
+        return refuse(w, "is not a position (an array of two or three numbers)");
     for (const cJSON *ordinate = position->child; ordinate; ordinate = ordinate->next, n++) {
         if (!json_is_number(ordinate))
-            return refuse(w, "holds something that is no number");
+            return refuse(w, "has a member that is not a number");
         if (!isfinite(ordinate->valuedouble))
-            return refuse(w, "holds a number beyond the range of a double");
+            return refuse(w, "has a number beyond the range of a double");
         if (n < (w->has_z ? 3 : 2))
             put_double(w, ordinate->valuedouble);
     }
     if (n < 2)
-        return refuse(w, "is no position (an array of two or three numbers)");
+        return refuse(w, "is not a position (an array of two or three numbers)");
     if (n == 2 && w->has_z)
-        put_double(w, 0); /* as ST_GeomFromGeoJSON fills it in */
+        put_double(w, 0); /* as ST_GeomFromGeoJSON does */
     return 0;
 }
 
@@ -123,11 +123,11 @@ static bool same_position(const cJSON *a, const cJSON *b)
     return !x && !y;
 }
 
-/* A counted run of positions: a line (two at least) or a ring (four at least, the last is the first). */
+/* A line (at least two positions) or a ring (at least four, and the last is the first), after their number. */
 static int put_positions(struct writer *w, const cJSON *positions, bool is_ring)
 {
     if (!cJSON_IsArray(positions))
-        return refuse(w, "is no array of positions");
+        return refuse(w, "is not an array of positions");
     size_t count_at = w->out->len;
     put_u32(w, 0);
     uint32_t n = 0;
@@ -153,7 +153,7 @@ static int put_positions(struct writer *w, const cJSON *positions, bool is_ring)
 static int put_rings(struct writer *w, const cJSON *rings)
 {
     if (!cJSON_IsArray(rings) || !rings->child)
-        return refuse(w, "is no array of rings");
+        return refuse(w, "is not an array of rings");
     put_u32(w, (uint32_t)cJSON_GetArraySize(rings));
     int n = 0;
     for (const cJSON *ring = rings->child; ring; ring = ring->next, n++) {
@@ -166,7 +166,7 @@ static int put_rings(struct writer *w, const cJSON *rings)
     return 0;
 }
 
-/* The body of a point, a line or a polygon, behind its type. */
+/* A point, a line or a polygon, without its type. */
 static int put_simple(struct writer *w, uint32_t type, const cJSON *coordinates)
 {
     if (type == WKB_POINT)
@@ -179,7 +179,7 @@ static int put_simple(struct writer *w, uint32_t type, const cJSON *coordinates)
 static int put_multi(struct writer *w, const struct shape *shape, const cJSON *coordinates)
 {
     if (!cJSON_IsArray(coordinates) || !coordinates->child)
-        return refuse(w, "is no array with at least one part");
+        return refuse(w, "is not an array with at least one part");
     put_u32(w, (uint32_t)cJSON_GetArraySize(coordinates));
     int n = 0;
     for (const cJSON *part = coordinates->child; part; part = part->next, n++) {
@@ -199,7 +199,7 @@ static const cJSON *coordinates_of(const struct writer *w, const cJSON *geometry
     return json_kept_text(coordinates) ? w->coordinates : coordinates;
 }
 
-/* Everything but a collection: its type, then its coordinates. */
+/* The type and coordinates of all geometries but a collection. */
 static int put_shape(struct writer *w, const cJSON *geometry, const char *type, bool outermost)
 {
     for (size_t i = 0; i < N_ELEMENTS(shapes); i++) {
@@ -213,7 +213,7 @@ static int put_shape(struct writer *w, const cJSON *geometry, const char *type, 
             cut(&w->place, place);
         return r;
     }
-    return err_never(w->err, "invalid_geometry", "geometry%s%s has the type \"%.40s\", which is none of GeoJSON's",
+    return err_never(w->err, "invalid_geometry", "geometry%s%s has the type \"%.40s\", which is not one of GeoJSON's",
                      w->place.len ? "." : "", buf_str(&w->place), type);
 }
 
@@ -226,14 +226,13 @@ static bool is_collection(const cJSON *geometry)
 static int put_member(struct writer *w, const cJSON *geometry, bool outermost)
 {
     if (!cJSON_IsObject(geometry))
-        return refuse(w, "is no object");
+        return refuse(w, "is not an object");
     const char *type = json_get_string(geometry, "type");
     if (!type)
         return refuse(w, "has no type");
-    /* PostGIS stores one, but its ST_AsGeoJSON fails on it, and so does every pgstac search that comes across the item.
-     */
+    /* PostGIS stores one, but ST_AsGeoJSON fails on it, and with it every pgstac search that finds the item. */
     if (is_collection(geometry))
-        return refuse(w, "is a GeometryCollection inside another, which pgstac could not give back");
+        return refuse(w, "is a GeometryCollection inside another, which pgstac cannot return");
     return put_shape(w, geometry, type, outermost);
 }
 
@@ -255,7 +254,7 @@ static int put_collection(struct writer *w, const cJSON *geometry)
     return 0;
 }
 
-/* Whether an array of numbers anywhere below has a third. */
+/* Whether any array of numbers in it has a third number. */
 static bool any_z(const cJSON *json)
 {
     for (const cJSON *child = json->child; child; child = child->next) {
@@ -267,7 +266,7 @@ static bool any_z(const cJSON *json)
     return false;
 }
 
-/* Then the whole geometry has Z, as PostGIS has it. Only what the type reads counts: no bbox, no foreign member. */
+/* If one position has Z, all have, as in PostGIS. Only coordinates count, not bbox or foreign members. */
 static bool has_z(const struct writer *w, const cJSON *geometry)
 {
     if (!is_collection(geometry)) {
@@ -281,9 +280,9 @@ static bool has_z(const struct writer *w, const cJSON *geometry)
     return false;
 }
 
-/* -------------------------------------------- coordinates that are still text */
+/* ---------------------------------------------------- coordinates kept as text */
 
-/* What an array of coordinates is made of, by its type. */
+/* The parts of an array of coordinates, by the type of the geometry. */
 static const struct level {
     uint32_t part;
     uint32_t least; /* parts */
@@ -311,7 +310,7 @@ static bool skip(const char **at, char c)
     return found;
 }
 
-/* From here on false means: not as it should be, or not as it usually is. put_tree knows which. */
+/* From here on false means that the text is wrong or unusual. put_tree finds out which. */
 static bool copy_position(struct writer *w, const char **at)
 {
     int n = 0;
@@ -356,7 +355,7 @@ static bool copy_text(struct writer *w, const char **at, uint32_t type)
     return type != WKB_RING || memcmp(first, w->out->data + w->out->len - part_size, part_size) == 0;
 }
 
-/* The usual geometry, straight from the text of its coordinates: all positions have two ordinates, or all have three.
+/* For speed: converts the usual geometry from the text of its coordinates. All positions have two ordinates, or three.
  */
 static bool put_text(struct writer *w, const cJSON *geometry, const char *text)
 {
@@ -368,7 +367,7 @@ static bool put_text(struct writer *w, const cJSON *geometry, const char *text)
     for (size_t i = 0; type && i < N_ELEMENTS(shapes); i++) {
         if (strcmp(type, shapes[i].name) != 0)
             continue;
-        (void)buf_reserve(w->out, strlen(text)); /* so that it seldom grows */
+        (void)buf_reserve(w->out, strlen(text)); /* so that the buffer seldom grows */
         put_type(w, shapes[i].wkb, true);
         if (copy_text(w, &at, shapes[i].wkb))
             return true;
@@ -383,7 +382,7 @@ static void clear_writer(struct writer *w)
     cJSON_Delete(w->coordinates);
 }
 
-/* Every geometry, and every refusal. */
+/* Converts every geometry, and makes every error. */
 static int put_tree(struct writer *w, const cJSON *geometry, const char *text)
 {
     int r = text ? json_parse(text, strlen(text), &w->coordinates, w->err) : 0;

@@ -5,13 +5,13 @@
 #include "base/time.h"
 #include "stac/geometry.h"
 
-/* Adds one thing that is wrong to the list: all of them at once, so that the publisher mends the item once. */
+/* Adds a problem to the list. All are listed, so that the publisher has to correct the item only once. */
 static void complain(struct buf *wrong, const char *member, const char *what)
 {
     buf_printf(wrong, "%s%s %s", wrong->len ? "; " : "", member, what);
 }
 
-/* A copy; without memory `wrong` fails. */
+/* Returns a copy. Without memory, buf_failed(wrong). */
 static char *read_name(const cJSON *json, const char *key, struct buf *wrong)
 {
     const cJSON *member = json_get(json, key);
@@ -20,7 +20,7 @@ static char *read_name(const cJSON *json, const char *key, struct buf *wrong)
         wrong->failed |= !name;
         return name;
     }
-    complain(wrong, key, !member ? "is missing" : cJSON_IsString(member) ? "is empty" : "is no string");
+    complain(wrong, key, !member ? "is missing" : cJSON_IsString(member) ? "is empty" : "is not a string");
     return NULL;
 }
 
@@ -30,10 +30,10 @@ static void check_kind(const cJSON *json, const char *key, int kind, struct buf 
     if (!member)
         complain(wrong, key, "is missing");
     else if ((member->type & 0xff) != kind)
-        complain(wrong, key, kind == cJSON_Array ? "is no array" : "is no object");
+        complain(wrong, key, kind == cJSON_Array ? "is not an array" : "is not an object");
 }
 
-/* A STAC API that meets another one answers a whole page of results, or the collection, with an error. */
+/* A link without rel or href makes a STAC API answer a whole page of results, or the collection, with an error. */
 static void check_links(const cJSON *json, struct buf *wrong)
 {
     const cJSON *links = json_get(json, "links");
@@ -42,14 +42,14 @@ static void check_links(const cJSON *json, struct buf *wrong)
         const char *rel = json_get_string(link, "rel"), *href = json_get_string(link, "href");
         if (rel && *rel && href && *href)
             continue;
-        buf_printf(wrong, "%slinks[%zu] is no object with strings rel and href", wrong->len ? "; " : "", at);
-        return; /* the others will be like it */
+        buf_printf(wrong, "%slinks[%zu] is not an object with strings rel and href", wrong->len ? "; " : "", at);
+        return; /* the others are probably alike */
     }
 }
 
 enum datetime { DATETIME_NONE, DATETIME_OK, DATETIME_BAD };
 
-/* A member that is missing or null is none; anything else must be a zoned RFC 3339 datetime. */
+/* The member may be missing or null. Anything else must be an RFC 3339 datetime with a zone. */
 static enum datetime read_datetime(const cJSON *properties, const char *key, int64_t *ret_us, struct buf *wrong)
 {
     static const char form[] = "not an RFC 3339 datetime with a zone; write it like 2021-01-01T00:00:00Z";
@@ -75,7 +75,7 @@ static enum datetime read_datetime(const cJSON *properties, const char *key, int
     return DATETIME_BAD;
 }
 
-/* pgstac's stac_daterange: start and end where both are there, else datetime. */
+/* As pgstac's stac_daterange: start and end if both are there, else datetime. */
 static void read_range(const cJSON *properties, struct stac_item *item, struct buf *wrong)
 {
     int64_t at = 0, start = 0, end = 0;
@@ -93,7 +93,7 @@ static void read_range(const cJSON *properties, struct stac_item *item, struct b
         item->datetime_us = item->end_datetime_us = at;
     } else {
         complain(wrong, "properties.datetime",
-                 "is missing or null, and not both of start_datetime and end_datetime are there");
+                 "is missing or null, which requires both start_datetime and end_datetime");
     }
 }
 
@@ -113,7 +113,7 @@ static int read_geometry(const cJSON *json, struct stac_item *item, struct buf *
     return 0;
 }
 
-/* What stac-server and others publish in place of an item. */
+/* stac-server and others publish links in place of items. */
 static bool is_link(const cJSON *json)
 {
     return json_get_string(json, "href") && !json_get(json, "id") && !json_get(json, "geometry") &&

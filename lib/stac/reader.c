@@ -24,7 +24,7 @@ void reader_clear(struct reader *reader)
     unpack_free(TAKE(reader->unpack));
 }
 
-/* Passes over text: what was read before. */
+/* Skips the text before options.from. */
 static void skip(struct reader *reader, struct split_input *text)
 {
     size_t len = (int64_t)text->len < reader->to_skip ? text->len : (size_t)reader->to_skip;
@@ -33,11 +33,11 @@ static void skip(struct reader *reader, struct split_input *text)
     reader->to_skip -= (int64_t)len;
 }
 
-/* Passes over the byte order mark at the text's beginning. */
+/* Skips the byte order mark. */
 static void skip_mark(struct reader *reader, struct split_input *text, size_t mark_len)
 {
     if (reader->options.from.offset > 0)
-        return; /* then it is a part of what was read before */
+        return; /* then it is a part of the text that is skipped */
     text->data += mark_len;
     text->len -= mark_len;
     reader->split.at.offset = (int64_t)mark_len;
@@ -64,7 +64,7 @@ static int decide(struct reader *reader, struct split_input *input, struct err *
     return reader->unpack ? 0 : err_no_memory(err);
 }
 
-/* The head first. */
+/* The rest of the head comes first. */
 static struct split_input *next_input(struct reader *reader, struct split_input *input)
 {
     return reader->rest.len > 0 ? &reader->rest : input;
@@ -72,7 +72,7 @@ static struct split_input *next_input(struct reader *reader, struct split_input 
 
 /* ------------------------------------------------------------------ unpacking */
 
-/* What is packed may be no text either. */
+/* The unpacked data may be something other than text, too. */
 static int decide_text(struct reader *reader, struct err *err)
 {
     struct encoding encoding = encoding_of(buf_str(&reader->text), reader->text.len, true);
@@ -85,7 +85,7 @@ static int decide_text(struct reader *reader, struct err *err)
     return 0;
 }
 
-/* The next piece of text. *ret_any false: more input is needed. */
+/* Unpacks the next piece of text. *ret_any false: more input is needed. */
 static int unpack_piece(struct reader *reader, struct split_input *input, bool *ret_any, struct err *err)
 {
     struct buf *text = &reader->text;
@@ -110,12 +110,12 @@ static int unpack_piece(struct reader *reader, struct split_input *input, bool *
     }
     skip(reader, &reader->unpacked);
     if (r == 0 && reader->options.unpacked_max && reader->unpacked_len > reader->options.unpacked_max)
-        r = err_never(err, "document_too_large", "unpacked it has more than %lld bytes",
+        r = err_never(err, "document_too_large", "unpacked, it has more than %lld bytes",
                       (long long)reader->options.unpacked_max);
     return r;
 }
 
-/* A document that ends where unpacking has failed is cut off, which the failure says for it. */
+/* A document that ends where unpacking failed is cut off. The error of unpacking is reported in its place. */
 static bool is_cut(struct reader *reader, struct split_document *document)
 {
     if (reader->result == 0 || !document->is_damaged || document->end.offset < reader->unpacked_len)
@@ -145,7 +145,7 @@ static int next_unpacked(struct reader *reader, struct split_input *input, struc
         r = unpack_piece(reader, input, &any, &reader->err);
         if (r < 0)
             return err_no_memory(err);
-        if (r != 0) { /* the documents before it come first */
+        if (r != 0) { /* the documents before the failure come first */
             reader->result = r;
             reader->unpacked.end = true;
         } else if (!any) {

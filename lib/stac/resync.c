@@ -21,7 +21,7 @@ void resync_init(struct resync *resync, const struct resync_options *options, si
     *resync = (struct resync){ .options = *options, .at = from, .first_line = !options->is_multi_line || from == 1 };
 }
 
-/* What a line does not begin with that stands for itself: it goes on with what is damaged before it. */
+/* A line that begins like this continues the damaged document before it. */
 static bool goes_on(char c, size_t column)
 {
     return column > 0 || (c && strchr("\"}],:", c));
@@ -49,7 +49,7 @@ static enum found look_at_line(const struct resync *r, char c)
     return !o->is_multi_line && !goes_on(c, r->column) ? SURE : NOTHING;
 }
 
-/* In an array: "}, {" or "}]" where the indentation is that of an element. */
+/* In an array: "}, {" or "}]", with the indentation of an element. */
 static enum found look_behind_brace(struct resync *r, char c)
 {
     bool has_comma = r->state == RESYNC_BRACE_COMMA;
@@ -88,7 +88,7 @@ static enum found look_at(struct resync *r, char c)
     return found;
 }
 
-/* Follows the value that may be a document. NOTHING: it is none; TO_TRY: it goes on. */
+/* Follows the value that may be a document. NOTHING: it is not; TO_TRY: it goes on. */
 static enum found try_on(struct resync *r, const char *text, size_t len, bool is_end)
 {
     enum brackets_event event = BRACKETS_FEATURES;

@@ -1,13 +1,12 @@
 /*
- * resync: where the next document begins behind a damaged one.
+ * resync: finds the beginning of the next document after a damaged one.
  *
- *   - In line-delimited input a damaged line ends with its line, and the next line is looked at as if it were the
- * first.
+ *   - In line-delimited input a damaged document ends with its line.
  *   - A damaged document over many lines ends before the next line that begins with '{' and is not indented more than
- *     the document's own first line: such a line begins a document, and not a part of one. Where the lines of the
- *     document are not indented at all, that does not tell: then a line that begins with '{' counts where the value
- *     that begins there is complete and its "type" is that of an item, a collection or a FeatureCollection.
- *   - In an array the same goes for its elements, and for those that are on one line with others.
+ *     the document's own first line: a part of a document would be. If the lines of the document are not indented at
+ *     all, the value that begins with this '{' must also be complete, and its "type" be that of an item, a collection
+ *     or a FeatureCollection.
+ *   - In an array the same is true of its elements, also if they are on one line with others.
  *   - A record separator (RFC 8142) always begins a document.
  */
 #ifndef STAC_RESYNC_H
@@ -17,30 +16,30 @@
 
 struct resync_options {
     size_t indent;      /* of the line in which the damaged document begins */
-    bool in_array;      /* it is an element of an array */
-    bool opens_array;   /* which begins on the document's line */
-    bool by_lines;      /* line-delimited input: its documents so far took a line each */
-    bool is_multi_line; /* it had seen more than its own line when it was found to be damaged */
-    bool is_flat;       /* and the lines within it are not indented */
+    bool in_array;      /* the document is an element of an array, */
+    bool opens_array;   /* and the array begins on the document's line */
+    bool by_lines;      /* line-delimited input: each document so far took one line */
+    bool is_multi_line; /* the damage is not on the document's first line, */
+    bool is_flat;       /* and the lines in between are not indented */
 };
 
-/* Whether the lines within the damaged document, its text so far, are not indented. */
+/* Whether the lines of the damaged document, after its first, are not indented. `text`: the document so far. */
 bool resync_is_flat(const char *text, size_t len, size_t indent);
 
 struct resync {
     struct resync_options options;
-    size_t at; /* how much of the damaged text was looked at */
+    size_t at; /* bytes of the damaged text that were looked at */
     enum { RESYNC_IN_LINE, RESYNC_LINE_BEGINS, RESYNC_BRACE, RESYNC_BRACE_COMMA } state;
     bool first_line;
     size_t column;
     char last; /* the last character that is not blank */
     bool is_trying;
-    size_t try_from, try_at; /* a document that may begin in the text, and how much of it was followed */
+    size_t try_from, try_at; /* where a document may begin, and how far it was followed */
     struct brackets trial;
     int64_t tried; /* bytes followed in all trials */
 };
 
-/* `from`: bytes that the next document cannot begin in: 1, the damaged one's own first, or more. */
+/* `from`: the next document does not begin in so many bytes: at least 1, the first of the damaged one. */
 void resync_init(struct resync *resync, const struct resync_options *options, size_t from);
 
 enum resync_event {
@@ -50,8 +49,8 @@ enum resync_event {
     RESYNC_OUTSIDE,   /* a document begins at *ret_at, and the array was cut off */
 };
 
-/* Looks at `text`, which begins with the damaged document and grows from call to call; `is_end`: nothing follows it.
- * `may_try`: so many bytes may be followed in all. */
+/* `text` begins with the damaged document, and grows from call to call. `is_end`: nothing follows it. `may_try`: the
+ * number of bytes that may be followed in all trials. */
 enum resync_event resync_find(struct resync *resync, const char *text, size_t len, bool is_end, int64_t may_try,
                               size_t *ret_at);
 

@@ -5,14 +5,14 @@
 #include "stac/item.h"
 
 enum {
-    LARGE = 1024 * 1024,      /* a text that is not copied */
-    PIECE = 64 * 1024,        /* of the input, taken at a time */
-    CLOSING_MAX = 64 * 1024,  /* blanks behind a document, in which something else is looked for */
-    LOOKS_MAX = 16,           /* at each byte, where the input is damaged again and again, ... */
-    LOOKS_SPARE = 1024 * 1024 /* and so many more */
+    LARGE = 1024 * 1024,       /* a text of this size is not copied */
+    PIECE = 64 * 1024,         /* bytes of the input that are taken at a time */
+    CLOSING_MAX = 64 * 1024,   /* blanks after a document, behind which something else may follow on its line */
+    LOOKS_MAX = 16,            /* how often each byte is looked at, if the input is damaged again and again, */
+    LOOKS_SPARE = 1024 * 1024, /* and so many more looks in total */
 };
 
-/* What a step has come to. */
+/* The outcome of a step: go on, more input is needed, a document is in `ret`. */
 enum step { AGAIN, HUNGRY, GIVEN };
 
 void split_document_clear(struct split_document *document)
@@ -62,7 +62,7 @@ static size_t held_len(const struct split *split)
     return split->held.len - split->from;
 }
 
-/* Moves on by `len` bytes, and keeps count of lines, columns and the line's indentation. */
+/* Moves on by `len` bytes. Counts lines and columns, and the indentation of the line. */
 static void consume(struct split *split, size_t len)
 {
     const char *at = held(split), *end = at + len, *newline;
@@ -92,7 +92,7 @@ static void append(struct split *split, struct split_input *input)
         split->seen -= split->from;
         split->from = 0;
     }
-    if (split->held.len == 0 && split->held.cap > 16 * PIECE) /* the room of a large document */
+    if (split->held.len == 0 && split->held.cap > 16 * PIECE) /* the memory of a large document */
         buf_clear(&split->held);
     size_t len = input->len < PIECE ? input->len : PIECE;
     buf_add(&split->held, input->data, len);
@@ -100,9 +100,9 @@ static void append(struct split *split, struct split_input *input)
     input->len -= len;
 }
 
-/* ------------------------------------------------------------------ giving */
+/* --------------------------------------------------------------- documents */
 
-/* The text of `len` bytes from `from` on, which were consumed. A large one is handed over, not copied. */
+/* Takes `len` bytes at `from`, which were consumed. A large text is moved, not copied. */
 static void take_text(struct split *split, size_t from, size_t len, struct buf *ret)
 {
     if (from > 0 || len < LARGE) {
@@ -118,7 +118,7 @@ static void take_text(struct split *split, size_t from, size_t len, struct buf *
     split->from = split->seen = 0;
 }
 
-/* The first `len` bytes held, the last `spare` of them not as text. */
+/* The first `len` bytes become a document; the last `spare` of them are not in its text. */
 static enum step give(struct split *split, size_t len, size_t spare, bool is_damaged, struct split_document *ret)
 {
     *ret = (struct split_document){ .larger_than = split->too_large ? split->document_max : 0,
@@ -153,7 +153,7 @@ static void begin(struct split *split, const char *wrong)
     brackets_init(&split->brackets, split->document_indent);
 }
 
-/* What is missing, or is there too often: a damaged document without a text, in place of so many bytes. */
+/* Something is missing, or too much: the next `len` bytes become a damaged document without text. */
 static enum step give_wrong(struct split *split, const char *wrong, size_t len, struct split_document *ret)
 {
     begin(split, wrong);
@@ -162,7 +162,7 @@ static enum step give_wrong(struct split *split, const char *wrong, size_t len, 
 
 /* ------------------------------------------------------------------ damage */
 
-/* Whether the document's first line has nothing but its bracket, as no line of line-delimited input has. */
+/* Whether the document's first line is only a bracket. Then the input is not line-delimited. */
 static bool is_bracket_only(const struct split *split)
 {
     const char *text = held(split), *end = memchr(text, '\n', held_len(split));
@@ -198,7 +198,7 @@ static size_t without_blanks(const char *text, size_t len)
     return len;
 }
 
-/* Up to the end of its last line; of an element of an array the comma behind it is not a part. */
+/* A damaged document ends with its last line; an element of an array, before the comma that follows it. */
 static size_t damaged_len(const struct split *split, size_t len)
 {
     const char *text = held(split);
@@ -216,7 +216,7 @@ static enum step give_damaged(struct split *split, size_t len, struct split_docu
     return give(split, len, len - damaged_len(split, len), true, ret);
 }
 
-/* So long a damaged document is not kept, but for what may be the next one. */
+/* The damaged document is too large to keep. Only the part that may be the next document is kept. */
 static void shorten(struct split *split)
 {
     struct resync *resync = &split->resync;
@@ -255,7 +255,7 @@ static enum step step_damaged(struct split *split, bool is_end, struct split_doc
     return step;
 }
 
-/* ------------------------------------------------------------ what is whole */
+/* ------------------------------------------------------------------ states */
 
 static enum step enter_array(struct split *split, enum split_form form)
 {
@@ -265,7 +265,7 @@ static enum step enter_array(struct split *split, enum split_form form)
     return AGAIN;
 }
 
-/* An array, or an object with features, that has ended. */
+/* An array, or an object with features, has ended. */
 static enum step leave(struct split *split)
 {
     split->at.form = split->array_line == split->at.lines + 1 ? SPLIT_LINES : SPLIT_VALUES;
@@ -363,7 +363,7 @@ static enum step step_open(struct split *split, bool is_end)
     }
 }
 
-/* The rest of the document's last line tells whether it was whole. */
+/* The document was complete if its last line has nothing else but another document. */
 static enum step step_closing(struct split *split, bool is_end, struct split_document *ret)
 {
     const char *text = buf_str(&split->held);
@@ -379,7 +379,7 @@ static enum step step_closing(struct split *split, bool is_end, struct split_doc
     return damage(split);
 }
 
-/* The rest of an object that has features. */
+/* The rest of an object with features. */
 static enum step step_frame(struct split *split, bool is_end, struct split_document *ret)
 {
     size_t taken = 0;

@@ -5,7 +5,7 @@
 #include <zlib.h>
 
 struct unpack {
-    z_stream stream; /* zlib's state points to it: it stays where it is */
+    z_stream stream; /* must not move: zlib's state points to it */
     bool is_between; /* members */
 };
 
@@ -27,7 +27,7 @@ void unpack_free(struct unpack *unpack)
     free(unpack);
 }
 
-/* Behind a member: another one, or zeros to fill a block up. */
+/* After a member comes another one, or zeros as padding. */
 static int begin_member(struct unpack *unpack, struct split_input *packed, struct err *err)
 {
     while (packed->len > 0 && packed->data[0] == 0) {
@@ -75,7 +75,7 @@ int unpack_next(struct unpack *unpack, struct split_input *packed, size_t max, s
         r = unpack->is_between ? begin_member(unpack, packed, err) : inflate_some(unpack, packed, max, ret, err);
     if (r != 0 || packed->len > 0 || !packed->end)
         return r;
-    if (ret->len < max && !unpack->is_between) /* what zlib still has of it */
+    if (ret->len < max && !unpack->is_between) /* the rest that zlib has */
         r = inflate_some(unpack, packed, max, ret, err);
     if (r != 0 || ret->len >= max)
         return r;

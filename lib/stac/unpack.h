@@ -1,4 +1,4 @@
-/* unpack: a gzip stream of one member or several, unpacked a bounded piece at a time. */
+/* unpack: unpacks a gzip stream, of one member or several, in pieces of bounded size. */
 #ifndef STAC_UNPACK_H
 #define STAC_UNPACK_H
 
@@ -12,9 +12,9 @@ struct unpack *unpack_new(void);
 void unpack_free(struct unpack *unpack);
 
 /*
- * Takes of `packed` (which moves on) and appends what it unpacks to, until `ret` has `max` bytes or `packed` is taken;
- * *ret_end: nothing follows. NEVER, "wrong_encoding": the stream is damaged or cut off, or something else follows it;
- * what was unpacked before stands. < 0: no memory.
+ * Unpacks from `packed`, and moves it on, until `ret` has `max` bytes or `packed` is at its end. *ret_end: the stream
+ * is at its end. NEVER: "wrong_encoding", the stream is damaged or cut off, or something else follows it; `ret` keeps
+ * the data before that. < 0: no memory.
  */
 int unpack_next(struct unpack *unpack, struct split_input *packed, size_t max, struct buf *ret, bool *ret_end,
                 struct err *err) must_check;

@@ -1,4 +1,4 @@
-/* What a STAC Collection must have: each member that is missing or wrong is named, all of them at once. */
+/* The error of a STAC Collection names every member that is missing or wrong. */
 #include "stac/collection.h"
 #include "quoted.h"
 #include "test.h"
@@ -11,7 +11,7 @@
 static const struct {
     const char *json;
     const char *id;
-    const char *error; /* all of it, behind "not a STAC collection: " */
+    const char *error; /* the text after "not a STAC collection: " */
 } collections[] = {
     { "{'type':'Collection','id':'c'," REST "}", "c", NULL },
     { "{'id':'a b/\\u00e9'," REST ",'type':'Collection','item_assets':null}", "a b/\xc3\xa9", NULL },

@@ -1,4 +1,4 @@
-/* Of several versions of an item the newest is loaded, and an older one where the newest can never be. */
+/* Of several versions of an item the newest is loaded, or the next older one if the newest can never be. */
 #include "pgstac/dedupe.h"
 #include "test.h"
 
@@ -38,39 +38,47 @@ static int result_of(const char *version)
     return space[1] == 'n' ? NEVER : space[1] == 'l' ? LATER : 0;
 }
 
-static void check_row(size_t row)
+/* At most `max` items are loaded together. */
+static void check_row(size_t row, size_t max)
 {
     static char collection[] = "c";
     char ids[VERSIONS][8];
     struct pgstac_item items[VERSIONS];
-    struct dedupe_version versions[VERSIONS];
-    size_t n = 0, picked[VERSIONS], n_picked;
+    struct pgstac_item **together;
+    size_t n = 0;
+    auto_dedupe struct dedupe dedupe = { .n = 0 };
+    struct err err = ERR_INIT;
+    CHECK(dedupe_init(&dedupe, VERSIONS, &err) == 0);
     memset(items, 0, sizeof(items));
     for (; n < VERSIONS && rows[row].versions[n]; n++) {
         snprintf(ids[n], sizeof(ids[n]), "%.1s", rows[row].versions[n]);
         items[n].item.id = ids[n];
         items[n].item.collection = collection;
         items[n].published_at_ms = rows[row].versions[n][2] - '0';
-        versions[n] = (struct dedupe_version){ .item = &items[n], .order = n };
+        dedupe_add(&dedupe, &items[n], n);
     }
     auto_buf struct buf loaded = BUF_INIT, superseded = BUF_INIT;
-    dedupe_sort(versions, n);
-    while ((n_picked = dedupe_pick(versions, n, picked)) > 0) {
-        bool marks[VERSIONS] = { false };
-        for (size_t i = 0; i < n_picked; i++) {
-            struct dedupe_version *version = &versions[picked[i]];
-            version->item->result = result_of(rows[row].versions[version->order]);
-            marks[version->order] = true;
-        }
-        add_mark(marks, &loaded);
-        buf_putc(&loaded, '|');
-        dedupe_settle(versions, n);
-    }
     bool marks[VERSIONS] = { false };
+    for (size_t n_together; (n_together = dedupe_next(&dedupe, max, &together)) > 0;) {
+        CHECK_ROW(n_together <= max, "row %zu: %zu at once", row, n_together);
+        for (size_t i = 0; i < n_together; i++) {
+            size_t order = (size_t)(together[i] - items);
+            together[i]->result = result_of(rows[row].versions[order]);
+            marks[order] = true;
+            together[i] = NULL; /* the array is the caller's */
+        }
+        if (dedupe.at < dedupe.n_round)
+            continue;
+        add_mark(marks, &loaded);
+        memset(marks, 0, sizeof(marks));
+        buf_putc(&loaded, '|');
+    }
     for (size_t i = 0; i < n; i++) {
-        marks[versions[i].order] = versions[i].superseded;
-        CHECK_ROW(versions[i].settled, "row %zu: %zu is not settled", row, i);
-        CHECK_ROW(!versions[i].superseded || versions[i].item->result == 0, "row %zu: %zu has a result", row, i);
+        const struct dedupe_version *version = &dedupe.versions[i];
+        bool is_superseded = version->item->outcome == PGSTAC_SUPERSEDED;
+        marks[version->order] = is_superseded;
+        CHECK_ROW(version->settled, "row %zu: %zu is not settled", row, i);
+        CHECK_ROW(!is_superseded || version->item->result == 0, "row %zu: %zu has a result", row, i);
     }
     add_mark(marks, &superseded);
     CHECK_STRING(buf_str(&loaded), rows[row].loaded);
@@ -80,6 +88,7 @@ static void check_row(size_t row)
 int main(void)
 {
     for (size_t row = 0; row < N_ELEMENTS(rows); row++)
-        check_row(row);
+        for (size_t max = 1; max <= VERSIONS; max++)
+            check_row(row, max);
     return test_end();
 }

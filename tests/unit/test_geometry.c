@@ -1,6 +1,5 @@
-/* GeoJSON to EWKB, bytes against PostGIS's own (ST_AsHEXEWKB(ST_GeomFromGeoJSON(...), 'NDR')); every refusal by place.
- * All of it from a geometry's tree, and from one whose coordinates are text still, as an item's are.
- */
+/* GeoJSON to EWKB: the bytes are PostGIS's own (ST_AsHEXEWKB(ST_GeomFromGeoJSON(...), 'NDR')), and every error names
+ * its place. Each is tested with a parsed geometry, and with one whose coordinates are text, like an item's. */
 #include "stac/geometry.h"
 #include "quoted.h"
 #include "stac/item.h"
@@ -78,7 +77,7 @@ static const struct {
       "0107000020e6100000010000000101000000000000000000f03f0000000000000040" },
 };
 
-/* An item with this geometry, whose `space` stands for what may surround its parts. */
+/* An item with this geometry, in which `space` replaces the blanks between its parts. */
 static cJSON *parse_item(const char *geojson, const char *space)
 {
     auto_buf struct buf text = BUF_INIT;
@@ -93,7 +92,7 @@ static cJSON *parse_item(const char *geojson, const char *space)
     return item;
 }
 
-/* To EWKB in hex, behind what the buffer had before. */
+/* Converts to EWKB in hex. The buffer has other bytes before. */
 static int to_hex(const cJSON *geometry, struct buf *hex, struct err *err)
 {
     auto_buf struct buf ewkb = BUF_INIT;
@@ -125,43 +124,46 @@ static const struct {
     const char *geojson;
     const char *error; /* the whole text */
 } refusals[] = {
-    { "'Point'", "geometry is no object" },
-    { "[1,2]", "geometry is no object" },
-    { "null", "geometry is no object" },
+    { "'Point'", "geometry is not an object" },
+    { "[1,2]", "geometry is not an object" },
+    { "null", "geometry is not an object" },
     { "{}", "geometry has no type" },
     { "{'type':7,'coordinates':[1,2]}", "geometry has no type" },
     { "{'Type':'Point','coordinates':[1,2]}", "geometry has no type" },
-    { "{'type':'Blob','coordinates':[1,2]}", "geometry has the type \"Blob\", which is none of GeoJSON's" },
-    { "{'type':'point','coordinates':[1,2]}", "geometry has the type \"point\", which is none of GeoJSON's" },
-    { "{'type':'Feature','geometry':{}}", "geometry has the type \"Feature\", which is none of GeoJSON's" },
+    { "{'type':'Blob','coordinates':[1,2]}", "geometry has the type \"Blob\", which is not one of GeoJSON's" },
+    { "{'type':'point','coordinates':[1,2]}", "geometry has the type \"point\", which is not one of GeoJSON's" },
+    { "{'type':'Feature','geometry':{}}", "geometry has the type \"Feature\", which is not one of GeoJSON's" },
     { "{'type':'An invention whose name is longer than forty bytes','coordinates':[1,2]}",
-      "geometry has the type \"An invention whose name is longer than f\", which is none of GeoJSON's" },
-    { "{'type':'Point'}", "geometry.coordinates is no position (an array of two or three numbers)" },
+      "geometry has the type \"An invention whose name is longer than f\", which is not one of GeoJSON's" },
+    { "{'type':'Point'}", "geometry.coordinates is not a position (an array of two or three numbers)" },
     { "{'type':'Point','Coordinates':[1,2]}",
-      "geometry.coordinates is no position (an array of two or three numbers)" },
-    { "{'type':'Point','coordinates':null}", "geometry.coordinates is no position (an array of two or three numbers)" },
-    { "{'type':'Point','coordinates':[]}", "geometry.coordinates is no position (an array of two or three numbers)" },
-    { "{'type':'Point','coordinates':[1]}", "geometry.coordinates is no position (an array of two or three numbers)" },
+      "geometry.coordinates is not a position (an array of two or three numbers)" },
+    { "{'type':'Point','coordinates':null}",
+      "geometry.coordinates is not a position (an array of two or three numbers)" },
+    { "{'type':'Point','coordinates':[]}",
+      "geometry.coordinates is not a position (an array of two or three numbers)" },
+    { "{'type':'Point','coordinates':[1]}",
+      "geometry.coordinates is not a position (an array of two or three numbers)" },
     { "{'type':'Point','coordinates':{'a':1,'b':2}}",
-      "geometry.coordinates is no position (an array of two or three numbers)" },
-    { "{'type':'Point','coordinates':['1','2']}", "geometry.coordinates holds something that is no number" },
-    { "{'type':'Point','coordinates':[1,null]}", "geometry.coordinates holds something that is no number" },
-    { "{'type':'Point','coordinates':[1,2,'3']}", "geometry.coordinates holds something that is no number" },
-    { "{'type':'Point','coordinates':[1,2,3,true]}", "geometry.coordinates holds something that is no number" },
-    { "{'type':'Point','coordinates':[[1,2]]}", "geometry.coordinates holds something that is no number" },
-    { "{'type':'Point','coordinates':[1e309,2]}", "geometry.coordinates holds a number beyond the range of a double" },
-    { "{'type':'Point','coordinates':[1,-1e400]}", "geometry.coordinates holds a number beyond the range of a double" },
+      "geometry.coordinates is not a position (an array of two or three numbers)" },
+    { "{'type':'Point','coordinates':['1','2']}", "geometry.coordinates has a member that is not a number" },
+    { "{'type':'Point','coordinates':[1,null]}", "geometry.coordinates has a member that is not a number" },
+    { "{'type':'Point','coordinates':[1,2,'3']}", "geometry.coordinates has a member that is not a number" },
+    { "{'type':'Point','coordinates':[1,2,3,true]}", "geometry.coordinates has a member that is not a number" },
+    { "{'type':'Point','coordinates':[[1,2]]}", "geometry.coordinates has a member that is not a number" },
+    { "{'type':'Point','coordinates':[1e309,2]}", "geometry.coordinates has a number beyond the range of a double" },
+    { "{'type':'Point','coordinates':[1,-1e400]}", "geometry.coordinates has a number beyond the range of a double" },
     { "{'type':'Point','coordinates':[1,2,3,1e400]}",
-      "geometry.coordinates holds a number beyond the range of a double" },
+      "geometry.coordinates has a number beyond the range of a double" },
     { "{'type':'LineString','coordinates':[]}", "geometry.coordinates is a line of fewer than two positions" },
     { "{'type':'LineString','coordinates':[[1,2]]}", "geometry.coordinates is a line of fewer than two positions" },
-    { "{'type':'LineString','coordinates':'1 2'}", "geometry.coordinates is no array of positions" },
+    { "{'type':'LineString','coordinates':'1 2'}", "geometry.coordinates is not an array of positions" },
     { "{'type':'LineString','coordinates':[1,2]}",
-      "geometry.coordinates[0] is no position (an array of two or three numbers)" },
+      "geometry.coordinates[0] is not a position (an array of two or three numbers)" },
     { "{'type':'LineString','coordinates':[[1,2],[3]]}",
-      "geometry.coordinates[1] is no position (an array of two or three numbers)" },
-    { "{'type':'Polygon','coordinates':[]}", "geometry.coordinates is no array of rings" },
-    { "{'type':'Polygon'}", "geometry.coordinates is no array of rings" },
+      "geometry.coordinates[1] is not a position (an array of two or three numbers)" },
+    { "{'type':'Polygon','coordinates':[]}", "geometry.coordinates is not an array of rings" },
+    { "{'type':'Polygon'}", "geometry.coordinates is not an array of rings" },
     { "{'type':'Polygon','coordinates':[[]]}", "geometry.coordinates[0] is a ring of fewer than four positions" },
     { "{'type':'Polygon','coordinates':[[[0,0],[1,1],[0,0]]]}",
       "geometry.coordinates[0] is a ring of fewer than four positions" },
@@ -172,16 +174,16 @@ static const struct {
     { "{'type':'Polygon','coordinates':[[[0,0],[1,0],[1,1],[0,0,0]]]}",
       "geometry.coordinates[0] is a ring whose last position is not its first" },
     { "{'type':'Polygon','coordinates':[[[0,0],[1,0],[1,1],[0,0]],[[0,0],[1,0],[1,'x'],[0,0]]]}",
-      "geometry.coordinates[1][2] holds something that is no number" },
+      "geometry.coordinates[1][2] has a member that is not a number" },
     { "{'type':'Polygon','coordinates':[[0,0],[1,0],[1,1],[0,0]]}",
-      "geometry.coordinates[0][0] is no position (an array of two or three numbers)" },
-    { "{'type':'MultiPoint','coordinates':[]}", "geometry.coordinates is no array with at least one part" },
+      "geometry.coordinates[0][0] is not a position (an array of two or three numbers)" },
+    { "{'type':'MultiPoint','coordinates':[]}", "geometry.coordinates is not an array with at least one part" },
     { "{'type':'MultiPoint','coordinates':[[1,2],[]]}",
-      "geometry.coordinates[1] is no position (an array of two or three numbers)" },
+      "geometry.coordinates[1] is not a position (an array of two or three numbers)" },
     { "{'type':'MultiLineString','coordinates':[[[1,2],[3,4]],[[1,2]]]}",
       "geometry.coordinates[1] is a line of fewer than two positions" },
     { "{'type':'MultiPolygon','coordinates':[[[[0,0],[1,0],[1,1],[0,0]]],[]]}",
-      "geometry.coordinates[1] is no array of rings" },
+      "geometry.coordinates[1] is not an array of rings" },
     { "{'type':'MultiPolygon','coordinates':[[[[0,0],[1,0],[1,1],[0,0]],[[0,0],[1,0],[1,1],[0,9]]]]}",
       "geometry.coordinates[0][1] is a ring whose last position is not its first" },
     { "{'type':'GeometryCollection'}", "geometry is a GeometryCollection without geometries" },
@@ -189,16 +191,16 @@ static const struct {
     { "{'type':'GeometryCollection','geometries':{'a':{'type':'Point','coordinates':[1,2]}}}",
       "geometry is a GeometryCollection without geometries" },
     { "{'type':'GeometryCollection','geometries':[{'type':'Point','coordinates':[1,2]},7]}",
-      "geometry.geometries[1] is no object" },
+      "geometry.geometries[1] is not an object" },
     { "{'type':'GeometryCollection','geometries':[{'type':'Point','coordinates':[1,2]},null]}",
-      "geometry.geometries[1] is no object" },
+      "geometry.geometries[1] is not an object" },
     { "{'type':'GeometryCollection','geometries':[{'type':'Blob'}]}",
-      "geometry.geometries[0] has the type \"Blob\", which is none of GeoJSON's" },
+      "geometry.geometries[0] has the type \"Blob\", which is not one of GeoJSON's" },
     { "{'type':'GeometryCollection','geometries':[{'type':'MultiLineString','coordinates':[[[1,2],[3,false]]]}]}",
-      "geometry.geometries[0].coordinates[0][1] holds something that is no number" },
+      "geometry.geometries[0].coordinates[0][1] has a member that is not a number" },
     { "{'type':'GeometryCollection','geometries':[{'type':'Point','coordinates':[1,2]},"
       "{'type':'GeometryCollection','geometries':[{'type':'Point','coordinates':[1,2]}]}]}",
-      "geometry.geometries[1] is a GeometryCollection inside another, which pgstac could not give back" },
+      "geometry.geometries[1] is a GeometryCollection inside another, which pgstac cannot return" },
 };
 
 static void test_refusals(void)
@@ -217,7 +219,7 @@ static void test_refusals(void)
     }
 }
 
-/* As deep as json_parse lets anything be: recursion ends, and the refusal names the first level. */
+/* Nested as deep as json_parse allows: the recursion ends, and the error names the first level. */
 static void test_deep(void)
 {
     static const struct {
@@ -226,7 +228,7 @@ static void test_deep(void)
         const char *error;
     } nests[] = {
         { "{'type':'Polygon','coordinates':", "[", "1,2,3", "]", "}", JSON_MAX_DEPTH - 2,
-          "coordinates[0][0] holds something that is no number" },
+          "coordinates[0][0] has a member that is not a number" },
         { "", "{'type':'GeometryCollection','geometries':[", "{'type':'Point','coordinates':[1,2]}", "]}", "",
           JSON_MAX_DEPTH / 2 - 2, "geometries[0] is a GeometryCollection inside another" },
     };
@@ -253,7 +255,7 @@ static void test_deep(void)
     }
 }
 
-/* A ring of 100,000 positions: the count, the last position, nothing in between forgotten. */
+/* A ring of 100,000 positions: the count, the last position and the total size are right. */
 static void test_large(void)
 {
     enum { POSITIONS = 100000 };
@@ -304,7 +306,7 @@ static bool encode_item(void *context)
     return r == 0;
 }
 
-/* The refusal is told even where its place found no memory: the item is what is wrong. */
+/* Without memory for the place, the error is still that the geometry is invalid. */
 static bool refuse(void *context)
 {
     const cJSON *json = context;
@@ -312,8 +314,9 @@ static bool refuse(void *context)
     struct err err = ERR_INIT;
     int r = geometry_to_ewkb(json, &ewkb, &err);
     CHECK(r != 0);
-    return r == NEVER && strcmp(err.text, "geometry.geometries[0].coordinates[1] is no position (an array of two or "
-                                          "three numbers)") == 0;
+    return r == NEVER &&
+           strcmp(err.text,
+                  "geometry.geometries[0].coordinates[1] is not a position (an array of two or three numbers)") == 0;
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-/* What a STAC item must have: the columns that are made from it, each thing that is wrong by its name, all of them. */
+/* The columns that are read from a STAC item, and the errors, which name everything that is wrong. */
 #include "stac/item.h"
 #include "quoted.h"
 #include "test.h"
@@ -39,7 +39,7 @@ static const struct {
     { ITEM("'datetime':'2020-06-01T00:00:00Z','start_datetime':'2020-01-01T00:00:00Z',"
            "'end_datetime':'2020-01-02T00:00:00Z'"),
       Y2020, Y2020 + DAY },
-    /* Half a range is none. */
+    /* A start without an end is not a range. */
     { ITEM("'datetime':'2020-01-01T00:00:00Z','start_datetime':'2019-01-01T00:00:00Z'"), Y2020, Y2020 },
     { ITEM("'datetime':'2020-01-01T00:00:00Z','start_datetime':null,'end_datetime':'2021-01-01T00:00:00Z'"), Y2020,
       Y2020 },
@@ -68,15 +68,15 @@ static void test_ranges(void)
 #define OUT_OF_RANGE                                                                         \
     " is out of the range that pgstac can hold; choose a time from 0001-01-01T00:00:00Z to " \
     "9999-12-31T23:59:59.999999Z"
-#define NO_LINK " is no object with strings rel and href"
+#define NO_LINK " is not an object with strings rel and href"
 #define LINKS(links)                                                                                      \
     "{'type':'Feature','id':'i','collection':'c','properties':{'datetime':'2020-01-01T00:00:00Z'}," POINT \
     ",'links':[" links "],'assets':{}}"
-#define NO_DATETIME "properties.datetime is missing or null, and not both of start_datetime and end_datetime are there"
+#define NO_DATETIME "properties.datetime is missing or null, which requires both start_datetime and end_datetime"
 
 static const struct {
     const char *json;
-    const char *error; /* all of it, behind "not a STAC item: " */
+    const char *error; /* the text after "not a STAC item: " */
 } refusals[] = {
     { "[]", "an array where an object was expected" },
     { "null", "null where an object was expected" },
@@ -92,15 +92,15 @@ static const struct {
                                      "missing; properties is missing; links "
                                      "is missing; assets is missing" },
     { "{'type':7,'id':7,'collection':7,'geometry':7,'properties':7,'links':7,'assets':7}",
-      "type is not \"Feature\"; id is no string; collection is no string; geometry is no object; properties is no "
-      "object; links is no array; assets is no object" },
+      "type is not \"Feature\"; id is not a string; collection is not a string; geometry is not an object; properties "
+      "is not an object; links is not an array; assets is not an object" },
     { "{'Records':[{'s3':{}}]}", AN_EVENT },
     { "{'detail-type':'Object Created','detail':{}}", AN_EVENT },
     { "{'type':'Collection','id':'','collection':'','geometry':null,'properties':null,'links':{},'assets':[]}",
       "type is not \"Feature\"; id is empty; collection is empty; geometry is null, and pgstac cannot hold an item "
-      "without one; properties is no object; links is no array; assets is no object" },
+      "without one; properties is not an object; links is not an array; assets is not an object" },
     { "{'type':'Feature','id':null,'collection':null,'properties':{'datetime':'2020-01-01T00:00:00Z'}," REST "}",
-      "id is no string; collection is no string" },
+      "id is not a string; collection is not a string" },
     { "{'type':'Feature','id':'i','collection':'c','properties':{'datetime':'2020-01-01T00:00:00Z'},'geometry':{'type':"
       "'Polygon','coordinates':[[[0,0],[1,0],[1,1],[0,1]]]},'links':[],'assets':{}}",
       "geometry.coordinates[0] is a ring whose last position is not its first" },
@@ -145,7 +145,7 @@ static const struct {
     { ITEM("'datetime':'2020-01-01T00:00:00Z','start_datetime':'2020-01-01T00:00:00Z','end_datetime':"
            "'2020-01-01T00:00:00+00:01'"),
       "properties.end_datetime is before start_datetime" },
-    /* A bad date is named even where the range would do without it. */
+    /* A bad date is an error also if the range makes it unnecessary. */
     { ITEM("'datetime':'a','start_datetime':'2020-01-01T00:00:00Z','end_datetime':'2020-01-01T00:00:00Z'"),
       "properties.datetime \"a\" is " MALFORMED },
 };
@@ -166,7 +166,7 @@ static void test_refusals(void)
     }
 }
 
-/* A generated item gets its collection later. */
+/* A generated item may have no collection yet. */
 static void test_generated(void)
 {
     static const struct {

@@ -1,4 +1,4 @@
-/* Inputs of every encoding, in pieces of any size, packed and not. */
+/* Inputs of every encoding, compressed and not, in pieces of any size. */
 #include "stac/reader.h"
 #include "test.h"
 
@@ -24,7 +24,7 @@ static int read_pieces(struct run *run, struct reader *reader)
 {
     for (size_t at = 0;;) {
         size_t piece = run->len - at < run->piece ? run->len - at : run->piece;
-        /* A copy of its own size: ASan sees what is read beyond it. */
+        /* A copy of this size, so that ASan reports a read beyond it. */
         auto_free char *copy = malloc(piece + 1);
         if (!copy)
             return -ENOMEM;
@@ -68,8 +68,8 @@ static void run_clear(struct run *run)
 static const struct {
     const char *data;
     size_t len;
-    const char *found; /* or, where nothing is read, */
-    const char *error; /* a part of what is said */
+    const char *found; /* the documents; NULL: none, and */
+    const char *error; /* a part of the error */
 } inputs[] = {
     { TEXT(""), "", NULL },
     { TEXT(" \n"), "", NULL },
@@ -139,7 +139,7 @@ static void pack(const char *text, size_t len, struct buf *ret)
 
 #define LINES "{\"a\":1}\n{\"b\":2}\n"
 
-/* Packed in one member or two, with something behind them or something missing. */
+/* gzip of one member or two, with something behind them or something missing. */
 static const struct {
     const char *first, *second; /* NULL: there is none */
     const char *behind;
@@ -194,7 +194,7 @@ static void add_lines(struct buf *text, int n)
         buf_printf(text, "{\"id\":%d}\n", i);
 }
 
-/* From behind any document on, packed or not: the rest is the same. */
+/* Reading can continue behind any document, compressed or not: the rest is the same. */
 static void test_going_on(void)
 {
     enum { N = 300 };
@@ -208,7 +208,7 @@ static void test_going_on(void)
         struct split_position from = before.last_end;
         char first[32];
         snprintf(first, sizeof(first), "%lld", (long long)from.documents);
-        for (int way = 0; way < 3; way++) { /* text that was sought in, text from its beginning, packed */
+        for (int way = 0; way < 3; way++) { /* text from the place on, text from its beginning, compressed */
             cleanup(run_clear) struct run run = { .data = buf_str(&text), .len = text.len, .piece = 64 };
             run.options = (struct reader_options){ .from = from, .is_sought = way == 0, .may_unpack = true };
             if (way == 0)
@@ -216,7 +216,7 @@ static void test_going_on(void)
             if (way == 2)
                 run.data = buf_str(&data), run.len = data.len;
             read_all(&run);
-            /* A cut number may have been taken for the document's end, never for another one. */
+            /* A number that is cut off may look like the end of the document, but not like another document. */
             CHECK_ROW(run.result == 0 && run.last_end.documents == N, "cut %zu, way %d: %d, %lld", cut, way, run.result,
                       (long long)run.last_end.documents);
             CHECK_ROW(strstr(buf_str(&run.found), "{\"id\":299}|") != NULL, "cut %zu, way %d", cut, way);
@@ -224,7 +224,7 @@ static void test_going_on(void)
     }
 }
 
-/* However much is packed: the limit ends it, and little is held. */
+/* The limit ends reading, however large the unpacked input is, and little of it is in memory. */
 static void test_limit(void)
 {
     auto_buf struct buf text = BUF_INIT, data = BUF_INIT;
@@ -245,7 +245,7 @@ static void test_limit(void)
     }
 }
 
-/* Some ten thousand times what is packed, in one document: it is told, not kept. */
+/* One document that is ten thousand times as large as its compressed form: it is reported, not kept. */
 static void test_bomb(void)
 {
     enum { MIB = 1 << 20, SIZE = 16 };
@@ -275,7 +275,7 @@ static void test_bomb(void)
 
 /* ------------------------------------------------------------------- damage */
 
-/* A generator of its own: the same on every machine. */
+/* This generator gives the same numbers on every machine. */
 static uint32_t next_random(uint32_t *state)
 {
     *state = *state * 1664525 + 1013904223;
@@ -311,7 +311,7 @@ static void make_text(uint32_t *state, struct buf *ret)
         buf_puts(ret, parts[next_random(state) % N_ELEMENTS(parts)]);
 }
 
-/* Whatever the input, and the pieces it comes in: the same documents, behind a good line at the beginning. */
+/* Random inputs give the same documents in pieces of any size, and a good line at the beginning is found. */
 static void test_pieces_of_damage(void)
 {
     uint32_t state = 1;
@@ -335,7 +335,7 @@ static void test_pieces_of_damage(void)
     }
 }
 
-/* Lines that could each be the beginning of what follows are not followed to the end again and again. */
+/* If each line could begin a document, they are not all followed to the end. */
 static void test_cost_of_damage(void)
 {
     static const char *const lines[] = { "{\"a\":[1,\n",           "{\"a\":[\n{},\n",        "[{\"a\":[\n",

@@ -1,4 +1,4 @@
-/* The documents of a stream, whatever its form, in pieces of any size, from any document on. */
+/* The documents of a stream in any form, in pieces of any size, from any document on. */
 #include "stac/split.h"
 #include "test.h"
 
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Documents in `found`: each "LINE:TEXT" and a '|'; with '!' in place of ':' where it is damaged. */
+/* Each document in `found` is "LINE:TEXT|". If it is damaged, it has '!' in place of ':'. */
 #define ITEM(id) "{\"id\":\"" id "\",\"type\":\"Feature\"}"
 static const struct {
     const char *stream, *found;
@@ -31,7 +31,7 @@ static const struct {
     { "\x1e{\"a\":1}\n\x1e{\"b\":2}\n", "1:{\"a\":1}|2:{\"b\":2}|" },
     { "\x1e{\"a\":1}\x1e{\"b\":\x1e{\"c\":3}", "1:{\"a\":1}|1!{\"b\":|1:{\"c\":3}|" },
     { "{}\n{\n \"a\":1\n}\n{}", "1:{}|2:{\n \"a\":1\n}|5:{}|" },
-    /* lines of which some are damaged */
+    /* lines, some of them damaged */
     { "{\"a\":1\n{\"b\":2}\n{}", "1!{\"a\":1|2:{\"b\":2}|3:{}|" },
     { "{\"a\":1,\n{\"b\":2}\n{}", "1!{\"a\":1,|2:{\"b\":2}|3:{}|" },
     { "{\"a\":[1\n{\"b\":2}\n", "1!{\"a\":[1|2:{\"b\":2}|" },
@@ -50,7 +50,7 @@ static const struct {
     { "{}\n{\"a\":1", "1:{}|2!{\"a\":1|" },
     { "}\n{}", "1!}|2:{}|" },
     { "{}\n\xef\xbb\xbf{}\n{}", "1:{}|2!\xef\xbb\xbf{}|3:{}|" },
-    /* documents over many lines of which some are damaged: one for all its lines */
+    /* documents over many lines, some of them damaged: one damaged document for all its lines */
     { "{\n\"a\":1\n", "1!{\n\"a\":1|" },
     { "{\n \"a\": {\n  \"b\": [\n   0,\n{\n \"c\": 1\n}\n", "1!{\n \"a\": {\n  \"b\": [\n   0,|5:{\n \"c\": 1\n}|" },
     { "{\n \"a\": \"x\n{\n \"c\": {\n }\n}\n", "1!{\n \"a\": \"x|3:{\n \"c\": {\n }\n}|" },
@@ -69,7 +69,7 @@ static const struct {
     { "[1,\"a\\\"]\",null,[{}], true ,-2e3]", "1:1|1:\"a\\\"]\"|1:null|1:[{}]|1:true|1:-2e3|" },
     { "[{}]\n[{\"a\":1}]\n{}\n{}\n", "1:{}|2:{\"a\":1}|3:{}|4:{}|" },
     { "[{\"type\":\"FeatureCollection\",\"features\":[1]}]", "1:{\"type\":\"FeatureCollection\",\"features\":[1]}|" },
-    /* arrays of which something is damaged */
+    /* damaged arrays */
     { "[{},]", "1:{}|1!|" },
     { "[,{}]", "1!|1:{}|" },
     { "[{},,{}]\n{}", "1:{}|1!|1:{}|2:{}|" },
@@ -125,7 +125,7 @@ static int split_all(struct run *run, struct split *split)
     struct err err = ERR_INIT;
     for (size_t at = 0;;) {
         size_t piece = run->len - at < run->piece ? run->len - at : run->piece;
-        /* A copy of its own size: ASan sees what is read beyond it. */
+        /* A copy of this size, so that ASan reports a read beyond it. */
         auto_free char *copy = malloc(piece + 1);
         if (!copy)
             return -ENOMEM;
@@ -151,7 +151,7 @@ static int split_all(struct run *run, struct split *split)
     }
 }
 
-/* From the beginning, or from behind document `from` - 1. */
+/* From the beginning, or from the end of document `from` - 1. */
 static void run_from(struct run *run, const struct split_position *from)
 {
     struct split split;
@@ -199,7 +199,7 @@ static void test_deep(void)
     struct run run = { .stream = buf_str(&stream), .len = stream.len, .piece = 4096 };
     static const struct split_position beginning;
     run_from(&run, &beginning);
-    CHECK(run.found.len == stream.len + strlen("1!|") - 1); /* one, which the rest of the array belongs to */
+    CHECK(run.found.len == stream.len + strlen("1!|") - 1); /* one document, which includes the rest of the array */
     buf_clear(&run.found);
 }
 
@@ -218,7 +218,7 @@ static void test_many_lists(void)
     buf_clear(&run.found);
 }
 
-/* A document beyond the limit is told, not kept, and the next one is found. */
+/* A document over the limit is reported and not kept, and the next one is found. */
 static void test_too_large(void)
 {
     struct split split;

@@ -178,9 +178,9 @@ def test_s3_events(pipeline: Pipeline, bucket: Bucket) -> None:
     assert times["item-version"] == 1714979289000 and {times[name] for name in times if name != "item-version"} == {1714979289123}
 
     skipped = passed_over(pipeline)
-    for expected in ("s3:TestEvent:", "gone: s3://", "ObjectRemoved:Delete: s3://", "ObjectTagging:Put: s3://", "named again"):
+    for expected in ("s3:TestEvent:", "no longer exists: s3://", "ObjectRemoved:Delete: s3://", "ObjectTagging:Put: s3://", "named again"):
         assert any(expected in line for line in skipped), (expected, skipped)
-    assert len([line for line in skipped if "the object is gone" in line]) == 2
+    assert len([line for line in skipped if "the object no longer exists" in line]) == 2
 
     by_code = {letter["error_code"]: letter["error"] for letter in letters}
     several = by_code["invalid_item"]
@@ -247,7 +247,7 @@ def test_compressed_objects_and_messages(pipeline: Pipeline, bucket: Bucket) -> 
 
 
 def test_pointers_and_large_objects(pipeline: Pipeline, bucket: Bucket) -> None:
-    """Ten batches of one object; items too large for a message; more than document_limit."""
+    """An object of ten batches, items too large for a message, and an object over document_limit."""
     padding = "x" * 1_500_000
     large = item("large", properties={"datetime": "2021-01-01T00:00:00Z", "padding": padding})
     many = [item(number) for number in range(10_000)]
@@ -383,7 +383,7 @@ def test_a_queue_without_a_redrive_policy(pipeline: Pipeline) -> None:
         (6, "info", "attempts per message: 5; the queue's maxReceiveCount is 6, and the last receive is kept for when a worker dies"),
     ],
 )
-def test_the_start_says_how_many_attempts_there_are(pipeline: Pipeline, receives: int, level: str, words: str) -> None:
+def test_the_number_of_attempts_is_logged_at_the_start(pipeline: Pipeline, receives: int, level: str, words: str) -> None:
     name = f"some-{uuid.uuid4().hex[:8]}"
     dead_url = pipeline.sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
     arn = pipeline.sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

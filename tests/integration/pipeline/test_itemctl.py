@@ -81,7 +81,7 @@ def lines(items: list[Any]) -> str:
     return "".join(json.dumps(each) + "\n" for each in items)
 
 
-def said(reject: dict[str, Any]) -> str:
+def error_of(reject: dict[str, Any]) -> str:
     return str(reject["error"]).split(" at line ")[0]
 
 
@@ -203,13 +203,13 @@ def test_rejects_are_named_corrected_and_loaded_again(itemctl: Itemctl, pipeline
     itemctl.write("rejects", lines(rejects[:6]))
     assert itemctl.load("--rejects", "again", "rejects", expect=2)["errors"] == summary["errors"] | {"invalid_json": 2}
     # The place in the file differs, because each has its own line now.
-    kept = [{k: v for k, v in r.items() if k in ("error_code", "item", "text")} | {"error": said(r)} for r in rejects[:6]]
-    again = [{k: v for k, v in r.items() if k in ("error_code", "item", "text")} | {"error": said(r)} for r in itemctl.rejects("again")]
+    kept = [{k: v for k, v in r.items() if k in ("error_code", "item", "text")} | {"error": error_of(r)} for r in rejects[:6]]
+    again = [{k: v for k, v in r.items() if k in ("error_code", "item", "text")} | {"error": error_of(r)} for r in itemctl.rejects("again")]
     assert sorted(map(str, again)) == sorted(map(str, kept))
     # Corrected: one in its item, one in its text.
     rejects[1]["item"]["collection"] = "test"
     rejects[2]["text"] = broken
-    assert itemctl.load(itemctl.write("mended", lines(rejects[1:3])))["inserted"] == 2
+    assert itemctl.load(itemctl.write("corrected", lines(rejects[1:3])))["inserted"] == 2
     assert numbers(pipeline) == {"item-0": 0, "item-2": 2, "item-3": 3, "item-6": 6}
 
 
@@ -294,7 +294,7 @@ def test_the_summary_as_json(itemctl: Itemctl) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ([], "Usage: itemctl"),
         (["lead"], "unknown command 'lead'"),
@@ -309,27 +309,27 @@ def test_the_summary_as_json(itemctl: Itemctl) -> None:
         (["load", "items", "--frobnicate", "x"], "itemctl load: unrecognized option"),
     ],
 )
-def test_wrong_usage(arguments: list[str], said: str, itemctl: Itemctl) -> None:
+def test_wrong_usage(arguments: list[str], expected: str, itemctl: Itemctl) -> None:
     status, output, error = itemctl.run(*arguments)
-    assert (status, output) == (64, "") and said in error
+    assert (status, output) == (64, "") and expected in error
 
 
 def test_loads_that_cannot_start(itemctl: Itemctl, pipeline: Pipeline) -> None:
     good = itemctl.write("good", lines([item(1)]))
     (itemctl.folder / "link").symlink_to("good")
-    for arguments, env, said in [
+    for arguments, env, expected in [
         (["nowhere"], {}, "nowhere: No such file"),
         ([str(itemctl.folder)], {}, "Is a directory"),
         (["--rejects", "no/such/folder", good], {}, "no/such/folder"),
-        (["--rejects", good, good], {}, "is loaded, too"),
-        (["--rejects", "link", good], {}, "is loaded, too"),
+        (["--rejects", good, good], {}, "is also an input"),
+        (["--rejects", "link", good], {}, "is also an input"),
         ([good], {"PGPASSWORD": "wrong"}, "database_auth"),
         ([good], {"PGDATABASE": "postgres"}, "database_unsupported"),
         (["--no-wait", good], {"PGPORT": "1"}, "database_unavailable"),
         (["--secret", "nowhere", good], {}, "nowhere"),
     ]:
         status, _, error = itemctl.run("load", "items", *arguments, **env)
-        assert status == 1 and said in error, (arguments, error)
+        assert status == 1 and expected in error, (arguments, error)
     assert pipeline.ids() == []
 
 
@@ -386,7 +386,7 @@ def open_load(itemctl: Itemctl, pipeline: Pipeline, *arguments: str) -> subproce
     assert child.stdin
     child.stdin.write(lines([item(1)]).encode())
     child.stdin.flush()
-    wait_until("the first item is in", lambda: "item-1" in pipeline.ids())
+    wait_until("the first item is loaded", lambda: "item-1" in pipeline.ids())
     return child
 
 
@@ -411,26 +411,26 @@ class Outage:
         self.db.close()
 
 
-def read_until(child: subprocess.Popen[bytes], said: str) -> str:
+def read_until(child: subprocess.Popen[bytes], expected: str) -> str:
     assert child.stderr
     read = ""
-    while said not in read:
+    while expected not in read:
         line = child.stderr.readline().decode()
         assert line, read
         read += line
     return read
 
 
-def test_an_outage_is_waited_through(itemctl: Itemctl, pipeline: Pipeline) -> None:
+def test_a_load_waits_while_the_database_is_down(itemctl: Itemctl, pipeline: Pipeline) -> None:
     child = open_load(itemctl, pipeline)
     with Outage(pipeline):
         output = lines([item(number) for number in range(2, 1500)])
         child.stdin.write(output.encode())  # type: ignore[union-attr]
         child.stdin.close()  # type: ignore[union-attr]
         child.stdin = None
-        read_until(child, "waiting for it")
+        read_until(child, "waiting for the database")
     output, error = child.communicate(timeout=120)
-    assert child.returncode == 0 and b"the database is back" in error
+    assert child.returncode == 0 and b"the database is available again" in error
     assert json.loads(output)["read"] == 1499 and len(pipeline.ids()) == 1499
 
 
@@ -439,7 +439,7 @@ def test_an_outage_ends_a_load_with_no_wait(itemctl: Itemctl, pipeline: Pipeline
     with Outage(pipeline):
         output, error = child.communicate(lines([item(2)]).encode(), timeout=60)
     assert child.returncode == 1 and json.loads(output)["complete"] is False
-    assert b"database_unavailable" in error and b"goes on from checkpoint" in error
+    assert b"database_unavailable" in error and b"to continue from checkpoint" in error
     assert pipeline.ids() == ["item-1"]
 
 
@@ -452,18 +452,18 @@ def test_ctrl_c_finishes_work_in_progress(itemctl: Itemctl, pipeline: Pipeline) 
     with path.open("wb") as fifo:
         fifo.write(lines([item(number) for number in range(1, 200)]).encode())
         fifo.flush()
-        wait_until("the first items are in", lambda: len(pipeline.ids()) > 0)
+        wait_until("the first items are loaded", lambda: len(pipeline.ids()) > 0)
         child.send_signal(signal.SIGINT)
         output, error = child.communicate(timeout=60)
     summary = json.loads(output)
     assert child.returncode == 1 and summary["complete"] is False
-    assert summary["read"] == len(pipeline.ids()) and b"goes on from checkpoint" in error
+    assert summary["read"] == len(pipeline.ids()) and b"to continue from checkpoint" in error
     child = itemctl.start(*arguments)
     with path.open("wb") as fifo:
         fifo.write(text.encode())
     output, error = child.communicate(timeout=60)
     again = json.loads(output)
-    assert child.returncode == 0 and b"going on from checkpoint" in error
+    assert child.returncode == 0 and b"continuing from checkpoint" in error
     assert again["read"] == again["inserted"] == 499 and again["published_at"] == summary["published_at"]
     assert len(pipeline.ids()) == 499 and not (itemctl.folder / "checkpoint").exists()
 
@@ -474,9 +474,9 @@ def test_ctrl_c_while_no_input_arrives(itemctl: Itemctl) -> None:
     for source in (str(path), "-"):
         child = itemctl.start("load", "items", source)
         blocked = lambda: "signalfd" in str([os.readlink(fd) for fd in Path(f"/proc/{child.pid}/fd").iterdir()])  # noqa: B023, E731
-        wait_until("it looks for signals", blocked)
+        wait_until("it reads signals", blocked)
         child.send_signal(signal.SIGINT)
-        read_until(child, "stopping when")
+        read_until(child, "stopping after")
         assert child.wait(60) == 1
 
 
@@ -490,7 +490,7 @@ def test_two_signals_end_a_load_at_once(itemctl: Itemctl, pipeline: Pipeline) ->
         blocked = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'itemctl' AND wait_event_type = 'Lock'"
         wait_until("it waits for the lock", lambda: pipeline.query(blocked))
         child.send_signal(signal.SIGINT)
-        read_until(child, "stopping when")
+        read_until(child, "stopping after")
         child.send_signal(signal.SIGTERM)
         _, error = child.communicate(timeout=60)
     assert child.returncode == 1 and b"interrupted" in error
@@ -508,15 +508,15 @@ def test_a_checkpoint_is_for_its_own_load(itemctl: Itemctl, pipeline: Pipeline) 
     wait_until("a checkpoint exists", (itemctl.folder / "mine").exists)
     child.kill()
     child.communicate()
-    for arguments, said in [
-        (["items", "--checkpoint", "checkpoint", path], "no checkpoint of itemctl"),
+    for arguments, expected in [
+        (["items", "--checkpoint", "checkpoint", path], "not a checkpoint of itemctl"),
         (["items", "--checkpoint", "mine", path], "of a load of other files"),
         (["items", "--checkpoint", "mine", other], "of a load of other files"),
         (["items", "--checkpoint", "mine", "--published-at", "1", other, "-"], "another --published-at"),
         (["collections", "--checkpoint", "mine", other, "-"], "another command"),
     ]:
         status, _, error = itemctl.run("load", *arguments)
-        assert status == 1 and said in error, error
+        assert status == 1 and expected in error, error
     itemctl.write("other", lines([item(1), item(2)]))
     status, _, error = itemctl.run("load", "items", "--checkpoint", "mine", other, "-")
     assert status == 1 and "has changed since" in error
@@ -555,7 +555,7 @@ def test_killed_at_any_moment_and_run_again(form: str, itemctl: Itemctl, pipelin
         except subprocess.TimeoutExpired:
             child.kill()
             output, error = child.communicate()
-        assert (b"going on from checkpoint" in error) == found or not (ended or kills % 2), error
+        assert (b"continuing from checkpoint" in error) == found or not (ended or kills % 2), error
         kills += 1
     summary = json.loads(output)
     assert child.returncode == 2, error

@@ -37,7 +37,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ten_bad_ones_among_a_thousand(pipeline: Pipeline, workers: str) -> None:
+def test_ten_bad_items_among_a_thousand(pipeline: Pipeline, workers: str) -> None:
     bodies: list[Any] = [item(f"good-{number}") for number in range(990)]
     for place, (body, _, _) in enumerate(BAD.values()):
         bodies.insert(place * 97, body)
@@ -125,7 +125,7 @@ def test_every_key_and_value_arrives(pipeline: Pipeline) -> None:
             links=[{"rel": "self", "href": "x"}],
         )
     )
-    # Numbers that a double would change.
+    # A double would change these numbers.
     text = text.replace('"null": null', '"null": null, "n": [1.10, 12345678901234567890, 1e-7, 0.1234567890123456789012345678901234567890, -0.0, 1e300]')
     pipeline.publish(pipeline.load_topic, text)
     pipeline.start("itemloadd")
@@ -186,7 +186,7 @@ def test_a_missing_collection_is_waited_for(pipeline: Pipeline) -> None:
     assert pipeline.counts(pipeline.load_dlq) == (0, 0)
 
 
-def test_the_last_attempt_leaves_its_reason(pipeline: Pipeline) -> None:
+def test_a_dead_letter_has_the_reason_of_the_last_attempt(pipeline: Pipeline) -> None:
     message_id = pipeline.sqs.send_message(QueueUrl=pipeline.load_queue, MessageBody=json.dumps(item(1, collection="never")))["MessageId"]
     pipeline.start("itemloadd")
     (letter,) = pipeline.dead_letters(pipeline.load_dlq, 1, timeout_s=90)
