@@ -280,13 +280,13 @@ static int copy_rows(struct pg *pg, const struct batch_row *rows, const struct b
 
 /*
  * A newer row stays as it is; equal times: the last to arrive wins. What is the same is kept as it
- * is stored, so that an unchanged item rewrites nothing but `private` (its large values stay where they are).
+ * is stored, so that an unchanged item rewrites nothing but `private` (its large values stay where they are). The rows
+ * are read in the order in which COPY brought them, which is that of their ids.
  */
 #define UPSERT_INTO " AS t (id, geometry, collection, datetime, end_datetime, content, private) SELECT id, geometry, "
 #define UPSERT_FROM ", datetime, end_datetime, content, private FROM itemloadd_batch WHERE partition = "
 #define UPSERT_SET                                                                                             \
-    " ORDER BY id COLLATE \"C\" "                                                                              \
-    "ON CONFLICT (id) DO UPDATE SET "                                                                          \
+    " ON CONFLICT (id) DO UPDATE SET "                                                                         \
     "geometry = CASE WHEN t.geometry = EXCLUDED.geometry THEN t.geometry ELSE EXCLUDED.geometry END, "         \
     "datetime = EXCLUDED.datetime, end_datetime = EXCLUDED.end_datetime, "                                     \
     "content = CASE WHEN t.content = EXCLUDED.content THEN t.content ELSE EXCLUDED.content END, "              \
