@@ -22,11 +22,15 @@ class StartError(Exception):
 
 
 class Interrupts:
-    """Lets SIGINT, SIGTERM and SIGHUP end a command anywhere except inside shielded()."""
+    """
+    Lets SIGINT, SIGTERM and SIGHUP end a command anywhere except inside shielded(). Only the first one does: a second
+    one could come between the exception and the clean-up that handles it.
+    """
 
     def __init__(self) -> None:
         self._depth = 0
         self._pending = False
+        self._raised = False
 
     def install(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -37,8 +41,8 @@ class Interrupts:
         self._raise_if_due()
 
     def _raise_if_due(self) -> None:
-        if self._pending and self._depth == 0:
-            self._pending = False
+        if self._pending and self._depth == 0 and not self._raised:
+            self._raised = True
             raise Interrupted
 
     @contextmanager
