@@ -44,7 +44,7 @@ LONG = [
 # As in Landsat's ids, and as in those of other missions.
 IDS = {
     "date": "'LC-' || to_char({day}, 'YYYYMMDD') || '-' || lpad({n}::text, 8, '0')",
-    "path": "'LC08_L2SP_' || lpad(({n} * 7919 % 233)::text, 3, '0') || lpad(({n} * 104729 % 248)::text, 3, '0') || '_' || "
+    "path": "'LC08_L2SP_' || lpad(({n}::int8 * 7919 % 233)::text, 3, '0') || lpad(({n}::int8 * 104729 % 248)::text, 3, '0') || '_' || "
     "to_char({day}, 'YYYYMMDD') || '_' || {n} || '_02_T1'",
     "random": "md5(to_char({day}, 'YYYYMMDD') || {n})",
 }
